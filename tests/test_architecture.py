@@ -1,0 +1,114 @@
+"""The arrows between modules point down, and TensorFlow stays behind its door."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent / "tf1_wd"
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
+
+# From the bottom up: a module imports modules of lower layers only, or of its own where that is written down.
+LAYERS = [
+    {"errors", "render"},
+    {"rules", "native.build"},
+    {"plan", "native.cache"},
+    {"_tf"},
+    {"graph", "native.loader"},
+    {"copies", "native.reference"},
+    {"coefficients", "native.decay"},
+    {"penalties"},
+    {"differentiation", "replay"},
+    {"step"},
+    {"update", "applied"},
+    {"attachment"},
+    {"scope"},
+    {"train_op"},
+    {"legacy.moves"},
+    {"legacy.install"},
+    {"legacy"},
+    {"doctor", "demo"},
+    {"cli.build", "cli.doctor", "cli.demo"},
+    {"cli.main"},
+    {"__main__"},
+]
+WITHOUT_TENSORFLOW = ["errors", "render", "rules", "plan", "native.build", "native.cache", "cli.main", "legacy.moves"]
+MAY_NAME_TENSORFLOW = {"_tf"}
+# The lines a module may have; a module that shrinks below 300 leaves the list.
+LONG = {}
+
+
+def imports_of(path):
+    """Dotted names of the modules that a file imports, at any level."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.update("%s.%s" % (node.module, alias.name) for alias in node.names)
+            found.add(node.module)
+    return found
+
+
+def own_imports(name):
+    wanted = {i[len("tf1_wd.") :] for i in imports_of(MODULES[name]) if i.startswith("tf1_wd.")}
+    return {w for w in wanted if w in MODULES or w + ".__init__" in MODULES} - {"native", "cli"}
+
+
+def layer_of(name):
+    for i, layer in enumerate(LAYERS):
+        if name in layer:
+            return i
+    raise AssertionError("module %s has no layer: add it to LAYERS" % name)
+
+
+def names():
+    packages = {"__init__", "native.__init__", "cli.__init__"}
+    return sorted(m for m in MODULES if m not in packages and not m.startswith("legacy_examples"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_imports_point_down(name):
+    own = layer_of(name.replace(".__init__", ""))
+    for imported in own_imports(name):
+        assert layer_of(imported) < own, "%s imports %s" % (name, imported)
+
+
+@pytest.mark.parametrize("name", names())
+def test_tensorflow_is_imported_in_one_place(name):
+    tensorflow = {i for i in imports_of(MODULES[name]) if i.split(".")[0] in ("tensorflow", "tensorflow_core")}
+    if name not in MAY_NAME_TENSORFLOW and not name.startswith("legacy"):
+        assert not tensorflow
+
+
+@pytest.mark.parametrize("name", ["", *WITHOUT_TENSORFLOW])
+def test_modules_that_need_no_tensorflow_import_none(name):
+    module = ".".join(filter(None, ["tf1_wd", name]))
+    script = "import sys, %s; print(sorted(m for m in sys.modules if m.startswith('tensorflow')))" % module
+    out = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_module_can_be_read_in_one_sitting(name):
+    lines = len(MODULES[name].read_text().splitlines())
+    assert lines <= LONG.get(name, 300)
+
+
+@pytest.mark.parametrize("name", names())
+def test_private_names_of_tensorflow_stay_in_one_place(name):
+    if name in MAY_NAME_TENSORFLOW or name.startswith("legacy"):
+        return
+    private = [
+        node.attr
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "Scope"))
+    ]
+    assert [p for p in private if p != "_replace"] == []

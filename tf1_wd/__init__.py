@@ -1,0 +1,47 @@
+"""True (decoupled) weight decay for TensorFlow-1 graph-mode code."""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+# name -> module that defines it; loaded on first use, so that importing tf1_wd imports no TensorFlow
+_PUBLIC = {
+    "decoupled_weight_decay": "tf1_wd.scope",
+    "attach": "tf1_wd.train_op",
+    "DecayPlan": "tf1_wd.plan",
+}
+_PUBLIC.update(
+    (name, "tf1_wd.errors")
+    for name in (
+        "AlreadyDecoupledError",
+        "AmbiguousRateError",
+        "CoupledPenaltyError",
+        "EagerModeError",
+        "InvalidOptionError",
+        "InvalidRateError",
+        "NativeOpError",
+        "NativeOpWarning",
+        "NestedScopeError",
+        "NoMatchError",
+        "NothingToDecayError",
+        "NothingUpdatedError",
+        "Tf1WdError",
+        "Tf1WdWarning",
+        "UndecayedWarning",
+        "UnsupportedUpdateError",
+    )
+)
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError("module 'tf1_wd' has no attribute %r; it has: %s" % (name, ", ".join(__all__)))
+
+
+def __dir__():
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,219 @@
+"""The only file that imports TensorFlow, and the only one that touches its private names.
+
+Each private name is listed with the versions it was checked on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+
+import tensorflow.compat.v1 as tf
+from tensorflow.python.framework import smart_cond
+from tensorflow.python.ops import gradients_util, resource_variable_ops
+
+__all__ = ["tf"]
+
+_gradients_helper = gradients_util._GradientsHelper
+
+
+def is_resource(variable):
+    """True for a resource variable, False for a reference variable.
+
+    Private: resource_variable_ops.is_resource_variable (1.15.5, 2.15.1, 2.21.0).
+    """
+    return resource_variable_ops.is_resource_variable(variable)
+
+
+def operand(variable):
+    """What an op that updates `variable` takes as input: its handle, or the reference itself.
+
+    Private: RefVariable._ref (1.15.5, 2.15.1, 2.21.0).
+    """
+    return variable.handle if is_resource(variable) else variable._ref()
+
+
+def gpu_visible():
+    """True if this TensorFlow sees a GPU; opens no session."""
+    return bool(tf.config.experimental.list_physical_devices("GPU"))
+
+
+def constant_value(tensor):
+    """The value of a tensor that depends on constants alone, as a NumPy array, else None; opens no session.
+
+    Private: smart_cond.smart_constant_value (1.15.5, 2.15.1, 2.21.0).
+    """
+    return smart_cond.smart_constant_value(tensor)
+
+
+def collection_tensor(entry):
+    """The tensor behind an entry of a loss collection, adding no op to the graph where there is one already.
+
+    Private: _LazyEvalTensor._master_tensor, what `get_variable(regularizer=)` collects (2.15.1, 2.21.0).
+    """
+    master = getattr(entry, "_master_tensor", None)
+    return tf.convert_to_tensor(entry) if master is None else master
+
+
+def in_control_flow(op):
+    """True for an op inside the branch of a cond or the body of a while loop.
+
+    Private: Operation._get_control_flow_context (1.15.5, 2.15.1, 2.21.0).
+    """
+    return op._get_control_flow_context() is not None
+
+
+def add_control_inputs(op, control_inputs):
+    """Makes an existing op wait for others.
+
+    Private: Operation._add_control_inputs (1.15.5, 2.15.1, 2.21.0).
+    """
+    op._add_control_inputs(control_inputs)
+
+
+def step_ignores_weights(optimizer):
+    """True if the optimizer's step is known to depend on gradients and slots alone, not on the weights."""
+    return type(optimizer) in (
+        tf.train.GradientDescentOptimizer,
+        tf.train.MomentumOptimizer,
+        tf.train.AdamOptimizer,
+        tf.train.RMSPropOptimizer,
+        tf.train.AdagradOptimizer,
+        tf.train.AdadeltaOptimizer,
+    )
+
+
+@contextlib.contextmanager
+def patched_attribute(owner, name, value):
+    """Sets owner.name for the time of the block; an instance attribute that was not there goes away again."""
+    absent = object()
+    before = vars(owner).get(name, absent)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if before is absent:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
+
+
+def finish_of(optimizer):
+    """The optimizer's hook that closes an update: `finish(update_ops, name_scope) -> op`.
+
+    Private: Optimizer._finish, an override point that subclasses use too (1.15.5, 2.15.1, 2.21.0).
+    """
+    return optimizer._finish
+
+
+def patched_finish(optimizer, finish):
+    """Context manager: `finish` takes the place of the optimizer's own hook (see `finish_of`)."""
+    return patched_attribute(optimizer, "_finish", finish)
+
+
+def learning_rate(optimizer):
+    """The optimizer's own current learning rate: a float or a Tensor; None if it keeps none.
+
+    Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train (1.15.5,
+    2.15.1, 2.21.0). The tensor made by _prepare() does not exist yet when a decay goes before the update.
+    """
+    for name in ("_lr", "_learning_rate"):
+        rate = getattr(optimizer, name, None)
+        if rate is not None:
+            return rate() if callable(rate) else rate
+    return None
+
+
+def _subclasses(cls):
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)
+
+
+@contextlib.contextmanager
+def patched_apply_gradients(base, override):
+    """For the time of the block, tf.train.Optimizer.apply_gradients and its overrides go through two wrappers.
+
+    base: f(original, optimizer, grads_and_vars, global_step, name, **kwargs), for the method of tf.train.Optimizer.
+    override: f(original, optimizer, *args, **kwargs), for each subclass that defines its own.
+    """
+
+    def wrap_base(original):
+        def apply_gradients(self, grads_and_vars, global_step=None, name=None, **kwargs):
+            return base(original, self, grads_and_vars, global_step, name, **kwargs)
+
+        return apply_gradients
+
+    def wrap_override(original):
+        def apply_gradients(self, *args, **kwargs):
+            return override(original, self, *args, **kwargs)
+
+        return apply_gradients
+
+    with contextlib.ExitStack() as stack:
+        for cls, wrap in [(tf.train.Optimizer, wrap_base)] + [
+            (c, wrap_override) for c in _subclasses(tf.train.Optimizer)
+        ]:
+            original = vars(cls).get("apply_gradients")
+            if original is not None:
+                stack.enter_context(patched_attribute(cls, "apply_gradients", wrap(original)))
+        yield
+
+
+@contextlib.contextmanager
+def patched_gradients(wrapper):
+    """For the time of the block, every symbolic gradient goes through `wrapper(compute, arguments)`.
+
+    arguments: the call's arguments by name (ys, xs, grad_ys, stop_gradients, ...), which the wrapper may change
+    before it calls `compute(**arguments)`. Nested calls (gradients of functions and loop bodies) are left alone.
+
+    Private: gradients_util._GradientsHelper(ys, xs, grad_ys, ..., stop_gradients, ...) (1.15.5, 2.15.1, 2.21.0).
+    """
+    compute = gradients_util._GradientsHelper
+    signature = inspect.signature(compute)
+    running = []
+
+    def helper(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if running or bound.arguments["src_graph"] is not None:
+            return compute(*args, **kwargs)
+        running.append(True)
+        try:
+            return wrapper(compute, dict(bound.arguments))
+        finally:
+            running.pop()
+
+    with patched_attribute(gradients_util, "_GradientsHelper", helper):
+        yield
+
+
+def gradients(ys, xs, grad_ys=None, stop_gradients=None):
+    """tf.gradients, never through `patched_gradients`."""
+    return _gradients_helper(ys, xs, grad_ys=grad_ys, stop_gradients=stop_gradients)
+
+
+def same_versions(graph_def, graph):
+    """Gives `graph_def` the producer version of `graph`, so that it imports as it was made."""
+    graph_def.versions.CopyFrom(graph.graph_def_versions)
+
+
+def fresh_read(variable):
+    """A new read of `variable` that obeys the control dependencies in force; `value()` may be an older, cached one."""
+    return variable.read_value() if is_resource(variable) else tf.identity(operand(variable))
+
+
+def build_facts():
+    """How this TensorFlow was built: the fields of native.build.TensorFlowBuild by name."""
+    return {
+        "version": tf.version.VERSION,
+        "revision": tf.version.GIT_VERSION,
+        "abi": int(tf.sysconfig.CXX11_ABI_FLAG),
+        "compile_flags": tuple(tf.sysconfig.get_compile_flags()),
+        "link_flags": tuple(tf.sysconfig.get_link_flags()),
+    }
+
+
+def load_op_library(path):
+    """The module with the Python functions of the ops in a shared library."""
+    return tf.load_op_library(path)

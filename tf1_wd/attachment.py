@@ -1,0 +1,64 @@
+"""Ties a decay to the update inside tf.train.Optimizer.apply_gradients, or refuses an update that it cannot follow."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, UnsupportedUpdateError
+from tf1_wd.update import build_after, build_before
+
+
+def apply_with(update, rules, scale, optimizer, apply):
+    """Calls `apply` (the optimizer's apply_gradients) so that the op it returns, its name and its place in collections
+    include the decay.
+
+    update: update.Update. rules: Rules. scale: float or scalar tensor. Returns what `apply` returns.
+    """
+    if rules.order == "after":
+        with _tf.patched_finish(optimizer, _followed_by(optimizer, lambda: build_after(update, rules, scale))):
+            return apply()
+    in_place = _tf.step_ignores_weights(optimizer)
+    # In place, the decay must not change the weights that some gradient has yet to read.
+    with tf.control_dependencies(update.gradients if in_place else []):
+        first, build_rest = build_before(update, rules, scale, in_place)
+    with tf.control_dependencies(first):
+        if in_place:
+            return apply()
+        with _tf.patched_finish(optimizer, _followed_by(optimizer, build_rest)):
+            return apply()
+
+
+def _followed_by(optimizer, build):
+    finish = _tf.finish_of(optimizer)
+
+    def finish_and_build(update_ops, name_scope):
+        with tf.control_dependencies([finish(update_ops, "update_weights")]):
+            return tf.group(*build(), name=name_scope)
+
+    return finish_and_build
+
+
+def refuse_eager():
+    if tf.executing_eagerly():
+        raise EagerModeError(
+            "weight decay is built into a graph, and TensorFlow executes eagerly here: build the train_op inside "
+            "`with tf.Graph().as_default():`, or call tf.compat.v1.disable_v2_behavior() first"
+        )
+
+
+def refuse_strategy():
+    if tf.distribute.has_strategy():
+        raise UnsupportedUpdateError(
+            "a distribution strategy (%s) applies this update once per replica, and a decay would too. Build the "
+            "train_op without the strategy" % type(tf.distribute.get_strategy()).__name__
+        )
+
+
+def refuse_decoupled(optimizer):
+    for name in ("weight_decay_rate", "_weight_decay", "weight_decay"):
+        value = getattr(optimizer, name, None)
+        if value is not None and not callable(value) and not (isinstance(value, (int, float)) and value == 0):
+            raise AlreadyDecoupledError(
+                "%s decays weights by itself (%s=%r): use it without tf1_wd, or set its decay to 0"
+                % (type(optimizer).__name__, name, value)
+            )

@@ -1,0 +1,41 @@
+"""Copies of a few ops of a graph, with other tensors in place of some of their inputs."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+
+_CONTROL_FLOW = frozenset(
+    ["Switch", "RefSwitch", "Merge", "RefMerge", "Enter", "RefEnter", "Exit", "RefExit", "NextIteration", "LoopCond"]
+)
+
+
+def can_be_copied(op):
+    """True for an op that means the same elsewhere: no control flow, no function, no gradient of its own making."""
+    attributes = op.node_def.attr
+    return op.type not in _CONTROL_FLOW and not any(
+        name == "_gradient_op_type" or attributes[name].HasField("func") for name in attributes
+    )
+
+
+def copy_ops(ops, replacement, name):
+    """Copies `ops` into the default graph, under `name`; returns a function from a tensor to its copy.
+
+    ops: list of tf.Operation of one graph. replacement: function from a tensor that comes from outside of `ops` to a
+    tensor of the default graph that takes its place; the function returned falls back to it.
+    """
+    if not ops:
+        return replacement
+    definition, inside, input_map = tf.GraphDef(), set(ops), {}
+    _tf.same_versions(definition, ops[0].graph)
+    for op in ops:
+        node = definition.node.add()
+        node.CopyFrom(op.node_def)
+        node.device = ""
+        node.attr.pop("_class", None)
+        del node.input[:]
+        node.input.extend(tensor.name for tensor in op.inputs)
+        input_map.update((t.name, replacement(t)) for t in op.inputs if t.op not in inside)
+    copies = tf.import_graph_def(definition, input_map, return_elements=[op.name for op in ops], name=name)
+    copy_of = dict(zip(ops, copies))
+    return lambda t: copy_of[t.op].outputs[t.value_index] if t.op in copy_of else replacement(t)

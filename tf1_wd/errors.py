@@ -1,0 +1,67 @@
+"""Every error and warning of tf1_wd; each docstring names the remedy."""
+
+from __future__ import annotations
+
+
+class Tf1WdError(Exception):
+    """Base of all errors that tf1_wd raises on purpose; the message says what to do."""
+
+
+class Tf1WdWarning(UserWarning):
+    """Base of all warnings; silence one with `warnings.filterwarnings` and its class."""
+
+
+class InvalidOptionError(Tf1WdError, ValueError):
+    """An option has a value that makes no sense: correct the named option."""
+
+
+class InvalidRateError(InvalidOptionError):
+    """A decay rate is not a finite number in [0, 1): correct the coefficient or `rates=`."""
+
+
+class NoMatchError(InvalidOptionError):
+    """A pattern matches no variable: correct it after the near names in the message."""
+
+
+class EagerModeError(Tf1WdError, RuntimeError):
+    """The scope works on graphs: build inside `tf.Graph().as_default()` or disable v2 behavior."""
+
+
+class NothingToDecayError(Tf1WdError):
+    """No variable of the update has a rate: declare penalties, or pass `rates=`."""
+
+
+class NothingUpdatedError(Tf1WdError):
+    """No `apply_gradients` ran in the scope: put the scope around the code that builds the train_op."""
+
+
+class UnsupportedUpdateError(Tf1WdError):
+    """The update cannot be ordered with a decay: follow the advice in the message."""
+
+
+class AlreadyDecoupledError(Tf1WdError):
+    """The optimizer decays weights by itself: use one of the two, not both."""
+
+
+class AmbiguousRateError(Tf1WdError):
+    """The rate cannot be known from the graph: pass it as `rates=`."""
+
+
+class NestedScopeError(Tf1WdError):
+    """Two scopes are open at once: keep the one nearest to the optimizer."""
+
+
+class NativeOpError(Tf1WdError):
+    """The compiled op cannot be had: run `tf1-wd doctor`, or drop `backend="native"`."""
+
+
+class CoupledPenaltyError(Tf1WdError):
+    """The train_op's gradient holds the L2 term already: build it inside the scope instead."""
+
+
+class NativeOpWarning(Tf1WdWarning):
+    """The compiled op is not in use: run `tf1-wd doctor` to see why; results stay the same, slower."""
+
+
+class UndecayedWarning(Tf1WdWarning):
+    """Something that looks like a penalty is not applied: read `print(decay.plan)`."""

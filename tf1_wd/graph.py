@@ -1,0 +1,129 @@
+"""Reads TensorFlow graphs: ancestors, the variables behind a tensor, equal structure. Changes nothing."""
+
+from __future__ import annotations
+
+_VARIABLES = frozenset(["VariableV2", "Variable", "VarHandleOp"])
+# one input, the same numbers out
+_READS = frozenset(["Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snapshot"])
+_REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
+# op type -> which of its inputs are the parts
+_JOINS = {"ConcatV2": slice(0, -1), "Concat": slice(1, None), "Pack": slice(0, None)}
+
+
+def is_variable(op):
+    """True for the op that holds a reference variable or makes the handle of a resource variable."""
+    return op.type in _VARIABLES
+
+
+def is_input(op):
+    """True for an op whose value comes from outside of the graph and its variables: fed, read, drawn or queued."""
+    if is_variable(op) or op.type in ("Const", "ReadVariableOp"):
+        return False
+    return not op.inputs or op.type == "PlaceholderWithDefault" or op.op_def.is_stateful
+
+
+def variable_op(x):
+    """The op that holds the variable `x`: a tf.Variable, its handle, its reference, or a read of it; else None.
+
+    x: tf.Variable or tf.Tensor.
+    """
+    handle = getattr(x, "handle", None)
+    if handle is not None:
+        return handle.op
+    if hasattr(x, "op") and is_variable(x.op):
+        return x.op
+    return read_source(x) if hasattr(x, "value_index") else None
+
+
+def read_source(tensor):
+    """The variable that `tensor` is a plain read of (through identities and casts), as its op; else None."""
+    op = tensor.op
+    while op.type in _READS and op.inputs:
+        op = op.inputs[0].op
+    return op if is_variable(op) else None
+
+
+def variables_behind(tensor):
+    """The variables that `tensor` consists of, one entry an occurrence; None if anything else goes into it.
+
+    A tensor consists of variables when it is made of them by reads, casts, reshapes and concatenations.
+    """
+    found, pending = [], [tensor]
+    while pending:
+        op = pending.pop().op
+        if is_variable(op):
+            found.append(op)
+        elif (op.type in _READS or op.type in _REARRANGEMENTS) and op.inputs:
+            pending.append(op.inputs[0])
+        elif op.type in _JOINS:
+            pending.extend(op.inputs[_JOINS[op.type]])
+        else:
+            return None
+    return found
+
+
+def ancestors(tensors, stop=frozenset()):
+    """All ops that `tensors` depend on through data, themselves included, in the order first met.
+
+    stop: ops whose inputs are not followed (they are included).
+    """
+    seen, pending = {}, [t.op for t in tensors]
+    while pending:
+        op = pending.pop()
+        if op in seen:
+            continue
+        seen[op] = None
+        if op not in stop:
+            pending.extend(t.op for t in op.inputs)
+    return list(seen)
+
+
+def between(sources, ops, stop=frozenset()):
+    """The ops among `ops` that depend on one of `sources` (ops), without these, in the order of `ops`.
+
+    stop: ops that do not count as dependents.
+    """
+    consumers = consumers_among(ops)
+    found, pending = set(), list(sources)
+    while pending:
+        for op in consumers.get(pending.pop(), ()):
+            if op not in found and op not in stop:
+                found.add(op)
+                pending.append(op)
+    return [op for op in ops if op in found]
+
+
+def consumers_among(ops):
+    """{op: those of `ops` that take one of its outputs}."""
+    members, consumers = set(ops), {}
+    for op in ops:
+        for tensor in op.inputs:
+            if tensor.op in members:
+                consumers.setdefault(tensor.op, []).append(op)
+    return consumers
+
+
+def same_structure(a, b):
+    """True if two tensors compute the same from the same variables: equal ops, attributes and constants.
+
+    Ops that keep state or draw random numbers are the same only if they are one op.
+    """
+    pending = [(a, b)]
+    while pending:
+        x, y = pending.pop()
+        if x is y:
+            continue
+        p, q = x.op, y.op
+        if p is q and x.value_index == y.value_index:
+            continue
+        stateful = p.type != "ReadVariableOp" and p.op_def.is_stateful
+        if stateful or p.type != q.type or x.value_index != y.value_index or len(p.inputs) != len(q.inputs):
+            return False
+        if _attributes(p) != _attributes(q):
+            return False
+        pending.extend(zip(p.inputs, q.inputs))
+    return True
+
+
+def _attributes(op):
+    return {k: v.SerializeToString() for k, v in op.node_def.attr.items() if not k.startswith("_")}

@@ -1,0 +1,146 @@
+"""Finds L2 penalties in a loss or a loss collection, by structure, and what each says of its variables.
+
+A penalty is a scalar whose gradient with respect to a variable is a multiple of that variable:
+
+    tf.nn.l2_loss(w)             gradient w
+    reduce_sum(square(w))        gradient 2 w      (also w * w, w ** 2, and a constant factor inside the sum)
+    reduce_mean(square(w))       gradient 2 w / n
+
+with w reached through reads, casts, reshapes and concatenations. Names and object identity play no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.coefficients import coefficients, undelayed
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A scalar tensor and the factors of its gradient: d tensor / d variable = factor * variable."""
+
+    tensor: object
+    factors: dict  # op of the variable -> float
+
+
+@dataclass(frozen=True)
+class Term:
+    """An entry of the loss collection: its penalties, and what else it is.
+
+    rest: None if the entry is penalties and constants alone; "variables" if other terms of variables alone go into it
+    (L1, orthogonality); "inputs" if anything else does (activities).
+    """
+
+    tensor: object
+    penalties: tuple
+    rest: object
+    variables: tuple  # ops of the variables that the rest reaches
+
+
+def find_penalties(ops):
+    """The penalties among `ops`, each at its outermost tensor.
+
+    ops: list of tf.Operation, as graph.ancestors gives them.
+    """
+    found = [p for p in (_penalty(op) for op in ops) if p is not None]
+    inner = set()
+    for penalty in found:
+        inner.update(op for op in graph.ancestors([penalty.tensor]) if op is not penalty.tensor.op)
+    return [p for p in found if p.tensor.op not in inner]
+
+
+def rates(penalties, ys, grad_ys=None):
+    """The rate of each variable: the sum over its penalties of coefficient * factor.
+
+    penalties: what find_penalties found among the ancestors of ys.
+    Returns {op of the variable: float, or scalar tf.Tensor where a coefficient is known only at run time}.
+    """
+    found = {}
+    for penalty, coefficient in zip(penalties, coefficients(ys, [p.tensor for p in penalties], grad_ys)):
+        if coefficient is None:
+            continue
+        for variable, factor in penalty.factors.items():
+            with undelayed(penalty.tensor):
+                rate = coefficient if factor == 1.0 else factor * coefficient
+                found[variable] = found[variable] + rate if variable in found else rate
+    return found
+
+
+def read_collection(name=tf.GraphKeys.REGULARIZATION_LOSSES):
+    """The terms of a loss collection of the default graph, in their order."""
+    return [_term(_tf.collection_tensor(entry)) for entry in tf.get_collection(name)]
+
+
+def _term(tensor):
+    penalties = tuple(find_penalties(graph.ancestors([tensor])))
+    rest = graph.ancestors([tensor], stop=frozenset(p.tensor.op for p in penalties))
+    variables = tuple(op for op in rest if graph.is_variable(op))
+    kind = "variables" if variables else None
+    if any(graph.is_input(op) for op in rest):
+        kind = "inputs"
+    return Term(tensor, penalties, kind, variables)
+
+
+def _penalty(op):
+    if op.type not in ("L2Loss", "Sum", "Mean") or op.outputs[0].shape.num_elements() != 1:
+        return None
+    tensor = op.outputs[0]
+    if op.type == "L2Loss":
+        return _of(tensor, graph.variables_behind(op.inputs[0]), 1.0)
+    square = _square(tensor)
+    return None if square is None else _of(tensor, *square)
+
+
+def _of(tensor, variables, factor):
+    if not variables:
+        return None
+    factors = {}
+    for variable in variables:
+        factors[variable] = factors.get(variable, 0.0) + factor
+    return Penalty(tensor, factors)
+
+
+def _square(tensor):
+    """(variables, m) if the sum of `tensor` is m/2 * the sum of the variables' squares, else None."""
+    factor = 2.0
+    while True:
+        op = tensor.op
+        if op.type in ("Sum", "Identity", "Cast", "Reshape"):
+            tensor = op.inputs[0]
+        elif op.type == "Mean":
+            n, m = op.inputs[0].shape.num_elements(), tensor.shape.num_elements()
+            if not n or not m:
+                return None
+            factor *= m / n
+            tensor = op.inputs[0]
+        elif op.type == "Square":
+            variables = graph.variables_behind(op.inputs[0])
+            return variables and (variables, factor)
+        elif op.type == "Pow":
+            exponent = _constant_scalar(op.inputs[1])
+            variables = graph.variables_behind(op.inputs[0])
+            return (variables, factor) if exponent == 2.0 and variables else None
+        elif op.type in ("Mul", "RealDiv"):
+            a, b = op.inputs
+            variable = graph.read_source(a)
+            if op.type == "Mul" and variable is not None and graph.read_source(b) is variable:
+                return [variable], factor
+            if op.type == "Mul" and _constant_scalar(a) is not None:
+                a, b = b, a
+            constant = _constant_scalar(b)
+            if constant is None:
+                return None
+            factor = factor * constant if op.type == "Mul" else factor / constant
+            tensor = a
+        else:
+            return None
+
+
+def _constant_scalar(tensor):
+    if tensor.shape.num_elements() != 1:
+        return None
+    value = _tf.constant_value(tensor)
+    return None if value is None else float(value.reshape(()))

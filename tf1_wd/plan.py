@@ -1,0 +1,163 @@
+"""Decides which variables decay, at which rate and why; knows no TensorFlow.
+
+What is printed is what runs: the training step is built from the same Decay values that the plan shows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tf1_wd import render
+from tf1_wd.rules import check_rate, given_rate, selected
+
+_FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A variable that an update trains. `key` identifies it among the rates that penalties give."""
+
+    key: object
+    variable: object
+    name: str
+    shape: tuple  # of int; None for an unknown dimension
+    has_gradient: bool
+
+
+@dataclass(frozen=True)
+class Decay:
+    """The decision on one variable.
+
+    rate: float; None if the variable does not decay; any other value is known only at run time (a scalar tensor).
+    why: where the rate comes from, or why there is none.
+    """
+
+    variable: object
+    name: str
+    shape: tuple
+    rate: object
+    why: str
+
+    @property
+    def size(self):
+        """Number of elements; 0 where a dimension is unknown."""
+        return 0 if None in self.shape else _product(self.shape)
+
+
+@dataclass(frozen=True)
+class DecayPlan:
+    """Every decision of a scope, with its reason; `print(plan)` shows it as a table.
+
+    decays: one Decay a variable, those that decay and those that do not.
+    terms: (name, what became of it) of entries of the loss collection that are more than L2 penalties.
+    order: "after" or "before". scale: a float, or the text that names what is known only at run time.
+    """
+
+    decays: tuple
+    terms: tuple
+    order: str
+    scale: object
+
+    @property
+    def decaying(self):
+        """The variables that decay."""
+        return tuple(d for d in self.decays if d.rate is not None)
+
+    @property
+    def left_alone(self):
+        """The variables that do not decay."""
+        return tuple(d for d in self.decays if d.rate is None)
+
+    def __str__(self):
+        rows = [(d.name, _shape(d.shape), _rate(d.rate), self._half_life(d.rate), d.why) for d in self.decays]
+        lines = [render.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
+        lines += ["term %s: %s" % term for term in self.terms]
+        lines.append(
+            "%d of %d variables decay, %s of %s weights: %s, r times scale %s. Half-life: steps in which a weight "
+            "that gets no gradient halves."
+            % (
+                len(self.decaying),
+                len(self.decays),
+                f"{sum(d.size for d in self.decaying):,}",
+                f"{sum(d.size for d in self.decays):,}",
+                _FORMULAS[self.order],
+                "%g" % self.scale if isinstance(self.scale, float) else self.scale,
+            )
+        )
+        return "\n".join(lines)
+
+    def _half_life(self, rate):
+        if isinstance(rate, float) and isinstance(self.scale, float):
+            return half_life(rate * self.scale)
+        return None if rate is None else "run time"
+
+
+def half_life(rate):
+    """Steps in which a weight without gradient halves: log(1/2) / log(1 - rate); None if it never does.
+
+    rate: the fraction of the weight that a step takes away, in [0, 1).
+    """
+    return math.log(0.5) / math.log1p(-rate) if rate > 0.0 else None
+
+
+def decide(trained, rules, loss_rates, collection_rates):
+    """The Decay of every trained variable; each takes its rate from one place.
+
+    A rate given as rates= wins, then the penalties in the loss, then those in the collection alone; a penalty of the
+    loss counts also where the data gradient is None, the others only for variables with a gradient (two optimizers
+    without var_list would otherwise both decay everything).
+
+    trained: list of Trained. loss_rates, collection_rates: {key: rate}. Raises InvalidRateError.
+    """
+    return [_decide(t, rules, loss_rates.get(t.key), collection_rates.get(t.key)) for t in trained]
+
+
+def _decide(trained, rules, loss_rate, collection_rate):
+    allowed, reason = selected(rules, trained.variable, trained.name)
+    if not allowed:
+        return _no(trained, reason)
+    given, text = given_rate(rules, trained.variable, trained.name)
+    if given is not None:
+        if not trained.has_gradient and loss_rate is None:
+            return _no(trained, "%s, but no gradient reaches it" % text)
+        return _yes(trained, given, text, rules)
+    if loss_rate is not None and rules.source != "collection":
+        return _yes(trained, loss_rate, "penalty in the loss", rules)
+    if collection_rate is not None and rules.source != "loss":
+        if not trained.has_gradient:
+            return _no(trained, "penalty in the collection, but no gradient reaches it")
+        return _yes(trained, collection_rate, "penalty in the collection", rules)
+    if loss_rate is not None or collection_rate is not None:
+        where = "collection" if loss_rate is None else "loss"
+        return _no(trained, "penalty in the %s only, and source=%r" % (where, rules.source))
+    return _no(trained, "no penalty, no rate given")
+
+
+def _yes(trained, rate, why, rules):
+    if isinstance(rate, float):
+        check_rate(rate, trained.name, why)
+        if isinstance(rules.scale, float):
+            check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
+        if rate == 0.0:
+            return _no(trained, "%s, with rate 0" % why)
+    return Decay(trained.variable, trained.name, trained.shape, rate, why)
+
+
+def _no(trained, why):
+    return Decay(trained.variable, trained.name, trained.shape, None, why)
+
+
+def _product(shape):
+    n = 1
+    for dimension in shape:
+        n *= dimension
+    return n
+
+
+def _shape(shape):
+    return "x".join("?" if d is None else str(d) for d in shape) or "scalar"
+
+
+def _rate(rate):
+    return rate if rate is None or isinstance(rate, float) else "run time"

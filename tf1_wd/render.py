@@ -1,0 +1,27 @@
+"""Plain-text tables; no dependencies."""
+
+from __future__ import annotations
+
+
+def table(rows, header):
+    """Lines up rows of cells under a header; a column of numbers is right-aligned.
+
+    rows: sequence of sequences of str, int, float or None. header: sequence of str. Returns one str without a final
+    newline.
+    """
+    texts = [[_text(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *texts)]
+    numeric = [bool(rows) and all(isinstance(c, (int, float)) or c is None for c in col) for col in zip(*rows)]
+    numeric = numeric or [False] * len(header)
+
+    def line(cells):
+        aligned = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric))
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(header), line(["-" * w for w in widths]), *map(line, texts)])
+
+
+def _text(cell):
+    if cell is None:
+        return "-"
+    return "%.6g" % cell if isinstance(cell, float) else str(cell)

@@ -1,0 +1,231 @@
+"""The options of a decay as one validated value; knows no TensorFlow.
+
+A rule reads: which variables (include, exclude, rates), how much (scale), when (order), from where (source), by which
+implementation (backend). A convention is a word for the pair (scale, order) that people mean by "weight decay".
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+
+from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
+
+LEARNING_RATE = "learning_rate"
+
+# word -> (scale, order); None where the user must give it
+CONVENTIONS = {
+    "snippet": (1.0, "after"),  # the second SGD step that people paste behind train_op
+    "adamw": (LEARNING_RATE, "before"),  # PyTorch, Keras
+    "contrib": (1.0, "before"),  # tf.contrib.opt, tf-addons
+    "paper": (None, "before"),  # Loshchilov and Hutter: scale is the schedule multiplier eta
+}
+ORDERS = ("after", "before")
+SOURCES = ("auto", "loss", "collection")
+BACKENDS = ("auto", "native", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Validated options; see `make_rules`."""
+
+    source: str
+    include: tuple  # of Selector; empty means every variable
+    exclude: tuple  # of Selector
+    rates: tuple  # of (Selector or None for every variable, float)
+    scale: object  # float, "learning_rate", scalar tensor, variable, or callable of the global step
+    order: str
+    convention: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class Selector:
+    """One way to name variables: `matches(variable, name)`, and `text`, how the user wrote it."""
+
+    text: str
+    matches: object
+    option: str
+
+
+def make_rules(
+    source="auto",
+    rates=None,
+    include=None,
+    exclude=None,
+    scale=None,
+    order=None,
+    convention="snippet",
+    backend="auto",
+):
+    """Checks the options of decoupled_weight_decay and attach, and fills in what the convention says.
+
+    Raises InvalidOptionError (which word or type is wrong, what there is), InvalidRateError.
+    """
+    _one_of("source", source, SOURCES)
+    _one_of("convention", convention, tuple(CONVENTIONS))
+    _one_of("backend", backend, BACKENDS)
+    default_scale, default_order = CONVENTIONS[convention]
+    order = default_order if order is None else order
+    _one_of("order", order, ORDERS)
+    scale = default_scale if scale is None else scale
+    if scale is None:
+        raise InvalidOptionError(
+            "convention='paper' needs scale=, the schedule multiplier eta of each step: a float, a scalar Tensor or a "
+            "callable of the global step"
+        )
+    return Rules(
+        source=source,
+        include=_selectors("include", include),
+        exclude=_selectors("exclude", exclude),
+        rates=_rates(rates),
+        scale=_scale(scale),
+        order=order,
+        convention=convention,
+        backend=backend,
+    )
+
+
+def selected(rules, variable, name):
+    """(True, "") if include and exclude let the variable decay, else (False, the reason)."""
+    for selector in rules.exclude:
+        if selector.matches(variable, name):
+            return False, "excluded by %s" % selector.text
+    if rules.include and not any(s.matches(variable, name) for s in rules.include):
+        return False, "not in include"
+    return True, ""
+
+
+def given_rate(rules, variable, name):
+    """(rate, how the user wrote it) from the option `rates`, the first that matches; (None, "") if none does."""
+    for selector, rate in rules.rates:
+        if selector is None:
+            return rate, "rates=%g" % rate
+        if selector.matches(variable, name):
+            return rate, "rates[%s]" % selector.text
+    return None, ""
+
+
+def check_matches(rules, variables):
+    """Raises NoMatchError if a selector of the rules matches none of the variables.
+
+    variables: list of (variable, name).
+    """
+    for selector in rules.include + rules.exclude + tuple(s for s, _ in rules.rates if s is not None):
+        if not any(selector.matches(v, name) for v, name in variables):
+            raise NoMatchError(
+                "%s=%s matches no variable.%s" % (selector.option, selector.text, _near(selector, variables))
+            )
+
+
+def check_rate(rate, name, where):
+    """Raises InvalidRateError unless `rate` is a finite number in [0, 1)."""
+    if not (math.isfinite(rate) and 0.0 <= rate < 1.0):
+        raise InvalidRateError(
+            "decay rate %r of variable %s (%s) is not a finite number in [0, 1): a step would not shrink the weight. "
+            "Correct the coefficient, or give another with rates=" % (rate, name, where)
+        )
+
+
+def _near(selector, variables):
+    names = [name for _, name in variables]
+    if not names:
+        return " The graph has no trainable variables yet: build the model before the train_op."
+    words = "".join(c if c.isalnum() or c in "/_" else " " for c in selector.text.strip("'")).split()
+    near = []
+    for word in words:
+        last = {name.rsplit("/", 1)[-1]: name for name in reversed(names)}
+        near += difflib.get_close_matches(word, names, n=3, cutoff=0.4)
+        near += [last[m] for m in difflib.get_close_matches(word, last, n=3, cutoff=0.5)]
+        near += [name for name in names if word.lower() in name.lower()][:3]
+    near = list(dict.fromkeys(near)) or names
+    return " Near names: %s%s" % (", ".join(near[:5]), ", ..." if len(near) > 5 else "")
+
+
+def _one_of(option, value, words):
+    if not isinstance(value, str) or value not in words:
+        raise InvalidOptionError("%s=%r is unknown; choose one of: %s" % (option, value, ", ".join(map(repr, words))))
+
+
+def _selectors(option, value):
+    if value is None:
+        return ()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        if not value:
+            raise InvalidOptionError("%s is empty; leave it out, or name variables" % option)
+        return tuple(_selector(option, v) for v in value)
+    return (_selector(option, value),)
+
+
+def _selector(option, value):
+    if isinstance(value, str):
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            raise InvalidOptionError("%s=%r is not a regular expression: %s" % (option, value, error)) from error
+        return Selector(repr(value), lambda _, name: pattern.search(name) is not None, option)
+    if isinstance(value, re.Pattern):
+        return Selector(repr(value.pattern), lambda _, name: value.search(name) is not None, option)
+    if hasattr(value, "dtype") and hasattr(value, "name"):
+        parts = _parts(value)
+        return Selector(value.name, lambda variable, _: any(variable is part for part in parts), option)
+    if callable(value):
+        text = getattr(value, "__name__", repr(value))
+        return Selector(text, lambda variable, _: bool(value(variable)), option)
+    raise InvalidOptionError(
+        "%s takes regular expressions, callables of a variable, variables, or a list of them; got %r" % (option, value)
+    )
+
+
+def _parts(variable):
+    try:
+        return list(variable)  # a partitioned variable stands for its parts
+    except TypeError:
+        return [variable]
+
+
+def _rates(value):
+    if value is None:
+        return ()
+    if hasattr(value, "items"):
+        if not value:
+            raise InvalidOptionError("rates is empty; leave it out, or map patterns to rates")
+        return tuple((_selector("rates", key), _rate(rate, key)) for key, rate in value.items())
+    return ((None, _rate(value, "rates")),)
+
+
+def _rate(value, name):
+    try:
+        rate = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidRateError("rates: %r for %s is not a number" % (value, name)) from error
+    check_rate(rate, name, "given as rates=")
+    return rate
+
+
+def _scale(value):
+    if isinstance(value, str):
+        if value != LEARNING_RATE:
+            raise InvalidOptionError(
+                "scale=%r is unknown; it takes a float, a scalar Tensor, a callable of the global step, or %r"
+                % (value, LEARNING_RATE)
+            )
+        return value
+    if hasattr(value, "graph") or (hasattr(value, "dtype") and hasattr(value, "op")):
+        if value.shape.rank not in (None, 0):
+            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (value.name, value.shape))
+        return value
+    if callable(value):
+        return value
+    try:
+        scale = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidOptionError(
+            "scale must be a scalar: a float, a scalar Tensor, a callable of the global step, or %r; got %r"
+            % (LEARNING_RATE, value)
+        ) from error
+    if not math.isfinite(scale) or scale < 0:
+        raise InvalidOptionError("scale=%r must be finite and not negative" % value)
+    return scale

@@ -1,0 +1,107 @@
+"""Builds the ops of a decay in the graph: what decays, by how much, grouped by device and dtype."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+
+import numpy as np
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.errors import InvalidOptionError
+from tf1_wd.native.decay import decay as decay_op
+
+NAME = "weight_decay"
+
+_made = weakref.WeakKeyDictionary()  # tf.Graph -> the decay ops in it
+
+
+def scale_now(scale, learning_rate, global_step):
+    """The scale of this update: a float or a scalar tensor.
+
+    scale: as in Rules. learning_rate: the optimizer's own, a float or tensor, or None. global_step: a variable or None.
+    A callable gets the value that the global step has in this update, before it is incremented.
+    Raises InvalidOptionError if what the scale needs is not there.
+    """
+    if isinstance(scale, str):  # LEARNING_RATE is the only word
+        if learning_rate is None:
+            raise InvalidOptionError(
+                "scale='learning_rate', but this optimizer keeps no learning rate; pass scale= the float or Tensor"
+            )
+        scale = learning_rate
+    elif callable(scale) and not hasattr(scale, "dtype"):
+        global_step = tf.train.get_global_step() if global_step is None else global_step
+        if global_step is None:
+            raise InvalidOptionError(
+                "scale is a callable of the global step, but the graph has none: pass global_step= to minimize or "
+                "apply_gradients, or call tf.train.get_or_create_global_step()"
+            )
+        scale = scale(_tf.fresh_read(global_step))
+    if isinstance(scale, (int, float, np.number)):
+        return float(scale)
+    scale = tf.convert_to_tensor(scale)
+    if scale.shape.rank not in (None, 0):
+        raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+    return scale
+
+
+def decay(decays, scale, backend):
+    """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
+
+    decays: list of plan.Decay with a rate. scale: float or scalar tensor. backend: as in Rules. The ops obey the
+    control dependencies in force. Returns a list of tf.Operation.
+    """
+    groups = {}
+    for d in decays:
+        key = (d.variable.device, d.variable.dtype.base_dtype, _tf.is_resource(d.variable))
+        groups.setdefault(key, []).append(d)
+    ops = []
+    for (device, _, _), group in groups.items():
+        with _on(device):
+            ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend, name=NAME))
+    _made.setdefault(tf.get_default_graph(), set()).update(ops)
+    return ops
+
+
+def is_decay(op):
+    """True for an op that `decay` or `subtract` made."""
+    return op in _made.get(op.graph, ())
+
+
+def differences(decays, scale):
+    """(variable, rate * scale * variable) of each, with the weights as they are when this runs."""
+    found = []
+    for d in decays:
+        with _on(d.variable.device):
+            weights = _tf.fresh_read(d.variable)
+            compute = tf.float64 if weights.dtype == tf.float64 else tf.float32
+            amount = tf.cast(d.rate, compute) * tf.cast(scale, compute)
+            found.append((d.variable, tf.cast(amount * tf.cast(weights, compute), weights.dtype)))
+    return found
+
+
+def subtract(amounts):
+    """Ops that take each amount off its variable. amounts: list of (variable, tensor of its shape and dtype)."""
+    ops = []
+    for variable, amount in amounts:
+        with _on(variable.device):
+            ops.append(variable.assign_sub(amount, use_locking=True, read_value=False))
+    _made.setdefault(tf.get_default_graph(), set()).update(ops)
+    return ops
+
+
+def _rates(group):
+    rates = [d.rate for d in group]
+    if any(not isinstance(rate, float) for rate in rates):
+        dtype = tf.float64 if group[0].variable.dtype.base_dtype == tf.float64 else tf.float32
+        if all(rate is rates[0] for rate in rates):
+            return tf.cast(rates[0], dtype)
+        return tf.stack([tf.cast(rate, dtype) for rate in rates])
+    return rates[0] if len(set(rates)) == 1 else np.array(rates, np.float64)
+
+
+@contextlib.contextmanager
+def _on(device):
+    with tf.device(None), tf.device(device or None):
+        yield

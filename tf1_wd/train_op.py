@@ -1,0 +1,170 @@
+"""True weight decay for a train_op that exists already."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf, graph, step
+from tf1_wd._tf import tf
+from tf1_wd.applied import argument, everything_behind, gradient_of, holds_l2, updates_among
+from tf1_wd.attachment import refuse_eager, refuse_strategy
+from tf1_wd.errors import (
+    CoupledPenaltyError,
+    InvalidOptionError,
+    NestedScopeError,
+    NothingToDecayError,
+    UnsupportedUpdateError,
+)
+from tf1_wd.plan import DecayPlan
+from tf1_wd.rules import make_rules
+from tf1_wd.scope import Scope
+from tf1_wd.update import build_after, build_before, collection_now, plan_update
+
+# kernels whose step is made of gradients and slots alone
+_STEP_IGNORES_WEIGHTS = tuple(
+    prefix + "Apply" + name
+    for prefix in ("", "Resource", "Sparse", "ResourceSparse")
+    for name in (
+        "GradientDescent",
+        "Momentum",
+        "KerasMomentum",
+        "Adam",
+        "RMSProp",
+        "CenteredRMSProp",
+        "Adagrad",
+        "AdagradV2",
+        "Adadelta",
+    )
+)
+
+
+def attach(train_op, report=None, **options):
+    """Ties a decay to the updates behind a train_op that was built elsewhere; the gradient is taken as it is.
+
+        order="after":   w <- (1 - r) (w - step)      order="before":  w <- w - step - r w
+
+    Rates come from rates=, or from penalties in the collection REGULARIZATION_LOSSES that are not part of the gradient
+    already. Where code can be edited, decoupled_weight_decay is the better choice: it also takes L2 out of a loss.
+
+    Args:
+      train_op: tf.Operation, tf.Tensor (a loss-valued train_op), or an object with a field train_op and a method
+        _replace, such as tf.estimator.EstimatorSpec.
+      report: function that is called with the DecayPlan; `report=print` shows it.
+      options: as for decoupled_weight_decay. scale="learning_rate" takes the rate that each update op is given.
+
+    Returns: what it was given: an Operation, a Tensor of the same value, or an object of the same kind.
+
+    Raises: the errors of decoupled_weight_decay; CoupledPenaltyError if the gradient holds L2 already;
+      UnsupportedUpdateError if no variable is updated behind train_op (SyncReplicasOptimizer), if the update is inside
+      a cond or a loop (it might be skipped), or if it has a decay already.
+
+    Example:
+      >>> train_op = tf1_wd.attach(train_op, rates={"weights": 5e-4}, report=print)
+
+    Source: the pasted workaround that this replaces (a second SGD step behind train_op).
+    """
+    rules = make_rules(**options)
+    if hasattr(train_op, "train_op"):
+        if not hasattr(train_op, "_replace"):
+            raise InvalidOptionError("%r has a train_op, but no _replace: attach to its train_op" % (train_op,))
+        return train_op._replace(train_op=attach(train_op.train_op, report, **options))
+    refuse_eager()
+    refuse_strategy()
+    if Scope.is_open():
+        raise NestedScopeError("attach() inside a weight decay scope would decay twice: use one of the two")
+    if _tf.is_resource(train_op):  # what assign_add on a resource variable returns
+        train_op = tf.convert_to_tensor(train_op)
+    if not isinstance(train_op, (tf.Operation, tf.Tensor)):
+        raise InvalidOptionError(
+            "attach takes an Operation, a Tensor or an object with a train_op, such as an EstimatorSpec; got %r"
+            % (train_op,)
+        )
+    op = train_op if isinstance(train_op, tf.Operation) else train_op.op
+    with op.graph.as_default():
+        return _attach(train_op, op, rules, report)
+
+
+def _attach(train_op, op, rules, report):
+    behind = everything_behind([op])
+    if any(step.is_decay(o) for o in behind):
+        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
+    updates = updates_among(behind, op)
+    pairs = [(gradient_of(ops[0]), variable) for variable, ops in updates]
+    collection = collection_now()
+    groups, decisions, notes = [], [], {}
+    for learning_rate, members in _by_learning_rate(updates, rules):
+        chosen = [pair for pair in pairs if any(pair[1] is v for v, _ in members)]
+        update = plan_update(chosen, rules, {}, lambda _: False, collection)
+        groups.append((update, learning_rate, members))
+        decisions += update.decisions
+        notes.update(update.notes)
+    scale = rules.scale if isinstance(rules.scale, (float, str)) else getattr(rules.scale, "name", "scale")
+    plan = DecayPlan(tuple(decisions), tuple(notes.items()), rules.order, scale)
+    if all(update.is_empty for update, _, _ in groups):
+        raise NothingToDecayError(
+            "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
+            "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s" % (len(pairs), op.name, len(collection.terms), plan)
+        )
+    _refuse_coupled(updates, {d.name for d in plan.decaying})
+    groups = [(update, step.scale_now(rules.scale, rate, None), m) for update, rate, m in groups if not update.is_empty]
+    moment = _moment_before(updates, op) if rules.order == "before" else None
+    followers = []
+    for update, scale, members in groups:
+        followers += _build(update, rules, scale, members, op, moment)
+    if report is not None:
+        report(plan)
+    if not followers:
+        return train_op
+    with tf.control_dependencies(followers):
+        if isinstance(train_op, tf.Tensor):
+            return tf.identity(train_op, name="train_op_and_decay")
+        return tf.group(train_op, name="train_op_and_decay")
+
+
+def _build(update, rules, scale, members, train_op, moment):
+    if rules.order == "after":
+        with tf.control_dependencies([train_op]):
+            return build_after(update, rules, scale)
+    ops = [o for _, found in members for o in found]
+    in_place = all(o.type in _STEP_IGNORES_WEIGHTS for o in ops)
+    with tf.control_dependencies(moment if in_place else []):
+        first, build_rest = build_before(update, rules, scale, in_place)
+    for o in ops:
+        _tf.add_control_inputs(o, first)
+    with tf.control_dependencies([train_op]):
+        return build_rest()
+
+
+def _moment_before(updates, train_op):
+    """The tensors to wait for so that all gradients are computed and nothing is updated yet."""
+    ops = [o for _, found in updates for o in found]
+    inputs = [t for o in ops for t in o.inputs if t.dtype == t.dtype.base_dtype != tf.resource]
+    if set(ops) & set(everything_behind([t.op for t in inputs])):
+        raise UnsupportedUpdateError(
+            "updates behind %s wait for one another, so there is no moment before all of them: use order='after'"
+            % train_op.name
+        )
+    return inputs
+
+
+def _by_learning_rate(updates, rules):
+    """[(learning rate or None, updates that use it)]; one group unless the scale is the learning rate."""
+    if not isinstance(rules.scale, str):  # LEARNING_RATE is the only word
+        return [(None, updates)]
+    groups = {}
+    for variable, ops in updates:
+        rate = argument(ops[0], ("lr", "alpha"))
+        groups.setdefault(None if rate is None else rate.name, (rate, []))[1].append((variable, ops))
+    return list(groups.values())
+
+
+def _refuse_coupled(updates, decaying):
+    coupled = []
+    for variable, ops in updates:
+        holder = graph.variable_op(variable)
+        if holder.name in decaying and any(holds_l2(gradient_of(op), holder) for op in ops if "Apply" in op.type):
+            coupled.append(holder.name)
+    if coupled:
+        raise CoupledPenaltyError(
+            "the gradient behind this train_op holds L2 of %s already (the loss contains the penalty), so a decay "
+            "would come on top of it. Put tf1_wd.decoupled_weight_decay around the code that builds the train_op: it "
+            "takes the penalty out of the gradient" % ", ".join(coupled)
+        )
