@@ -1,36 +1,47 @@
-# STAND-IN, not the original: the helper for tf1_wd/native overwrote this file by mistake at 10:58 and rebuilt it
-# from what the tests use (run, kind, backend, a graph for each test). Owner: put yours back.
 """What every test starts from: a graph of its own, without v2 behavior."""
 
 from __future__ import annotations
+
+import os
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "benchmarks"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 tf.disable_v2_behavior()
-
-
-def run(*fetches):
-    """Initializes all variables, runs every fetch in turn in one session, returns what the last one gave."""
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        for fetch in fetches:
-            result = session.run(fetch)
-    return result
+tf.logging.set_verbosity(tf.logging.ERROR)
 
 
 @pytest.fixture(autouse=True)
 def graph():
-    with tf.Graph().as_default() as graph:
-        yield graph
+    """A graph of its own for every test."""
+    with tf.Graph().as_default() as fresh:
+        tf.set_random_seed(1)
+        yield fresh
 
 
 @pytest.fixture(params=["reference", "resource"])
-def kind(request, graph):
-    tf.get_variable_scope().set_use_resource(request.param == "resource")
-    return request.param
+def kind(request):
+    """Runs the test on both kinds of variables."""
+    with tf.variable_scope(tf.get_variable_scope(), use_resource=request.param == "resource"):
+        yield request.param
 
 
 @pytest.fixture(params=["native", "tensorflow"])
 def backend(request):
+    """Runs the test with the compiled op and with its twin."""
     return request.param
+
+
+def run(*fetches):
+    """Initializes all variables in a new session, runs the fetches in their order, and returns the last result."""
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        result = None
+        for fetch in fetches:
+            result = session.run(fetch)
+        return result

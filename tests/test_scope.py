@@ -188,6 +188,23 @@ def test_the_fetched_loss_still_contains_its_penalties(idiom, kind):
     np.testing.assert_allclose(run(loss), want, rtol=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "ftrl"])
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_a_loss_fetched_with_the_train_op_is_that_of_the_weights_the_step_began_from(optimizer, order, graph):
+    with tf.variable_scope("net", use_resource=True):
+        layers = [weights("layer%d" % i, value=np.full((64, 64), 1.0)) for i in range(8)]
+    data = tf.add_n([tf.nn.l2_loss(w - 2.0) for w in layers])
+    loss = data + RATE * tf.add_n([tf.nn.l2_loss(w) for w in layers])
+    with tf1_wd.decoupled_weight_decay(order=order):
+        train_op = oracle.tf_optimizer(tf, optimizer, LR).minimize(loss)
+    want = 8 * 64 * 64 * (1 + RATE) / 2
+    initialize = tf.global_variables_initializer()
+    with tf.Session() as session:
+        for _ in range(100):
+            session.run(initialize)
+            assert session.run([loss, train_op])[0] == pytest.approx(want)
+
+
 def test_a_coefficient_that_is_fed_decays_by_what_is_fed(kind, backend):
     w, wd = weights(), tf.placeholder(tf.float64, [])
     loss = data_loss(w) + wd * tf.nn.l2_loss(w)

@@ -15,27 +15,30 @@ def apply_with(update, rules, scale, optimizer, apply):
     update: update.Update. rules: Rules. scale: float or scalar tensor. Returns what `apply` returns.
     """
     if rules.order == "after":
-        with _tf.patched_finish(optimizer, _followed_by(optimizer, lambda: build_after(update, rules, scale))):
-            return apply()
+        return _apply_then(optimizer, update, apply, lambda: build_after(update, rules, scale))
     in_place = _tf.step_ignores_weights(optimizer)
-    # In place, the decay must not change the weights that some gradient has yet to read.
-    with tf.control_dependencies(update.gradients if in_place else []):
+    # In place, the decay must not change weights that a gradient or the loss has yet to read.
+    reads = [op for ops in update.reads.values() for op in ops]
+    with tf.control_dependencies([*update.gradients, *reads] if in_place else []):
         first, build_rest = build_before(update, rules, scale, in_place)
     with tf.control_dependencies(first):
-        if in_place:
-            return apply()
-        with _tf.patched_finish(optimizer, _followed_by(optimizer, build_rest)):
-            return apply()
+        return apply() if in_place else _apply_then(optimizer, update, apply, build_rest)
 
 
-def _followed_by(optimizer, build):
+def _apply_then(optimizer, update, apply, build):
+    """Calls `apply`, with what `build` makes put behind the optimizer's own updates."""
     finish = _tf.finish_of(optimizer)
 
     def finish_and_build(update_ops, name_scope):
+        # A loss fetched in the same run keeps the penalties of the weights that the step began from. The gradient of
+        # the penalties, which used to see to that, is gone.
+        for variable, op in zip(update.trained, update_ops):
+            _tf.add_control_inputs(getattr(op, "op", op), update.reads.get(variable, ()))
         with tf.control_dependencies([finish(update_ops, "update_weights")]):
             return tf.group(*build(), name=name_scope)
 
-    return finish_and_build
+    with _tf.patched_finish(optimizer, finish_and_build):
+        return apply()
 
 
 def refuse_eager():

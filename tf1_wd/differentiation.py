@@ -30,6 +30,11 @@ class GradientCall:
             if op is not None:
                 self.derivatives[op] = tensors_of(gradient)
 
+    def reads_of(self, variable):
+        """The ops that read a resource variable (given by its op) for penalties; none for a reference variable."""
+        ops = graph.ancestors([p.tensor for p in self.penalties if variable in p.factors])
+        return [op for op in ops if op.type == "ReadVariableOp" and op.inputs[0].op is variable]
+
     @property
     def is_decay_alone(self):
         """True if nothing but penalties reaches the variables, so that no gradient is left without them."""

@@ -166,9 +166,7 @@ class Scope:
         calls = {id(v): calls_behind(g, v, self._calls) for g, v in pairs}
         loss_rates = self._loss_rates(pairs, calls)
         involved = list({id(c): c for found in calls.values() for c in found}.values())
-        update = plan_update(
-            pairs, self._rules, loss_rates, lambda tensor: any(c.contains(tensor) for c in involved), collection_now()
-        )
+        update = plan_update(pairs, self._rules, involved, loss_rates, collection_now())
         scale = self._rules.scale
         if not update.is_empty:
             scale = scale_now(scale, _tf.learning_rate(optimizer), global_step)

@@ -92,7 +92,7 @@ def _attach(train_op, op, rules, report):
     groups, decisions, notes = [], [], {}
     for learning_rate, members in _by_learning_rate(updates, rules):
         chosen = [pair for pair in pairs if any(pair[1] is v for v, _ in members)]
-        update = plan_update(chosen, rules, {}, lambda _: False, collection)
+        update = plan_update(chosen, rules, [], {}, collection)
         groups.append((update, learning_rate, members))
         decisions += update.decisions
         notes.update(update.notes)

@@ -27,7 +27,7 @@ class Update:
 
     decisions: one plan.Decay a variable of the update. replayed: penalties.Term with a step of their own.
     notes: (name of a term, what became of it). trained: {op: tf.Variable} of the variables with a gradient.
-    gradients: the tensors of all its gradients.
+    gradients: the tensors of all its gradients. reads: {op of a resource variable: ops that read it for a penalty}.
     """
 
     decisions: tuple
@@ -35,6 +35,7 @@ class Update:
     notes: tuple
     trained: dict
     gradients: tuple
+    reads: dict
 
     @property
     def decays(self):
@@ -54,11 +55,11 @@ def collection_now():
     return Collection(tuple(terms), rates(find_penalties(graph.ancestors(ys)), ys) if ys else {})
 
 
-def plan_update(pairs, rules, loss_rates, in_loss, collection):
+def plan_update(pairs, rules, calls, loss_rates, collection):
     """Decides what happens together with an update; adds nothing to the graph.
 
-    pairs: list of (gradient or None, tf.Variable). rules: Rules. loss_rates: {op of a variable: rate}. in_loss:
-    function from a term's tensor to True if the loss contains it. collection: Collection.
+    pairs: list of (gradient or None, tf.Variable). rules: Rules. calls: the GradientCalls whose results are applied.
+    loss_rates: {op of a variable: rate}. collection: Collection.
     Raises NoMatchError, InvalidRateError.
     """
     trained = [_trained(gradient, variable) for gradient, variable in pairs]
@@ -68,23 +69,24 @@ def plan_update(pairs, rules, loss_rates, in_loss, collection):
     with_gradient = {t.key: t.variable for t in trained if t.has_gradient}
     replayed, notes = [], []
     for term in collection.terms:
-        fate = _fate(term, rules, in_loss, with_gradient)
+        fate = _fate(term, rules, calls, with_gradient)
         if fate == _REPLAYED:
             replayed.append(term)
         if fate is not None:
             notes.append((term.tensor.op.name, fate))
     gradients = tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient))
-    return Update(tuple(decisions), tuple(replayed), tuple(notes), with_gradient, gradients)
+    reads = {t.key: [op for call in calls for op in call.reads_of(t.key)] for t in trained}
+    return Update(tuple(decisions), tuple(replayed), tuple(notes), with_gradient, gradients, reads)
 
 
 _REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
 NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
 
 
-def _fate(term, rules, in_loss, trained):
+def _fate(term, rules, calls, trained):
     if term.rest is None:
         return None
-    if in_loss(term.tensor):
+    if any(call.contains(term.tensor) for call in calls):
         return "not L2, in the loss: stays there"
     if term.rest == "inputs":
         return NOT_APPLIED

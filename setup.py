@@ -1,0 +1,80 @@
+"""Packaging of tf1-wd; compiles the decay op into the wheel where TensorFlow can be imported while building."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+
+from setuptools import Distribution, find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# with build isolation there is no TensorFlow: the op is then compiled on first use
+HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
+DEMO = ["tf-slim", "matplotlib", "tqdm"]
+
+
+def read(name):
+    with open(os.path.join(HERE, name), encoding="utf-8") as file:
+        return file.read()
+
+
+class BuildWithOp(build_py):
+    """build_py, then the op and its stamp beside the Python files; a failure leaves it to the first use."""
+
+    def run(self):
+        super().run()
+        directory = os.path.join(self.build_lib, "tf1_wd", "native", "prebuilt")
+        shutil.rmtree(directory, ignore_errors=True)  # of a build before, perhaps for another TensorFlow
+        if HAS_TENSORFLOW and not getattr(self, "editable_mode", False):
+            try:
+                self.compile_op(directory)
+            except Exception as error:  # whatever is wrong with this TensorFlow or compiler, the package works without
+                print("tf1_wd: the decay op is left to first use: %s" % error, file=sys.stderr)
+
+    def compile_op(self, directory):
+        sys.path.insert(0, HERE)
+        from tf1_wd import _tf
+        from tf1_wd.native import build, cache
+
+        tensorflow = build.TensorFlowBuild(**_tf.build_facts())
+        path = cache.install(tensorflow, build.find_compiler(), directory)
+        print("tf1_wd: compiled the decay op for TensorFlow %s: %s" % (tensorflow.version, path), file=sys.stderr)
+
+
+class PlatformDistribution(Distribution):
+    """A wheel with a compiled op is for one platform."""
+
+    def has_ext_modules(self):
+        return HAS_TENSORFLOW
+
+
+setup(
+    name="tf1-wd",
+    version=re.search(r'__version__ = "([^"]+)"', read("tf1_wd/__init__.py")).group(1),
+    description="True (decoupled) weight decay for TensorFlow-1 graph-mode code, on TF 1.15 and 2.x",
+    long_description=read("README.md") if os.path.exists(os.path.join(HERE, "README.md")) else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.7",
+    packages=[*find_packages(include=["tf1_wd", "tf1_wd.*"]), "tf1_wd.legacy_examples"],
+    package_dir={"tf1_wd.legacy_examples": "legacy_examples"},
+    package_data={"tf1_wd.native": ["csrc/*"], "tf1_wd.legacy_examples": ["*.npz", "*.md"]},
+    install_requires=[],
+    extras_require={
+        "tensorflow": [
+            "tensorflow>=1.15.5,<2; python_version<'3.8'",
+            "protobuf<3.21; python_version<'3.8'",
+            "tensorflow; python_version>='3.8'",
+            "tf-keras; python_version>='3.8'",
+        ],
+        "demo": DEMO,
+        "test": ["pytest", "pytest-xdist", "setuptools", *DEMO],
+    },
+    entry_points={"console_scripts": ["tf1-wd = tf1_wd.cli.main:main"]},
+    cmdclass={"build_py": BuildWithOp},
+    distclass=PlatformDistribution,
+)

@@ -1,0 +1,113 @@
+"""Compiling the op: which compiler, which flags, what is said when it fails."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from build_cases import ROOT, fake_compiler, run
+
+from tf1_wd.errors import NativeOpError
+from tf1_wd.native import build, cache, loader
+
+TENSORFLOW = build.TensorFlowBuild("9.9.9", "v9", 1, ("-I/some/include", "-DX=1", "--std=c++17"), ("-L/some", "-l:tf"))
+COMPILER = build.Compiler(("g++",), "g++ 12")
+
+
+def test_build_and_cache_import_no_tensorflow():
+    script = "import sys, tf1_wd.native.build, tf1_wd.native.cache; print('tensorflow' in sys.modules)"
+    assert run(script, dict(os.environ, PYTHONPATH=ROOT))[0] == "False\n"
+
+
+def test_the_sources_compile_without_warnings(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF1_WD_CACHE", str(tmp_path))
+    monkeypatch.setenv("CXX", "g++ -Werror")
+    ticks = []
+    path = cache.find_or_build(loader.tensorflow_build(), progress=ticks.append)
+    assert os.path.getsize(path) > 10000
+    assert ticks == sorted(ticks)
+    assert len(ticks) > 3
+
+
+def test_cxx_names_the_compiler_and_its_options(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", fake_compiler(tmp_path, "") + " -m64")
+    compiler = build.find_compiler()
+    assert compiler.command[1:] == ("-m64",)
+    assert compiler.version == "fake-c++ 1.0"
+
+
+def test_cpp_is_taken_where_there_is_no_gpp(tmp_path, monkeypatch):
+    fake_compiler(tmp_path, "", name="c++")
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "%s" % tmp_path)
+    assert build.find_compiler().command == ("c++",)
+
+
+def test_no_compiler_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NativeOpError, match=r"apt-get install g\+\+, or yum install gcc-c\+\+"):
+        build.find_compiler()
+
+
+def test_cxx_that_is_no_program_is_named(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(NativeOpError, match=r"\$CXX is 'no-such-compiler'"):
+        build.find_compiler()
+
+
+def test_a_failed_compilation_quotes_the_last_errors(tmp_path):
+    action = "echo decay_cpu.cc:7: error: no such thing; echo compilation terminated.; exit 3"
+    compiler = build.Compiler((fake_compiler(tmp_path, action),), "fake")
+    with pytest.raises(NativeOpError, match=r"\(exit 3\): decay_cpu.cc:7: error: no such thing$"):
+        build.compile_library(TENSORFLOW, compiler, str(tmp_path / "op.so"))
+
+
+def test_a_compiler_that_makes_nothing_is_an_error(tmp_path):
+    compiler = build.Compiler((fake_compiler(tmp_path, "true"),), "fake")
+    with pytest.raises(NativeOpError, match=r"without .*op\.so"):
+        build.compile_library(TENSORFLOW, compiler, str(tmp_path / "op.so"))
+
+
+def test_the_standard_is_tensorflows_own_or_cpp11():
+    assert "--std=c++17" in build.command_line(TENSORFLOW, COMPILER, "op.so")
+    assert "-std=c++11" not in build.command_line(TENSORFLOW, COMPILER, "op.so")
+    old = TENSORFLOW._replace(compile_flags=("-I/some/include",))
+    assert "-std=c++11" in build.command_line(old, COMPILER, "op.so")
+
+
+def test_no_option_depends_on_the_cpu_of_this_machine():
+    assert not [flag for flag in build.command_line(TENSORFLOW, COMPILER, "op.so") if flag.startswith("-m")]
+
+
+def test_every_source_is_compiled():
+    for path in build.source_files():
+        if path.endswith(".cc"):
+            assert '#include "%s"\n' % os.path.basename(path) in build.program_text()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"version": "9.9.8"},
+        {"revision": "v8"},
+        {"abi": 0},
+        {"compile_flags": ("-I/some/include", "-DX=2", "--std=c++17")},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_another_tensorflow_needs_another_op(other):
+    assert build.requirements(TENSORFLOW) != build.requirements(TENSORFLOW._replace(**other))
+    assert cache.tensorflow_directory(TENSORFLOW) != cache.tensorflow_directory(TENSORFLOW._replace(**other))
+
+
+def test_the_same_tensorflow_in_another_place_shares_the_op():
+    moved = TENSORFLOW._replace(compile_flags=("-I/other/include", "-DX=1", "--std=c++17"), link_flags=("-L/other",))
+    assert build.requirements(TENSORFLOW) == build.requirements(moved)
+
+
+def test_a_changed_source_needs_another_op(tmp_path, monkeypatch):
+    before = build.requirements(TENSORFLOW)
+    (tmp_path / "decay_cpu.cc").write_text("int changed;")
+    monkeypatch.setattr(build, "SOURCES", str(tmp_path))
+    assert build.requirements(TENSORFLOW) != before

@@ -1,0 +1,44 @@
+"""Installing where TensorFlow is importable puts the compiled op into the package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from build_cases import ROOT, copy_of_the_op, environment, fake_compiler
+
+from tf1_wd.native import cache, loader
+
+
+def build_package(target, compiler):
+    """What `setup.py build_py` says, with its result in `target`."""
+    command = [sys.executable, "-W", "ignore", "setup.py", "-q", "build_py", "--build-lib", str(target)]
+    env = environment(target, CXX=compiler)
+    built = subprocess.run(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+    assert built.returncode == 0, built.stderr
+    return built.stderr
+
+
+@pytest.fixture
+def prebuilt(tmp_path):
+    return str(tmp_path / "lib" / "tf1_wd" / "native" / "prebuilt")
+
+
+def test_the_package_holds_the_op_and_its_sources(tmp_path, prebuilt):
+    said = build_package(tmp_path / "lib", fake_compiler(tmp_path, copy_of_the_op()))
+    assert "tf1_wd: compiled the decay op for TensorFlow %s" % loader.tensorflow_build().version in said
+    assert cache.valid_library(prebuilt, loader.tensorflow_build())
+    assert os.path.exists(os.path.join(os.path.dirname(prebuilt), "csrc", "decay_cpu.cc"))
+
+
+def test_a_failed_compilation_does_not_fail_the_installation(tmp_path, prebuilt):
+    os.makedirs(prebuilt)
+    with open(os.path.join(prebuilt, cache.LIBRARY), "w") as file:
+        file.write("of a build before")
+    said = build_package(tmp_path / "lib", fake_compiler(tmp_path, "echo op.cc:1: error: out of luck; exit 1"))
+    assert "the decay op is left to first use" in said
+    assert "out of luck" in said
+    assert os.path.exists(os.path.join(os.path.dirname(prebuilt), "csrc", "decay_cpu.cc"))
+    assert not os.path.exists(os.path.join(prebuilt, cache.LIBRARY))

@@ -1,0 +1,29 @@
+// Every difference between TensorFlow 1.15 and 2.21 that the ops meet.
+
+#ifndef TF1_WD_TF_COMPAT_H_
+#define TF1_WD_TF_COMPAT_H_
+
+#include <type_traits>
+#include <utility>
+
+#include "tensorflow/core/common_runtime/dma_helper.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/tensor.h"
+
+namespace tf1_wd {
+
+// tensorflow::Status, which became absl::Status. Its OK value is what it starts with: Status::OK()
+// went away.
+using Status = std::decay<decltype(std::declval<tensorflow::OpKernelContext>().status())>::type;
+inline Status Ok() { return Status(); }
+
+// True if nothing but `tensor` holds its buffer. Tensor::RefCountIsOne() is private in 1.15.
+inline bool IsSoleOwner(const tensorflow::Tensor& tensor) {
+  auto* buffer = const_cast<tensorflow::TensorBuffer*>(tensorflow::DMAHelper::buffer(&tensor));
+  return buffer != nullptr && buffer->RefCountIsOne() && buffer->root_buffer()->RefCountIsOne() &&
+         buffer->OwnsMemory();
+}
+
+}  // namespace tf1_wd
+
+#endif  // TF1_WD_TF_COMPAT_H_

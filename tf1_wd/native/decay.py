@@ -1,0 +1,144 @@
+"""The decay step as one graph op: the native op where it can be had, its twin in TensorFlow ops elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.errors import InvalidOptionError, InvalidRateError, NativeOpError, NativeOpWarning
+from tf1_wd.native import loader, reference
+
+DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+BACKENDS = ("auto", "native", "tensorflow")
+
+_warned = False
+
+
+def decay(variables, rates, scale, backend="auto", use_locking=True, name="weight_decay"):
+    """One graph op that decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation.
+
+    Products are rounded before they are subtracted; half types are computed in float32 and rounded once. A variable
+    listed twice decays twice, one after the other. Reads and writes obey the control dependencies and devices in force.
+
+    variables: non-empty list, all on one device, of one floating dtype, all reference or all resource variables.
+    rates: Tensor, array or float of shape [] or [N]; scale: Tensor or float of shape []. Both are converted to
+        float32, or float64 for double variables. Every rate * scale must be in [0, 1).
+    backend: "auto", "native" (an error where it cannot be), "tensorflow" (public TensorFlow ops only).
+    use_locking: hold the locks of reference variables meanwhile; resource variables are always locked.
+    Raises InvalidOptionError, InvalidRateError, NativeOpError. At run time InvalidArgumentError (a rate Tensor out of
+        range) and FailedPreconditionError (a variable not initialized); then no variable is changed.
+    """
+    variables = list(variables)
+    if backend not in BACKENDS:
+        raise InvalidOptionError("backend must be one of %s, not %r" % (", ".join(map(repr, BACKENDS)), backend))
+    dtype = _common_dtype(variables)
+    rate_dtype = tf.float64 if dtype == tf.float64 else tf.float32
+    rates = _as_tensor(rates, rate_dtype, "rates")
+    scale = _as_tensor(scale, rate_dtype, "scale")
+    _check_rates(variables, rates, scale)
+    ops = _native_ops(variables, backend)
+    if ops is None:
+        return reference.decay(variables, rates, scale, use_locking, name)
+    operands = [_tf.operand(variable) for variable in variables]
+    if _tf.is_resource(variables[0]):
+        return ops.tf1_wd_resource_decay(operands, rates, scale, T=dtype, use_locking=use_locking, name=name)
+    return ops.tf1_wd_decay(operands, rates, scale, use_locking=use_locking, name=name)
+
+
+def _common_dtype(variables):
+    if not variables:
+        raise InvalidOptionError("variables is empty: give at least one variable to decay")
+    first = variables[0]
+    for variable in variables:
+        dtype = variable.dtype.base_dtype
+        if dtype not in DTYPES:
+            raise InvalidOptionError(
+                "variable %s is %s: only floating variables (float16, bfloat16, float32, float64) can decay; exclude it"
+                % (variable.op.name, dtype.name)
+            )
+        if dtype != first.dtype.base_dtype:
+            raise InvalidOptionError(
+                "variables of one op must have one dtype: %s is %s, %s is %s; use one op for each dtype"
+                % (first.op.name, first.dtype.base_dtype.name, variable.op.name, dtype.name)
+            )
+        if _tf.is_resource(variable) != _tf.is_resource(first):
+            raise InvalidOptionError(
+                "variables of one op must be all reference or all resource: %s and %s differ; use one op for each kind"
+                % (first.op.name, variable.op.name)
+            )
+    return first.dtype.base_dtype
+
+
+def _as_tensor(value, dtype, name):
+    """`value` as a Tensor of `dtype`: one constant node for numbers, a fresh read for a variable."""
+    if isinstance(value, tf.Variable):
+        value = _tf.fresh_read(value)
+    elif not tf.is_tensor(value) and not _holds_tensors(value):
+        return tf.constant(np.asarray(value), dtype=dtype, name=name)
+    return tf.cast(tf.convert_to_tensor(value, name=name), dtype)
+
+
+def _holds_tensors(value):
+    return isinstance(value, (list, tuple)) and any(tf.is_tensor(item) for item in value)
+
+
+def _check_rates(variables, rates, scale):
+    """Finds before the graph runs what the op would find later: shapes, and values known already."""
+    if scale.shape.ndims not in (None, 0):
+        raise InvalidOptionError("scale must be a scalar, not of shape %s" % scale.shape)
+    count = len(variables)
+    if rates.shape.ndims not in (None, 0) and not rates.shape.is_compatible_with([count]):
+        raise InvalidRateError("rates must have shape [] or [%d], one for each variable, not %s" % (count, rates.shape))
+    known_rates, known_scale = _tf.constant_value(rates), _tf.constant_value(scale)
+    if known_rates is None:
+        return
+    for variable, rate in zip(variables, np.broadcast_to(known_rates, [count])):
+        if not 0 <= rate < 1:  # NaN too
+            raise InvalidRateError(
+                "the decay rate of %s is %g: it must be a number in [0, 1)" % (variable.op.name, rate)
+            )
+        if known_scale is not None and not 0 <= rate * known_scale < 1:
+            raise InvalidRateError(
+                "the decay rate of %s times the scale, %g * %g = %g, must be a number in [0, 1)"
+                % (variable.op.name, rate, known_scale, rate * known_scale)
+            )
+
+
+def _native_ops(variables, backend):
+    """The module of the native ops, or None for the twin."""
+    if backend == "tensorflow":
+        return None
+    if backend == "native":
+        for variable in variables:
+            if _device_type(variable) not in (None, "CPU"):
+                raise NativeOpError(
+                    'variable %s is on %s, and the native op runs on CPUs: put it on a CPU, or drop backend="native"'
+                    % (variable.op.name, variable.device)
+                )
+        return loader.native_ops()
+    if _tf.gpu_visible() and any(_device_type(variable) != "CPU" for variable in variables):
+        return None  # there is no GPU kernel
+    current = loader.status()
+    if current.state == "native":
+        return loader.native_ops()
+    _warn_once(current.reason)
+    return None
+
+
+def _device_type(variable):
+    return tf.DeviceSpec.from_string(variable.device or "").device_type
+
+
+def _warn_once(reason):
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "weight decay runs on public TensorFlow ops, with the same results but slower: %s. `tf1-wd doctor` tells "
+            'more; backend="tensorflow" silences this' % reason,
+            NativeOpWarning,
+            stacklevel=4,
+        )

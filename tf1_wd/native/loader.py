@@ -1,0 +1,87 @@
+"""Loads the compiled op into the running TensorFlow, building it first if need be; once per process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from typing import NamedTuple
+
+from tf1_wd import _tf
+from tf1_wd.errors import NativeOpError
+from tf1_wd.native import build, cache
+
+
+class Status(NamedTuple):
+    """Which implementation this process uses, and why."""
+
+    state: str  # "native" or "twin"
+    path: str | None  # of the shared library, if native
+    reason: str  # where it came from, or why there is none
+    stamp: dict | None  # what the library was made for
+
+
+_lock = threading.Lock()
+_loaded = None  # (Status, module of the ops or None)
+
+
+def status():
+    """The Status of this process; the first call loads the op, and compiles it if it is nowhere."""
+    return _load_once()[0]
+
+
+def native_ops():
+    """The module of the ops' Python functions. Raises NativeOpError with the reason if there is none."""
+    current, ops = _load_once()
+    if ops is None:
+        raise NativeOpError("the compiled decay op is not available: %s" % current.reason)
+    return ops
+
+
+def tensorflow_build():
+    """What the running TensorFlow says of its own build."""
+    return build.TensorFlowBuild(**_tf.build_facts())
+
+
+def _load_once():
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            try:
+                path, reason, ops = _find_and_load(tensorflow_build())
+                _loaded = Status("native", path, reason, cache.read_stamp(os.path.dirname(path))), ops
+            except NativeOpError as error:
+                _loaded = Status("twin", None, str(error), None), None
+        return _loaded
+
+
+def _find_and_load(tensorflow):
+    """(path, where it came from, ops), or NativeOpError."""
+
+    def announce():
+        print(
+            "tf1_wd: compiling the decay op for TensorFlow %s (once per TensorFlow, about 10 s)" % tensorflow.version,
+            file=sys.stderr,
+        )
+
+    path = cache.valid_library(cache.PREBUILT, tensorflow)
+    if path:
+        with contextlib.suppress(NativeOpError):  # another build of the same version: compile for this one
+            return path, "compiled at installation", _load(path)
+    path = cache.find_or_build(tensorflow, announce)
+    try:
+        return path, "from the cache", _load(path)
+    except NativeOpError as error:
+        try:
+            path = cache.find_or_build(tensorflow, announce, force=True)
+        except NativeOpError as again:
+            raise NativeOpError("%s; compiling it again: %s" % (error, again)) from again
+        return path, "from the cache, compiled again because it did not load", _load(path)
+
+
+def _load(path):
+    try:
+        return _tf.load_op_library(path)
+    except _tf.tf.errors.OpError as error:
+        raise NativeOpError("%s does not load: %s" % (path, error.message)) from error

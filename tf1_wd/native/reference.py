@@ -1,0 +1,67 @@
+"""The twin of the native op in public TensorFlow ops: same checks at run time, same result to the last bit."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+
+HALF_TYPES = ("float16", "bfloat16")
+
+
+def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
+    """Decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation.
+
+    variables: list of N floating variables of one dtype.
+    rates: Tensor of shape [] or [N]; scale: Tensor of shape []; both float32, or float64 for double variables.
+    At run time: InvalidArgumentError if a rate * scale is not in [0, 1), FailedPreconditionError if a variable is
+    not initialized; then no variable is changed. A variable listed twice decays twice, one after the other.
+    """
+    with tf.name_scope(name):
+        factors = tf.multiply(rates, scale)
+        checks = _range_checks(variables, factors)
+        count = len(variables)
+        factors = [factors] * count if rates.shape.ndims == 0 else tf.unstack(tf.broadcast_to(factors, [count]))
+        wait = list(checks)
+        for listing in _passes(variables):
+            with tf.control_dependencies(wait):
+                reads = [_tf.fresh_read(variables[i]) for i in listing]
+            with tf.control_dependencies([read.op for read in reads]):
+                wait = [_write(variables[i], read, factors[i], use_locking) for i, read in zip(listing, reads)]
+        return tf.group(*wait, name="group")
+
+
+def _passes(variables):
+    """Indices in passes: the k-th listing of a variable goes to pass k, after all of the passes before."""
+    passes = []
+    times = {}
+    for i, variable in enumerate(variables):
+        k = times.get(id(variable), 0)
+        times[id(variable)] = k + 1
+        if k == len(passes):
+            passes.append([])
+        passes[k].append(i)
+    return passes
+
+
+def _write(variable, read, factor, use_locking):
+    # Products are rounded before they are subtracted; half types are computed in float32 and rounded once.
+    if variable.dtype.base_dtype.name in HALF_TYPES:
+        wide = tf.cast(read, tf.float32)
+        value = tf.cast(wide - factor * wide, variable.dtype.base_dtype)
+        return variable.assign(value, use_locking=use_locking, read_value=False)
+    return variable.assign_sub(factor * read, use_locking=use_locking, read_value=False)
+
+
+def _range_checks(variables, factors):
+    """Ops that fail unless every factor is in [0, 1), naming the variables; none if that is known already."""
+    known = _tf.constant_value(factors)
+    if known is not None and ((known >= 0) & (known < 1)).all():
+        return []
+    factors = tf.broadcast_to(factors, [len(variables)])
+    bad = tf.logical_not((factors >= 0) & (factors < 1))  # NaN fails both
+    message = [
+        "tf1_wd: rate * scale is not in [0, 1); no variable was changed; variables and values:",
+        tf.boolean_mask(tf.constant([variable.op.name for variable in variables]), bad),
+        tf.boolean_mask(factors, bad),
+    ]
+    return [tf.raw_ops.Assert(condition=tf.logical_not(tf.reduce_any(bad)), data=message, summarize=10)]
