@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/decay.py [--model resnet50 bert_base] [--rounds 15] [--json FILE]
 
-Each way is first checked against NumPy, then all are timed in turn in one run, round by round; what counts is the median
-of the ratios of a round. The limit is what the machine can do: NumPy scales one flat array of the same size in place,
-one thread a core.
+Each way is first checked against NumPy, then all are timed in turn in one run, round by round; what counts is the
+median of the ratios of a round. The limit is what the machine can do: NumPy scales one flat array of the same size in
+place, one thread a core.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ LAYERS = [
     {"legacy"},
     {"doctor", "demo_curves"},
     {"demo"},
+    {"cli.quiet"},
     {"cli.build", "cli.doctor", "cli.demo"},
     {"cli.main"},
     {"__main__"},

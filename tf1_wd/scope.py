@@ -18,6 +18,7 @@ from tf1_wd.errors import (
     UndecayedWarning,
     UnsupportedUpdateError,
 )
+from tf1_wd.penalties import read_collection
 from tf1_wd.plan import Decay, DecayPlan
 from tf1_wd.rules import given_rate, make_rules, selected
 from tf1_wd.step import scale_now
@@ -211,7 +212,7 @@ class Scope:
         penalised = {op: "the loss" for call in self._calls for op in call.rates}
         for g in {id(g): g for g in self._graphs}.values():
             with g.as_default():
-                for term in collection_now().terms:
+                for term in read_collection():
                     for penalty in term.penalties:
                         penalised.update((op, "the collection") for op in penalty.factors if op not in penalised)
         for op, where in penalised.items():
@@ -236,7 +237,7 @@ class Scope:
                 % (
                     len(plan.decays),
                     sum(len(call.penalties) for call in self._calls),
-                    len(collection_now().terms),
+                    len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)),
                     "given" if self._rules.rates else "None",
                     plan,
                 )

@@ -14,7 +14,7 @@ from tf1_wd.native.decay import decay as decay_op
 
 NAME = "weight_decay"
 
-_made = weakref.WeakKeyDictionary()  # tf.Graph -> the decay ops in it
+_made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # tf.Graph -> the decay ops in it
 
 
 def scale_now(scale, learning_rate, global_step):
