@@ -453,3 +453,23 @@ def test_many_runs_give_one_answer_on_a_net_of_many_variables(order, kind):
             session.run(train_op)
             for value in session.run(layers):
                 np.testing.assert_array_equal(value, np.full((64, 64), want))
+
+
+def test_the_plan_shows_the_scale_of_each_optimizer():
+    d, g = weights("d", l2(0.5)), weights("g", l2(0.5))
+    with tf1_wd.decoupled_weight_decay(scale="learning_rate") as decay:
+        tf.train.AdamOptimizer(0.25).minimize(data_loss(d), var_list=[d])
+        tf.train.AdamOptimizer(tf.placeholder(tf.float32, [], "fed")).minimize(data_loss(g), var_list=[g])
+    assert {d.name: d.scale for d in decay.plan.decaying} == {"d": 0.25, "g": "fed:0"}
+    assert "scale 0.25 or fed:0" in str(decay.plan)
+
+
+def test_an_optimizer_without_decay_may_stand_beside_one_with(kind):
+    w, free = weights("w", l2()), weights("free")
+    tf.train.get_or_create_global_step()
+    with tf1_wd.decoupled_weight_decay(scale=lambda step: 0.5) as decay:
+        first = tf.train.AdamOptimizer(LR).minimize(data_loss(free), var_list=[free])
+        second = tf.train.AdamOptimizer(LR).minimize(data_loss(w), var_list=[w])
+    assert [d.name for d in decay.plan.decaying] == ["w"]
+    assert_close(run(first, free), oracle.train("adam", LR, W0, gradient, 1, "after", 0.0))
+    assert_close(run(second, w), oracle.train("adam", LR, W0, gradient, 1, "after", RATE, 0.5))

@@ -30,7 +30,8 @@ class Decay:
     """The decision on one variable.
 
     rate: float; None if the variable does not decay; any other value is known only at run time (a scalar tensor).
-    why: where the rate comes from, or why there is none.
+    why: where the rate comes from, or why there is none. scale: what multiplies the rate: a float, or the text that
+    names what is known only at run time.
     """
 
     variable: object
@@ -38,6 +39,7 @@ class Decay:
     shape: tuple
     rate: object
     why: str
+    scale: object = 1.0
 
     @property
     def size(self):
@@ -51,13 +53,12 @@ class DecayPlan:
 
     decays: one Decay a variable, those that decay and those that do not.
     terms: (name, what became of it) of entries of the loss collection that are more than L2 penalties.
-    order: "after" or "before". scale: a float, or the text that names what is known only at run time.
+    order: "after" or "before".
     """
 
     decays: tuple
     terms: tuple
     order: str
-    scale: object
 
     @property
     def decaying(self):
@@ -70,9 +71,10 @@ class DecayPlan:
         return tuple(d for d in self.decays if d.rate is None)
 
     def __str__(self):
-        rows = [(d.name, _shape(d.shape), _rate(d.rate), self._half_life(d.rate), d.why) for d in self.decays]
+        rows = [(d.name, _shape(d.shape), _rate(d.rate), _half_life(d), d.why) for d in self.decays]
         lines = [render.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
+        scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
         lines.append(
             "%d of %d variables decay, %s of %s weights: %s, r times scale %s. Half-life: steps in which a weight "
             "that gets no gradient halves."
@@ -82,15 +84,10 @@ class DecayPlan:
                 f"{sum(d.size for d in self.decaying):,}",
                 f"{sum(d.size for d in self.decays):,}",
                 _FORMULAS[self.order],
-                "%g" % self.scale if isinstance(self.scale, float) else self.scale,
+                " or ".join(scales) or "1",
             )
         )
         return "\n".join(lines)
-
-    def _half_life(self, rate):
-        if isinstance(rate, float) and isinstance(self.scale, float):
-            return half_life(rate * self.scale)
-        return None if rate is None else "run time"
 
 
 def half_life(rate):
@@ -99,6 +96,12 @@ def half_life(rate):
     rate: the fraction of the weight that a step takes away, in [0, 1).
     """
     return math.log(0.5) / math.log1p(-rate) if rate > 0.0 else None
+
+
+def _half_life(decay):
+    if isinstance(decay.rate, float) and isinstance(decay.scale, float):
+        return half_life(decay.rate * decay.scale)
+    return None if decay.rate is None else "run time"
 
 
 def decide(trained, rules, loss_rates, collection_rates):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
+from dataclasses import replace
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -21,7 +22,7 @@ from tf1_wd.errors import (
 from tf1_wd.penalties import read_collection
 from tf1_wd.plan import Decay, DecayPlan
 from tf1_wd.rules import given_rate, make_rules, selected
-from tf1_wd.step import scale_now
+from tf1_wd.step import describe, scale_now
 from tf1_wd.update import NOT_APPLIED, collection_now, name_of, plan_update
 
 
@@ -124,15 +125,14 @@ class Scope:
     def plan(self):
         """Every decision taken so far, with its reason: a DecayPlan."""
         decisions, notes = {}, {}
-        for update, _ in self._updates:
+        for update, scale in self._updates:
             for d in update.decisions:
                 if d.rate is not None or d.name not in decisions:
-                    decisions[d.name] = d
+                    decisions[d.name] = replace(d, scale=describe(scale))
             notes.update(update.notes)
         for d in self._not_updated():
             decisions.setdefault(d.name, d)
-        scale = self._updates[-1][1] if self._updates else self._rules.scale
-        return DecayPlan(tuple(decisions.values()), tuple(notes.items()), self._rules.order, _described(scale))
+        return DecayPlan(tuple(decisions.values()), tuple(notes.items()), self._rules.order)
 
     # --- what happens inside the scope
 
@@ -168,9 +168,9 @@ class Scope:
         loss_rates = self._loss_rates(pairs, calls)
         involved = list({id(c): c for found in calls.values() for c in found}.values())
         update = plan_update(pairs, self._rules, involved, loss_rates, collection_now())
-        scale = self._rules.scale
+        scale = 1.0
         if not update.is_empty:
-            scale = scale_now(scale, _tf.learning_rate(optimizer), global_step)
+            scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
         self._updates.append((update, scale))
         self._graphs.append(tf.get_default_graph())
 
@@ -219,7 +219,7 @@ class Scope:
             if op not in updated:
                 shape = tf.TensorShape(op.get_attr("shape"))
                 dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-                yield Decay(op, op.name, dims, None, "penalty in %s, but no update of this scope trains it" % where)
+                yield Decay(None, op.name, dims, None, "penalty in %s, but no update of this scope trains it" % where)
 
     def _check(self):
         if not self._updates:
@@ -259,9 +259,3 @@ class Scope:
                 UndecayedWarning,
                 stacklevel=4,
             )
-
-
-def _described(scale):
-    if isinstance(scale, (float, str)):
-        return scale
-    return getattr(scale, "name", None) or getattr(scale, "__name__", "scale")

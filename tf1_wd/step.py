@@ -46,6 +46,11 @@ def scale_now(scale, learning_rate, global_step):
     return scale
 
 
+def describe(scale):
+    """A scale as the plan shows it: the float, or the name of what is known only at run time."""
+    return scale if isinstance(scale, (float, str)) else scale.name
+
+
 def decay(decays, scale, backend):
     """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
 

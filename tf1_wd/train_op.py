@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tf1_wd import _tf, graph, step
 from tf1_wd._tf import tf
 from tf1_wd.applied import argument, everything_behind, gradient_of, holds_l2, updates_among
@@ -93,18 +95,18 @@ def _attach(train_op, op, rules, report):
     for learning_rate, members in _by_learning_rate(updates, rules):
         chosen = [pair for pair in pairs if any(pair[1] is v for v, _ in members)]
         update = plan_update(chosen, rules, [], {}, collection)
-        groups.append((update, learning_rate, members))
-        decisions += update.decisions
+        scale = 1.0 if update.is_empty else step.scale_now(rules.scale, learning_rate, None)
+        groups.append((update, scale, members))
+        decisions += [replace(d, scale=step.describe(scale)) for d in update.decisions]
         notes.update(update.notes)
-    scale = rules.scale if isinstance(rules.scale, (float, str)) else getattr(rules.scale, "name", "scale")
-    plan = DecayPlan(tuple(decisions), tuple(notes.items()), rules.order, scale)
-    if all(update.is_empty for update, _, _ in groups):
+    plan = DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
+    groups = [group for group in groups if not group[0].is_empty]
+    if not groups:
         raise NothingToDecayError(
             "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
             "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s" % (len(pairs), op.name, len(collection.terms), plan)
         )
     _refuse_coupled(updates, {d.name for d in plan.decaying})
-    groups = [(update, step.scale_now(rules.scale, rate, None), m) for update, rate, m in groups if not update.is_empty]
     moment = _moment_before(updates, op) if rules.order == "before" else None
     followers = []
     for update, scale, members in groups:
