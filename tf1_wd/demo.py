@@ -19,10 +19,11 @@ from tf1_wd.legacy import install
 from tf1_wd.scope import decoupled_weight_decay
 
 COUPLED, SNIPPET, TRUE_DECAY = "L2 in the loss", "pasted snippet", "true decay"
-UPDATED, OLD, NEITHER = "decays the updated weights", "decays the old weights", "neither"
+UPDATED, OLD, NEITHER = "decays updated weights", "decays old weights", "no decay"
+UNTOLD = "cannot be told"
 
-_BATCH_SIZE = 64
-_EVALUATIONS = 40  # points of a curve
+BATCH_SIZE = 64
+_POINTS = 40  # of a curve
 _RESOURCE_STEPS = 20
 
 
@@ -39,6 +40,7 @@ def run(steps=600, seed=0, weight_decay=1e-3, backend="auto", on_step=None):
       "tensorflow"), plan (text), methods. Each method is a dict: name, test_accuracy, weight_norm (of all weights with
       a penalty), milliseconds_per_step (median), rules ({weight: rule} on reference variables), resource_rules (the
       same on resource variables, after a short training), curves (step, training_loss, test_accuracy, weight_norm).
+      The example disables v2 behavior for the whole process, as TF1 code does.
 
     Raises: InvalidOptionError, InvalidRateError; NativeOpError for backend="native"; ImportError without tf-slim.
     """
@@ -46,42 +48,52 @@ def run(steps=600, seed=0, weight_decay=1e-3, backend="auto", on_step=None):
         raise InvalidOptionError("steps=%r: the demo needs at least one" % steps)
     with install():
         example = load_example("slim_digits")
-        train = functools.partial(_train, example, seed, weight_decay, backend)
-        histories, rules, plan, op = train(steps, use_resource=False, on_step=on_step)
-        _, resource_rules, _, _ = train(min(steps, _RESOURCE_STEPS), use_resource=True)
+        train, test = example.load_digits()
+
+        def trained(steps, points, use_resource, on_step=None):
+            build = functools.partial(_Model, example, seed, weight_decay, use_resource)
+            models, plan = _build_three(build, backend)
+            weights = [decay.name for decay in plan.decaying]
+            batches = example.batches(*train, BATCH_SIZE, seed)
+            histories = _train(models, weights, batches, test, steps, points, on_step)
+            plain, batch = build(_on_data_loss), next(batches)
+            rules = {name: _measure(model, plain, batch, weights, weight_decay) for name, model in models.items()}
+            return models, plan, histories, rules
+
+        models, plan, histories, rules = trained(steps, _POINTS, False, on_step)
+        resource_rules = trained(min(steps, _RESOURCE_STEPS), 1, True)[-1]
     return {
         "tensorflow": tf.version.VERSION,
         "steps": steps,
         "seed": seed,
         "weight_decay": weight_decay,
-        "test_images": len(example.load_digits()[1][1]),
-        "op": op,
+        "test_images": len(test[1]),
+        "op": "native" if models[TRUE_DECAY].has_native_op else "tensorflow",
         "plan": str(plan),
         "methods": [
-            dict(
-                name=name,
-                test_accuracy=history["test_accuracy"][-1],
-                weight_norm=history["weight_norm"][-1],
-                milliseconds_per_step=1e3 * float(np.median(seconds)),
-                rules=rules[name],
-                resource_rules=resource_rules[name],
-                curves=history,
-            )
-            for name, (history, seconds) in histories.items()
+            {
+                "name": name,
+                "test_accuracy": history["test_accuracy"][-1],
+                "weight_norm": history["weight_norm"][-1],
+                "milliseconds_per_step": 1e3 * float(np.median(history.pop("seconds"))),
+                "rules": rules[name],
+                "resource_rules": resource_rules[name],
+                "curves": history,
+            }
+            for name, history in histories.items()
         ],
     }
 
 
 def load_example(name):
-    """The module of a script of legacy_examples, which lies in an installed package, or beside it in a checkout."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    places = (os.path.join(here, "legacy_examples"), os.path.join(os.path.dirname(here), "legacy_examples"))
-    path = next(p for p in (os.path.join(place, name + ".py") for place in places) if os.path.exists(p))
-    return _load_script(path)
+    """The module of a script in legacy_examples: inside an installed package, beside it in a checkout."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    paths = [os.path.join(place, "legacy_examples", name + ".py") for place in (package, os.path.dirname(package))]
+    return _load_script(next(path for path in paths if os.path.exists(path)))
 
 
 @functools.lru_cache(maxsize=None)
-def _load_script(path):  # once: a second time its flags would be defined already
+def _load_script(path):  # once: a second time, its flags would be defined already
     spec = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(path))[0], path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -91,24 +103,32 @@ def _load_script(path):  # once: a second time its flags would be defined alread
 def applied_rule(before, stepped, after, rate):
     """Which formula of weight decay took a weight from `before` to `after`.
 
-    before, after: float32 arrays around the step; stepped: what the optimizer alone makes of `before`. rate: per step.
-    Returns UPDATED, (1-r) stepped; OLD, stepped - r before; or NEITHER. The formulas must differ by more than rounding.
+    before, after: float32 arrays around the step. stepped: what the optimizer alone makes of `before`. rate: per step.
+
+    Returns: UPDATED if after = (1 - r) stepped, OLD if after = stepped - r before, each to the rounding of float32;
+      NEITHER; or UNTOLD where the two differ by no more than rounding.
     """
-    before, stepped, after = (np.asarray(w, np.float64) for w in (before, stepped, after))
+    before, stepped, after = (np.asarray(array, np.float64) for array in (before, stepped, after))
     rounding = 4 * np.finfo(np.float32).eps * np.maximum(np.abs(before), np.abs(stepped))
     formulas = {UPDATED: (1 - rate) * stepped, OLD: stepped - rate * before}
     fitting = [rule for rule, value in formulas.items() if np.all(np.abs(after - value) <= rounding)]
-    return fitting[0] if len(fitting) == 1 else NEITHER
+    return {0: NEITHER, 1: "".join(fitting), 2: UNTOLD}[len(fitting)]
 
 
-# --- the three ways to build the train_op
+# --- the ways to build the train_op
+
+
+def _build_three(build, backend):
+    true_decay = decoupled_weight_decay(backend=backend)(_as_written)
+    models = {COUPLED: build(_as_written), SNIPPET: build(_with_snippet), TRUE_DECAY: build(true_decay)}
+    return models, true_decay.decay.plan
 
 
 def _as_written(example, loss):
     return example.build_train_op(loss, tf.train.get_or_create_global_step())
 
 
-def _on_data_loss(example, loss):
+def _on_data_loss(example, _):
     return _as_written(example, tf.losses.get_total_loss(add_regularization_losses=False))
 
 
@@ -122,7 +142,7 @@ def _with_snippet(example, loss):
 class _Model:
     """The example's network with one of the train_ops: a graph and its session."""
 
-    def __init__(self, example, build_train_op, seed, weight_decay, use_resource):
+    def __init__(self, example, seed, weight_decay, use_resource, build_train_op):
         with tf.Graph().as_default() as graph, tf.variable_scope(tf.get_variable_scope(), use_resource=use_resource):
             tf.set_random_seed(seed)
             self._images = tf.placeholder(tf.float32, [None, 8, 8, 1])
@@ -135,79 +155,66 @@ class _Model:
             self._data_loss = tf.losses.get_total_loss(add_regularization_losses=False)
             self._accuracy = example.build_accuracy(logits, self._labels)
             self._variables = {v.op.name: v for v in tf.global_variables()}
-            self.op_types = {op.type for op in graph.get_operations()}
             self._session = tf.Session()
             self._session.run(tf.global_variables_initializer())
+        self.has_native_op = any(op.type.startswith("Tf1Wd") for op in graph.get_operations())
 
-    def step(self, images, labels, **more):
-        """One step of training; returns the data loss before it."""
+    def step(self, images, labels):
+        """One step of training; returns the data loss on its batch."""
         feed = {self._images: images, self._labels: labels, self._is_training: True}
-        return self._session.run([self._train_op, self._data_loss], feed)[1]
+        return self._session.run([self._data_loss, self._train_op], feed)[0]
 
-    def step_without_dropout(self, images, labels):
+    def step_from(self, state, images, labels):
+        """The state after one step from `state` without dropout, which alone is not the same twice."""
+        initializers = {name: variable.initializer for name, variable in self._variables.items()}
+        values = {op.inputs[1]: state[name] for name, op in initializers.items()}
+        self._session.run(list(initializers.values()), values)
         feed = {self._images: images, self._labels: labels, self._is_training: True, self._keep_prob: 1.0}
         self._session.run(self._train_op, feed)
+        return self.state()
 
-    def accuracy(self, images, labels):
-        return float(self._session.run(self._accuracy, {self._images: images, self._labels: labels}))
-
-    @property
     def state(self):
         """{name: value} of every variable, those of the optimizer included."""
         return self._session.run(self._variables)
 
-    @state.setter
-    def state(self, values):
-        initializers = {name: v.initializer for name, v in self._variables.items()}
-        self._session.run(
-            list(initializers.values()), {op.inputs[1]: values[name] for name, op in initializers.items()}
-        )
+    def accuracy(self, images, labels):
+        return float(self._session.run(self._accuracy, {self._images: images, self._labels: labels}))
 
 
 # --- training and measuring
 
 
-def _train(example, seed, weight_decay, backend, steps, use_resource, on_step=None):
-    """({method: (history, seconds of each step)}, {method: {weight: rule}}, plan, op)."""
-    def build(build_train_op):
-        return _Model(example, build_train_op, seed, weight_decay, use_resource)
+def _train(models, weights, batches, test, steps, points, on_step):
+    """{method: history}; the models take turns, so that a busy machine slows all of them."""
+    histories = {
+        name: {key: [] for key in ("step", "training_loss", "test_accuracy", "weight_norm", "seconds")}
+        for name in models
+    }
+    losses = {name: [] for name in models}
+    for step in range(1, steps + 1):
+        batch = next(batches)
+        for name, model in models.items():
+            start = time.perf_counter()
+            losses[name].append(model.step(*batch))
+            histories[name]["seconds"].append(time.perf_counter() - start)
+        if step % max(1, steps // points) == 0 or step == steps:
+            for name, model in models.items():
+                histories[name]["step"].append(step)
+                histories[name]["training_loss"].append(float(np.mean(losses[name])))
+                histories[name]["test_accuracy"].append(model.accuracy(*test))
+                histories[name]["weight_norm"].append(_norm(model.state(), weights))
+                losses[name].clear()
+        if on_step is not None:
+            on_step()
+    return histories
 
-    decayed = decoupled_weight_decay(backend=backend)(_as_written)
-    models = {COUPLED: build(_as_written), SNIPPET: build(_with_snippet), TRUE_DECAY: build(decayed)}
-    plan = decayed.decay.plan
-    weights = [d.name for d in plan.decaying]
-    train, test = example.load_digits()
-    batches = example.batches(*train, _BATCH_SIZE, seed)
-    n=0
-    import collections
-    hist=collections.defaultdict(lambda: (collections.defaultdict(list), []))
-    losses=collections.defaultdict(list)
-    every=max(1,steps//_EVALUATIONS)
-    for step in range(1,steps+1):
-        b=next(batches)
-        for name, m in models.items():
-            t=time.perf_counter()
-            losses[name].append(m.step(*b))
-            hist[name][1].append(time.perf_counter()-t)
-            if step%every==0 or step==steps:
-                h=hist[name][0]
-                st=m.state
-                h["step"].append(step); h["training_loss"].append(float(np.mean(losses[name][-every:])))
-                h["test_accuracy"].append(m.accuracy(*test))
-                h["weight_norm"].append(float(np.sqrt(sum(np.sum(np.square(st[w],dtype=np.float64)) for w in weights))))
-        if on_step: on_step()
-    plain=build(_on_data_loss)
-    b=next(batches)
-    rules={}
-    for name,m in models.items():
-        before=m.state
-        m.step_without_dropout(*b); after=m.state
-        plain.state=before; plain.step_without_dropout(*b); stepped=plain.state
-        plain.state=before; plain.step_without_dropout(*b); stepped2=plain.state
-        rules[name]={w:applied_rule(before[w],stepped[w],after[w],weight_decay) for w in weights}
-        for w in weights:
-            B,S,A=[np.float64(x[w]) for x in (before,stepped,after)]
-            r=weight_decay
-            rd=6e-8*np.maximum(abs(B),abs(S))
-            print(name,w,"noise",abs(stepped2[w]-stepped[w]).max(),"step",abs(S-B).max(),"upd",(abs(A-(1-r)*S)/rd).max(),"old",(abs(A-S+r*B)/rd).max(), "upd abs",(abs(A-(1-r)*S)).max(),"old",(abs(A-S+r*B)).max(),"w",abs(B).max())
-    return hist, rules, plan, "native" if any(t.startswith("Tf1Wd") for t in models[TRUE_DECAY].op_types) else "tensorflow"
+
+def _norm(state, weights):
+    return float(np.sqrt(sum(np.sum(np.square(state[name], dtype=np.float64)) for name in weights)))
+
+
+def _measure(model, plain, batch, weights, rate):
+    """{weight: rule}: one more step of the model against the plain step from the same state."""
+    before = model.state()
+    after, stepped = model.step_from(before, *batch), plain.step_from(before, *batch)
+    return {name: applied_rule(before[name], stepped[name], after[name], rate) for name in weights}

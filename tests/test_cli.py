@@ -1,0 +1,125 @@
+"""The command tf1-wd: verbs, exit codes, what goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import tf1_wd
+from tf1_wd.cli import main as cli
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def command(*arguments, **variables):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environment.update(variables, PYTHONPATH=ROOT)
+    return subprocess.run(
+        [sys.executable, "-m", "tf1_wd", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_help_lists_the_verbs_and_imports_no_tensorflow():
+    script = (
+        "import sys\n"
+        "from tf1_wd.cli.main import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    print([m for m in sys.modules if m in ('tensorflow', 'numpy', 'matplotlib')])"
+    )
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    output = subprocess.check_output([sys.executable, "-c", script], env=environment, text=True)
+    assert output.endswith("[]\n")
+    for verb, (_, summary) in cli.VERBS.items():
+        assert verb in output
+        assert summary.split(",")[0].split()[0] in output
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([verb, "--help"])
+    assert stop.value.code == 0
+    assert "usage: tf1-wd %s" % verb in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == "tf1-wd %s\n" % tf1_wd.__version__
+
+
+@pytest.mark.parametrize(("arguments", "message"), [([], "VERB"), (["demmo"], "invalid choice: 'demmo'")])
+def test_wrong_usage_is_exit_code_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_error_of_ours_is_one_line_and_exit_code_1(capsys):
+    assert cli.main(["demo", "--steps", "0"]) == 1
+    assert "tf1-wd demo: steps=0: the demo needs at least one\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("tensorflow", "tensorflow"), ("tf_slim", "demo"), ("matplotlib", "demo"), ("tqdm", "demo")],
+)
+def test_a_missing_package_is_one_line_that_names_its_extra(package, extra):
+    script = "import sys; sys.modules[%r] = None; from tf1_wd.cli.main import main; sys.exit(main(['demo']))" % package
+    environment = dict(os.environ, PYTHONPATH=ROOT, TF_CPP_MIN_LOG_LEVEL="3")
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert done.returncode == 2
+    last = done.stderr.decode().strip().splitlines()[-1]
+    assert last == "tf1-wd demo needs %s: pip install 'tf1-wd[%s]'" % (package, extra)
+
+
+def test_a_file_that_cannot_be_written_is_found_before_the_training(capsys):
+    assert cli.main(["demo", "--png", "/nowhere/curves.png"]) == 2
+    assert "cannot write /nowhere/curves.png" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    png, report = str(folder / "curves.png"), str(folder / "report.json")
+    return command("demo", "--steps", "3", "--png", png, "--json", report), png, report
+
+
+def test_the_demo_prints_plan_table_and_files(demo):
+    done, png, report = demo
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("fc4/weights") and "0.001" in line for line in lines)
+    assert [line.split("  ")[0] for line in lines if line.endswith(" 5/5")] == [
+        "L2 in the loss",
+        "pasted snippet",
+        "true decay",
+    ]
+    assert lines[-2:] == ["Curves: %s" % png, "Report: %s" % report]
+
+
+def test_the_demo_writes_its_png_and_report(demo):
+    _, png, report = demo
+    with open(png, "rb") as file:
+        assert file.read(4) == b"\x89PNG"
+    with open(report) as file:
+        assert json.load(file)["steps"] == 3
+
+
+def test_stderr_of_the_demo_is_the_progress_bar_alone(demo):
+    lines = demo[0].stderr.replace("\r", "\n").splitlines()
+    assert any("3/3" in line for line in lines)
+    assert [line for line in lines if line and not line.startswith(("training three ways", "tf1_wd: compiling"))] == []

@@ -1,0 +1,113 @@
+"""`tf1-wd demo`: the slim_digits example trained three ways, as a progress bar, a table and a PNG."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import sys
+
+from tf1_wd import render
+from tf1_wd.cli import quiet
+from tf1_wd.rules import BACKENDS
+
+# what the demo imports -> the extra that installs it
+_EXTRAS = {
+    "tensorflow": "tensorflow",
+    "tf_keras": "tensorflow",
+    "tf_slim": "demo",
+    "matplotlib": "demo",
+    "tqdm": "demo",
+}
+_HEADER = (
+    "method",
+    "test accuracy (%)",
+    "weight norm",
+    "ms a step",
+    "rule, reference variables",
+    "rule, resource variables",
+)
+_TEXT = """\
+What true decay does to each variable:
+
+%(plan)s
+
+slim_digits, %(steps)d steps of Adam, seed %(seed)d, TensorFlow %(tensorflow)s, %(op)s decay op:
+
+%(table)s
+
+- r = %(weight_decay)g a step. The same number is the coefficient of the L2 in the loss, as its author wrote it.
+- Rules are measured on the weights after one more step, where w - step is what Adam alone makes of w:
+  (1 - r)(w - step): updated weights; w - step - r w: old weights; neither: no decay, Adam has rescaled the L2.
+- Accuracy, norm and times (medians) are those of reference variables, the default of TF1. One of the %(test_images)d
+  test images is %(image).2f %%: try another --seed before reading anything into a difference below 1 %%."""
+
+
+def add_arguments(parser):
+    parser.add_argument("--steps", type=int, default=600, help="steps of each training (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, dropout and batches (default: %(default)s)")
+    parser.add_argument(
+        "--weight-decay", type=float, default=1e-3, metavar="R", help="rate per step (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--png", default="tf1_wd_demo.png", metavar="FILE", help="where the curves go (default: %(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the whole report there as well")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="of the decay op (default: %(default)s)")
+
+
+def run(args):
+    """Trains, prints the table, writes the PNG; 0, or 2 if something is not installed or a file cannot be written."""
+    for path in filter(None, (args.png, args.json)):
+        directory = os.path.dirname(os.path.abspath(path))
+        if not os.access(directory, os.W_OK):
+            print("tf1-wd demo: cannot write %s: no such directory, or not writable" % path, file=sys.stderr)
+            return 2
+    try:
+        report = _train(args)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRAS:
+            raise
+        print("tf1-wd demo needs %s: pip install 'tf1-wd[%s]'" % (package, _EXTRAS[package]), file=sys.stderr)
+        return 2
+    print(text(report))
+    from tf1_wd import demo_curves
+
+    demo_curves.draw(report, args.png)
+    print("\nCurves: %s" % args.png)
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(report, file, indent=2)
+        print("Report: %s" % args.json)
+    return 0
+
+
+def _train(args):
+    import matplotlib  # noqa: F401, to fail before the training if it is missing
+    import tqdm
+
+    with quiet.tensorflow_import():
+        from tf1_wd import demo
+    with tqdm.tqdm(total=args.steps, desc="training three ways", unit="step") as bar:
+        return demo.run(args.steps, args.seed, args.weight_decay, args.backend, on_step=bar.update)
+
+
+def text(report):
+    """The report of tf1_wd.demo.run as it is printed."""
+    return _TEXT % dict(
+        report,
+        table=render.table([_row(method) for method in report["methods"]], _HEADER),
+        image=100 / report["test_images"],
+    )
+
+
+def _row(method):
+    numbers = (100 * method["test_accuracy"], method["weight_norm"], method["milliseconds_per_step"])
+    fixed = [("%.2f" % number).rjust(len(title)) for number, title in zip(numbers, _HEADER[1:])]
+    return (method["name"], *fixed, _counted(method["rules"]), _counted(method["resource_rules"]))
+
+
+def _counted(rules):
+    counts = collections.Counter(rules.values()).most_common()
+    return ", ".join("%s %d/%d" % (rule, count, len(rules)) for rule, count in counts)
