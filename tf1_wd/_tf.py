@@ -6,7 +6,9 @@ Each private name is listed with the versions it was checked on.
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
+import threading
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import smart_cond
@@ -61,6 +63,17 @@ def in_control_flow(op):
     Private: Operation._get_control_flow_context (1.15.5, 2.15.1, 2.21.0).
     """
     return op._get_control_flow_context() is not None
+
+
+def has_session(graph):
+    """True if a tf.Session on `graph` exists. It may hold the ops already, and then their edges are fixed."""
+    return any(issubclass(type(o), tf.Session) and o.graph is graph for o in gc.get_objects())
+
+
+def function_bodies(graph):
+    """{name: (op types in the body)} of the functions in the library of `graph`."""
+    library = graph.as_graph_def().library
+    return {f.signature.name: frozenset(node.op for node in f.node_def) for f in library.function}
 
 
 def add_control_inputs(op, control_inputs):
@@ -171,18 +184,18 @@ def patched_gradients(wrapper):
     """
     compute = gradients_util._GradientsHelper
     signature = inspect.signature(compute)
-    running = []
+    thread = threading.local()
 
     def helper(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        if running or bound.arguments["src_graph"] is not None:
+        if getattr(thread, "running", False) or bound.arguments["src_graph"] is not None:
             return compute(*args, **kwargs)
-        running.append(True)
+        thread.running = True
         try:
             return wrapper(compute, dict(bound.arguments))
         finally:
-            running.pop()
+            thread.running = False
 
     with patched_attribute(gradients_util, "_GradientsHelper", helper):
         yield

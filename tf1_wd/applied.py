@@ -76,23 +76,54 @@ def gradient_of(op):
 
 
 def holds_l2(gradient, variable):
-    """True if a multiple of the variable itself is a summand of the gradient."""
+    """True if a multiple of the variable itself is a summand of the gradient, whatever clips or masks it."""
     seen, pending = set(), [gradient]
     while pending:
         op = pending.pop().op
         if op in seen:
             continue
         seen.add(op)
-        if op.type in ("AddN", "Add", "AddV2", "Sub", "Identity", "Cast", "Reshape", "Neg"):
-            pending.extend(op.inputs)
+        if graph.is_variable(op):  # an accumulator: what is assigned to it counts
+            pending.extend(t for c in op.outputs[0].consumers() if "Assign" in c.type for t in list(c.inputs)[1:])
         elif op.type in ("Mul", "RealDiv"):
             for tensor, factor in (op.inputs, reversed(op.inputs)):
-                if _is_uniform(factor):
-                    if graph.read_source(tensor) is variable:
-                        return True
-                    pending.append(tensor)
+                if _is_multiple(tensor, variable) and _is_uniform(factor):
+                    return True
+                pending.append(tensor)
+        elif op.type in _LINEAR:
+            pending.extend(op.inputs)
     return False
 
 
+# ops through which a summand of a gradient passes, if only in part
+_SUMS = ("AddN", "Add", "AddV2", "Sub", "Neg")
+_READS = ("Identity", "IdentityN", "Cast", "CheckNumerics", "ReadVariableOp", "Switch")
+_SHAPES = ("Reshape", "Squeeze", "ExpandDims", "Transpose", "Slice")
+_CLIPS = ("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2")
+_LINEAR = frozenset([*_SUMS, *_READS, *_SHAPES, *_CLIPS])
+
+
+def _is_multiple(tensor, variable):
+    """True for a read of the variable, and for a constant times it, as the gradients of squares have it."""
+    op = tensor.op
+    if op.type == "Pow":
+        return _is_multiple(op.inputs[0], variable)
+    if op.type == "Mul":
+        a, b = op.inputs
+        return (_is_multiple(a, variable) and _is_uniform(b)) or (_is_multiple(b, variable) and _is_uniform(a))
+    return variable in (graph.variables_behind(tensor) or ())
+
+
 def _is_uniform(tensor):
-    return tensor.shape.num_elements() == 1 or tensor.op.type in ("Tile", "BroadcastTo", "Fill")
+    """True for a tensor that has one value everywhere, as far as its ops tell."""
+    if tensor.shape.num_elements() == 1:
+        return True
+    op = tensor.op
+    if op.type in ("Tile", "BroadcastTo", "Fill", "OnesLike", "ZerosLike"):
+        return True
+    if op.type in ("Mul", "RealDiv", "Reshape", "Identity", "Cast"):
+        return all(_is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else _is_uniform(op.inputs[0])
+    if op.type == "Const":
+        value = _tf.constant_value(tensor)
+        return bool((value == value.reshape(-1)[:1]).all())
+    return False

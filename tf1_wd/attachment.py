@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tf1_wd import _tf
+from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, UnsupportedUpdateError
+from tf1_wd.applied import holds_l2
+from tf1_wd.differentiation import tensors_of
+from tf1_wd.errors import AlreadyDecoupledError, CoupledPenaltyError, EagerModeError, UnsupportedUpdateError
 from tf1_wd.update import build_after, build_before
 
 
@@ -16,6 +18,12 @@ def apply_with(update, rules, scale, optimizer, apply):
     """
     if rules.order == "after":
         return _apply_then(optimizer, update, apply, lambda: build_after(update, rules, scale))
+    here = tf.get_default_graph()
+    if any(tensor.graph is not here for tensor in update.gradients):
+        raise UnsupportedUpdateError(
+            "apply_gradients runs inside a function or a branch, and the gradients are computed outside of it, where "
+            "order='before' cannot wait for them: use order='after'"
+        )
     in_place = _tf.step_ignores_weights(optimizer)
     # In place, the decay must not change weights that a gradient or the loss has yet to read.
     reads = [op for ops in update.reads.values() for op in ops]
@@ -32,13 +40,23 @@ def _apply_then(optimizer, update, apply, build):
     def finish_and_build(update_ops, name_scope):
         # A loss fetched in the same run keeps the penalties of the weights that the step began from. The gradient of
         # the penalties, which used to see to that, is gone.
-        for variable, op in zip(update.trained, update_ops):
-            _tf.add_control_inputs(getattr(op, "op", op), update.reads.get(variable, ()))
-        with tf.control_dependencies([finish(update_ops, "update_weights")]):
+        for variable, op in zip(update.updated, update_ops):
+            _tf.add_control_inputs(getattr(op, "op", op), update.reads[variable])
+        reads = [op for variable, ops in update.reads.items() if variable not in update.updated for op in ops]
+        with tf.control_dependencies([finish(update_ops, "update_weights"), *reads]):
             return tf.group(*build(), name=name_scope)
 
     with _tf.patched_finish(optimizer, finish_and_build):
         return apply()
+
+
+def refuse_coupled_gradient(gradient, variable, name, calls):
+    """Raises CoupledPenaltyError for a gradient from outside of the scope that holds L2."""
+    if gradient is not None and not calls and holds_l2(tensors_of(gradient)[0], graph.variable_op(variable)):
+        raise CoupledPenaltyError(
+            "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
+            "move compute_gradients or tf.gradients inside" % name
+        )
 
 
 def refuse_eager():

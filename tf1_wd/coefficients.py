@@ -62,12 +62,13 @@ def _number(derivative):
     if derivative is None:
         return None
     value = _tf.constant_value(derivative)
-    return _UNKNOWN if value is None else float(value)
+    return _UNKNOWN if value is None else float(value.reshape(()))
 
 
 def _in_place(ys, tensors, grad_ys):
     with undelayed(tensors[0]), tf.name_scope("weight_decay_coefficients"):
-        return _tf.gradients(ys, tensors, grad_ys=grad_ys)
+        found = _tf.gradients(ys, tensors, grad_ys=grad_ys)
+        return [c if c is None or c.shape.rank == 0 else tf.reshape(c, []) for c in found]
 
 
 def undelayed(tensor):

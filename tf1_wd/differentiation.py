@@ -1,38 +1,53 @@
-"""Calls of tf.gradients: the penalties in what is differentiated, and which call an applied gradient comes from."""
+"""Calls of tf.gradients inside a scope: the penalties in what is differentiated, and what to take for constant."""
 
 from __future__ import annotations
 
-from tf1_wd import graph
+from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.penalties import find_penalties, rates
+from tf1_wd.penalties import find_penalties, gated_variables, rates, weigh
+
+_CALLS = ("If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall")
 
 
 class GradientCall:
     """One call of tf.gradients: the penalties in its ys, the rates they give, and what it returned.
 
     ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. constants: the tensors to treat
-    as constants, so that no gradient flows through a penalty. derivatives: {op of a variable: tensors of its raw
-    gradient}, after `keep`.
+    as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
+    gated: ops of variables with L2 inside a branch or a loop. functions_with_l2: names of functions that ys call.
+    derivatives: {op of a variable: tensors of its raw gradient}, after `keep`.
     """
 
     def __init__(self, ys, xs, grad_ys):
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
-        self._ops = graph.ancestors(self.ys)
-        self.penalties = find_penalties(self._ops)
-        self.rates = rates(self.penalties, self.ys, None if grad_ys is None else as_list(grad_ys))
-        self.constants = _outermost(self.penalties, self._xs, self._ops)
+        self.ops = graph.ancestors(self.ys)
+        weighed = weigh(find_penalties(self.ops), self.ys, None if grad_ys is None else as_list(grad_ys))
+        self.penalties = [penalty for penalty, _ in weighed]
+        self.rates = rates(weighed)
+        self.gated = gated_variables(self.ops)
+        self.functions_with_l2 = _functions_with_l2(self.ops)
+        impure = self._dependent_otherwise()
+        self.constants = self._outermost(impure)
+        self.terms = self._terms_of_variables(impure)
         self.derivatives = {}
 
     def keep(self, results):
+        """Takes note of what the call returned for each variable."""
         for x, gradient in zip(self._xs, results):
             op = graph.variable_op(x)
             if op is not None:
                 self.derivatives[op] = tensors_of(gradient)
 
     def reads_of(self, variable):
-        """The ops that read a resource variable (given by its op) for penalties; none for a reference variable."""
-        ops = graph.ancestors([p.tensor for p in self.penalties if variable in p.factors])
+        """The ops that must run before `variable` (its op) is written, for the penalties to be those of old weights.
+
+        A read of a resource variable keeps its value; of a reference variable only the finished penalty does.
+        """
+        penalties = [p.tensor for p in self.penalties if variable in p.factors]
+        if variable.type != "VarHandleOp":
+            return [tensor.op for tensor in penalties]
+        ops = graph.ancestors(penalties)
         return [op for op in ops if op.type == "ReadVariableOp" and op.inputs[0].op is variable]
 
     @property
@@ -44,52 +59,60 @@ class GradientCall:
         """True if the loss contains `tensor`, or another one that computes the same."""
         return any(
             op is tensor.op or (op.type == tensor.op.type and graph.same_structure(op.outputs[0], tensor))
-            for op in self._ops
+            for op in self.ops
             if op.outputs
         )
 
+    def _dependent_otherwise(self):
+        """The ops of ys that depend on xs by another way than through penalties."""
+        stop = frozenset(p.tensor.op for p in self.penalties)
+        variables = [(x, graph.variable_op(x)) for x in self._xs if hasattr(x, "op")]
+        sources = [x.op if op is None else op for x, op in variables]
+        return set(graph.between(sources, self.ops, stop))
 
-def _outermost(penalties, xs, ops):
-    """The outermost tensors that depend on `xs` through penalties alone.
+    def _outermost(self, impure):
+        """The outermost tensors that depend on xs through penalties alone.
 
-    To stop there and not at the penalties themselves spares the gradient of the arithmetic around them.
-    """
-    inner = frozenset(p.tensor.op for p in penalties)
-    sources = [x.op if graph.variable_op(x) is None else graph.variable_op(x) for x in xs if hasattr(x, "op")]
-    impure = set(graph.between(sources, ops, stop=inner))
-    pure = (inner | set(graph.between(list(inner), ops))) - impure
-    consumers = graph.consumers_among(ops)
-    return [
-        tensor
+        To stop there and not at the penalties themselves spares the gradient of the arithmetic around them.
+        """
+        inner = {p.tensor.op for p in self.penalties}
+        pure = (inner | set(graph.between(list(inner), self.ops))) - impure
+        consumers = graph.consumers_among(self.ops)
+        return [
+            tensor
+            for op in self.ops
+            if op in pure and not all(consumer in pure for consumer in consumers.get(op, [None]))
+            for tensor in op.outputs
+        ]
+
+    def _terms_of_variables(self, impure):
+        """Names of scalar summands of ys that depend on variables alone and are no penalties."""
+        inputs = [op for op in self.ops if graph.is_input(op)]
+        fed = set(inputs) | set(graph.between(inputs, self.ops))
+        consumers = graph.consumers_among(self.ops)
+        return [
+            op.name
+            for op in self.ops
+            if op in impure
+            and op not in fed
+            and op.outputs[0].shape.num_elements() == 1
+            and graph.read_source(op.outputs[0]) is None
+            and any(c in fed and c.type in ("Add", "AddV2", "AddN", "Sub", "Pack") for c in consumers.get(op, ()))
+        ]
+
+
+def _functions_with_l2(ops):
+    called = {
+        attribute.func.name
         for op in ops
-        if op in pure and not all(consumer in pure for consumer in consumers.get(op, [None]))
-        for tensor in op.outputs
-    ]
-
-
-def calls_behind(gradient, variable, calls):
-    """The members of `calls` (GradientCall) whose derivative by `variable` goes into `gradient`."""
-    op = graph.variable_op(variable)
-    candidates = [c for c in calls if op in c.derivatives]
-    if gradient is None or len(candidates) < 2:
-        return candidates
-    raw = {}
-    for call in calls:
-        for tensors in call.derivatives.values():
-            raw.update((_key(t), call) for t in tensors)
-    found, seen, pending = {}, set(), tensors_of(gradient)
-    while pending:
-        tensor = pending.pop()
-        key = _key(tensor)
-        if key in seen:
-            continue
-        seen.add(key)
-        if key in raw:
-            if any(_key(t) == key for t in raw[key].derivatives.get(op, ())):
-                found[id(raw[key])] = raw[key]
-        else:
-            pending.extend(tensor.op.inputs)
-    return list(found.values()) or candidates
+        if op.type in _CALLS
+        for attribute in op.node_def.attr.values()
+        if attribute.HasField("func")
+    }
+    if not called:
+        return []
+    bodies = _tf.function_bodies(ops[0].graph)
+    return sorted(name for name in called if "L2Loss" in bodies.get(name, ()))
 
 
 def as_list(value):
@@ -102,7 +125,3 @@ def tensors_of(gradient):
     if gradient is None:
         return []
     return [gradient.values, gradient.indices] if isinstance(gradient, tf.IndexedSlices) else [gradient]
-
-
-def _key(tensor):
-    return tensor.op, tensor.value_index

@@ -6,6 +6,8 @@ _VARIABLES = frozenset(["VariableV2", "Variable", "VarHandleOp"])
 # one input, the same numbers out
 _READS = frozenset(["Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snapshot"])
 _REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
+# what control flow puts between a tensor and its use in a branch or a loop
+GATES = frozenset(["Switch", "RefSwitch", "Enter", "RefEnter"])
 # op type -> which of its inputs are the parts
 _JOINS = {"ConcatV2": slice(0, -1), "Concat": slice(1, None), "Pack": slice(0, None)}
 
@@ -43,17 +45,18 @@ def read_source(tensor):
     return op if is_variable(op) else None
 
 
-def variables_behind(tensor):
+def variables_behind(tensor, through=frozenset()):
     """The variables that `tensor` consists of, one entry an occurrence; None if anything else goes into it.
 
     A tensor consists of variables when it is made of them by reads, casts, reshapes and concatenations.
+    through: further op types to look through, to their first input.
     """
     found, pending = [], [tensor]
     while pending:
         op = pending.pop().op
         if is_variable(op):
             found.append(op)
-        elif (op.type in _READS or op.type in _REARRANGEMENTS) and op.inputs:
+        elif (op.type in _READS or op.type in _REARRANGEMENTS or op.type in through) and op.inputs:
             pending.append(op.inputs[0])
         elif op.type in _JOINS:
             pending.extend(op.inputs[_JOINS[op.type]])

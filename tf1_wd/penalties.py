@@ -30,8 +30,8 @@ class Penalty:
 class Term:
     """An entry of the loss collection: its penalties, and what else it is.
 
-    rest: None if the entry is penalties and constants alone; "variables" if other terms of variables alone go into it
-    (L1, orthogonality); "inputs" if anything else does (activities).
+    rest: None if variables go into it by penalties alone; "variables" if by other terms of variables too (L1,
+    orthogonality); "inputs" if such terms also depend on what is fed or read (activities).
     """
 
     tensor: object
@@ -52,16 +52,34 @@ def find_penalties(ops):
     return [p for p in found if p.tensor.op not in inner]
 
 
-def rates(penalties, ys, grad_ys=None):
-    """The rate of each variable: the sum over its penalties of coefficient * factor.
+def weigh(penalties, ys, grad_ys=None):
+    """[(penalty, coefficient)] of those that are penalties of ys indeed.
+
+    A coefficient is a float, or a scalar tf.Tensor where it is known only at run time. Left out are penalties that no
+    gradient reaches, and those whose coefficient depends on the very weights, such as the norm in w / norm(w): their
+    gradient is no decay.
 
     penalties: what find_penalties found among the ancestors of ys.
-    Returns {op of the variable: float, or scalar tf.Tensor where a coefficient is known only at run time}.
     """
-    found = {}
+    found = []
     for penalty, coefficient in zip(penalties, coefficients(ys, [p.tensor for p in penalties], grad_ys)):
         if coefficient is None:
             continue
+        if not isinstance(coefficient, float):
+            behind = set(graph.ancestors([coefficient]))
+            if penalty.tensor.op in behind or behind.intersection(penalty.factors):
+                continue
+        found.append((penalty, coefficient))
+    return found
+
+
+def rates(weighed):
+    """The rate of each variable: the sum over its penalties of coefficient * factor.
+
+    weighed: what `weigh` returns. Returns {op of the variable: float, or scalar tf.Tensor}.
+    """
+    found = {}
+    for penalty, coefficient in weighed:
         for variable, factor in penalty.factors.items():
             with undelayed(penalty.tensor):
                 rate = coefficient if factor == 1.0 else factor * coefficient
@@ -78,16 +96,20 @@ def _term(tensor):
     penalties = tuple(find_penalties(graph.ancestors([tensor])))
     rest = graph.ancestors([tensor], stop=frozenset(p.tensor.op for p in penalties))
     variables = tuple(op for op in rest if graph.is_variable(op))
-    kind = "variables" if variables else None
-    if any(graph.is_input(op) for op in rest):
-        kind = "inputs"
+    kind = None
+    if variables:
+        kind = "inputs" if any(graph.is_input(op) for op in rest) else "variables"
     return Term(tensor, penalties, kind, variables)
 
 
 def _penalty(op):
-    if op.type not in ("L2Loss", "Sum", "Mean") or op.outputs[0].shape.num_elements() != 1:
+    if op.type not in ("L2Loss", "Sum", "Mean", "Square", "Pow", "Mul") or op.outputs[0].shape.num_elements() != 1:
         return None
     tensor = op.outputs[0]
+    if op.type in ("Square", "Pow", "Mul"):
+        inner = _squared(op)
+        square = None if inner is None else _square_root(inner)
+        return None if square is None else _of(tensor, *square)
     if op.type == "L2Loss":
         return _of(tensor, graph.variables_behind(op.inputs[0]), 1.0)
     square = _square(tensor)
@@ -116,13 +138,10 @@ def _square(tensor):
                 return None
             factor *= m / n
             tensor = op.inputs[0]
-        elif op.type == "Square":
-            variables = graph.variables_behind(op.inputs[0])
+        elif op.type in ("Square", "Pow"):
+            inner = _squared(op)
+            variables = None if inner is None else graph.variables_behind(inner)
             return variables and (variables, factor)
-        elif op.type == "Pow":
-            exponent = _constant_scalar(op.inputs[1])
-            variables = graph.variables_behind(op.inputs[0])
-            return (variables, factor) if exponent == 2.0 and variables else None
         elif op.type in ("Mul", "RealDiv"):
             a, b = op.inputs
             variable = graph.read_source(a)
@@ -137,6 +156,29 @@ def _square(tensor):
             tensor = a
         else:
             return None
+
+
+def _squared(op):
+    """The tensor that `op` squares, or None if it does something else."""
+    if op.type == "Square" or (op.type == "Pow" and _constant_scalar(op.inputs[1]) == 2.0):
+        return op.inputs[0]
+    return op.inputs[0] if op.type == "Mul" and op.inputs[0] is op.inputs[1] else None
+
+
+def _square_root(tensor):
+    """As `_square`, of the tensor whose square root `tensor` is, such as tf.norm; else None."""
+    while tensor.op.type in ("Identity", "Squeeze", "Reshape", "Cast"):
+        tensor = tensor.op.inputs[0]
+    return _square(tensor.op.inputs[0]) if tensor.op.type == "Sqrt" else None
+
+
+def gated_variables(ops):
+    """The variables (ops) that are squared inside a branch or a loop among `ops`: L2 that comes and goes."""
+    found = set()
+    for op in ops:
+        if op.type in ("L2Loss", "Square") and _tf.in_control_flow(op):
+            found.update(graph.variables_behind(op.inputs[0], graph.GATES) or ())
+    return found
 
 
 def _constant_scalar(tensor):

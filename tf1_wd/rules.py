@@ -7,6 +7,7 @@ implementation (backend). A convention is a word for the pair (scale, order) tha
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import re
 from dataclasses import dataclass
@@ -50,7 +51,21 @@ class Selector:
     option: str
 
 
-def make_rules(
+def make_rules(**options):
+    """Checks the options of decoupled_weight_decay and attach, and fills in what the convention says.
+
+    Raises InvalidOptionError (which name, word or type is wrong, what there is), InvalidRateError.
+    """
+    known = list(inspect.signature(_make).parameters)
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = "did you mean %s? " % near[0] if near else ""
+            raise InvalidOptionError("there is no option %s: %soptions are %s" % (name, hint, ", ".join(known)))
+    return _make(**options)
+
+
+def _make(
     source="auto",
     rates=None,
     include=None,
@@ -60,10 +75,6 @@ def make_rules(
     convention="snippet",
     backend="auto",
 ):
-    """Checks the options of decoupled_weight_decay and attach, and fills in what the convention says.
-
-    Raises InvalidOptionError (which word or type is wrong, what there is), InvalidRateError.
-    """
     _one_of("source", source, SOURCES)
     _one_of("convention", convention, tuple(CONVENTIONS))
     _one_of("backend", backend, BACKENDS)

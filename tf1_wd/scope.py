@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import inspect
 import warnings
 from dataclasses import replace
 
-from tf1_wd import _tf, graph
+from tf1_wd import _tf, graph, hooks
 from tf1_wd._tf import tf
-from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_strategy
-from tf1_wd.differentiation import GradientCall, as_list, calls_behind
+from tf1_wd.attachment import apply_with, refuse_coupled_gradient, refuse_decoupled, refuse_eager, refuse_strategy
+from tf1_wd.attribution import calls_behind, loss_rate
+from tf1_wd.differentiation import GradientCall, as_list
 from tf1_wd.errors import (
-    AmbiguousRateError,
-    NestedScopeError,
+    InvalidOptionError,
     NothingToDecayError,
     NothingUpdatedError,
     UndecayedWarning,
@@ -23,7 +23,7 @@ from tf1_wd.penalties import read_collection
 from tf1_wd.plan import Decay, DecayPlan
 from tf1_wd.rules import given_rate, make_rules, selected
 from tf1_wd.step import describe, scale_now
-from tf1_wd.update import NOT_APPLIED, collection_now, name_of, plan_update
+from tf1_wd.update import NOT_APPLIED, STAYS, collection_now, name_of, plan_update
 
 
 def decoupled_weight_decay(build=None, **options):
@@ -65,81 +65,80 @@ def decoupled_weight_decay(build=None, **options):
     rules = make_rules(**options)
     if build is None:
         return Scope(rules)
+    if not callable(build):
+        raise InvalidOptionError(
+            "decoupled_weight_decay decorates a function, and got %r: pass options by name, such as rates= or exclude="
+            % (build,)
+        )
     return Scope(rules)(build)
 
 
 class Scope:
     """What decoupled_weight_decay returns: a context manager that can decorate functions too."""
 
-    _open = None
-
     def __init__(self, rules):
         self._rules = rules
         self._reset()
 
-    @staticmethod
-    def is_open():
-        """True inside the block of a scope."""
-        return Scope._open is not None
-
     def _reset(self):
-        self._calls = []  # of _GradientCall, those of the scope in their order
-        self._updates = []  # of (Update, scale)
-        self._graphs = []  # of tf.Graph in which something was updated
-        self._stack = contextlib.ExitStack()
+        self._calls = []  # of GradientCall, those of the scope in their order
+        self._updates = []  # of (Update, scale, tf.Graph)
+        self._may_be_empty = False
 
     def __call__(self, build):
         @functools.wraps(build)
         def decorated(*args, **kwargs):
-            scope = Scope(self._rules)
-            decorated.decay = scope
+            scope = decorated.decay = Scope(self._rules)
             with scope:
-                return build(*args, **kwargs)
+                result = build(*args, **kwargs)
+                # What an Estimator's model_fn returns for evaluation has no train_op, and nothing was to be updated.
+                scope._may_be_empty = getattr(result, "train_op", self) is None
+            return result
 
+        decorated.__signature__ = inspect.signature(build)  # Estimators look at it
         return decorated
 
     def __enter__(self):
-        if Scope._open is not None:
-            raise NestedScopeError(
-                "a weight decay scope is open already: every weight would decay twice. Keep the one that is nearest "
-                "to the optimizer"
-            )
+        hooks.listen(self)
         self._reset()
-        self._stack.enter_context(_tf.patched_gradients(self._gradients))
-        self._stack.enter_context(_tf.patched_apply_gradients(self._apply_gradients, self._overridden_apply_gradients))
-        Scope._open = self
         return self
 
     def __exit__(self, kind, error, traceback):
-        Scope._open = None
-        self._stack.close()
+        hooks.forget()
         if kind is None:
             self._check()
         elif isinstance(error, ValueError) and self._calls and self._calls[-1].is_decay_alone:
             raise NothingUpdatedError(
                 "no variable has a gradient once the penalties are out of it: the loss of this update is weight decay "
-                "alone. Pass the data loss to the optimizer too"
+                "alone. Pass the data loss to the optimizer too; if this is a pasted second step for the penalties, "
+                "remove it"
             ) from error
 
     @property
     def plan(self):
         """Every decision taken so far, with its reason: a DecayPlan."""
         decisions, notes = {}, {}
-        for update, scale in self._updates:
+        for update, scale, where in self._updates:
             for d in update.decisions:
-                if d.rate is not None or d.name not in decisions:
-                    decisions[d.name] = replace(d, scale=describe(scale))
+                key = (id(where), d.name)
+                before = decisions.get(key)
+                if before is not None and before.rate is not None and d.rate is not None:
+                    decisions[key] = replace(before, why=before.why + "; again with another update")
+                elif before is None or d.rate is not None:
+                    decisions[key] = replace(d, scale=describe(scale))
             notes.update(update.notes)
-        for d in self._not_updated():
-            decisions.setdefault(d.name, d)
-        return DecayPlan(tuple(decisions.values()), tuple(notes.items()), self._rules.order)
+        notes.update((name, STAYS) for call in self._calls for name in call.terms)
+        plain = [*decisions.values(), *self._not_updated()]
+        return DecayPlan(tuple(plain), tuple(notes.items()), self._rules.order)
 
-    # --- what happens inside the scope
+    # --- what happens inside the scope; called by hooks
 
-    def _gradients(self, compute, arguments):
+    def gradients(self, compute, arguments):
+        """Takes the penalties out of one call of tf.gradients."""
         if tf.executing_eagerly():
             return compute(**arguments)
         call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"])
+        self._refuse_gradient_of_gradient(call)
         arguments["ys"] = call.ys
         arguments["stop_gradients"] = as_list(arguments["stop_gradients"]) + call.constants
         results = compute(**arguments)
@@ -147,7 +146,8 @@ class Scope:
         self._calls.append(call)
         return results
 
-    def _overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
+    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
+        """Sees to it that an optimizer's own apply_gradients hands over to that of tf.train.Optimizer."""
         refuse_decoupled(optimizer)
         before = len(self._updates)
         result = original(optimizer, *args, **kwargs)
@@ -159,20 +159,20 @@ class Scope:
             )
         return result
 
-    def _apply_gradients(self, original, optimizer, grads_and_vars, global_step, name, **kwargs):
+    def apply_gradients(self, original, optimizer, grads_and_vars, global_step=None, name=None, **kwargs):
+        """Ties the decay to one update."""
         refuse_eager()
         refuse_decoupled(optimizer)
         refuse_strategy()
         pairs = list(grads_and_vars)
-        calls = {id(v): calls_behind(g, v, self._calls) for g, v in pairs}
-        loss_rates = self._loss_rates(pairs, calls)
-        involved = list({id(c): c for found in calls.values() for c in found}.values())
-        update = plan_update(pairs, self._rules, involved, loss_rates, collection_now())
+        behind = {id(v): calls_behind(g, v, self._calls) for g, v in pairs}
+        loss_rates = self._loss_rates(pairs, behind)
+        calls = list({id(c): c for found in behind.values() for c in found}.values())
+        update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
         scale = 1.0
         if not update.is_empty:
             scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
-        self._updates.append((update, scale))
-        self._graphs.append(tf.get_default_graph())
+        self._updates.append((update, scale, tf.get_default_graph()))
 
         def apply():
             return original(optimizer, pairs, global_step, name, **kwargs)
@@ -181,40 +181,50 @@ class Scope:
 
     # --- which rate belongs to which update
 
-    def _loss_rates(self, pairs, calls):
+    def _loss_rates(self, pairs, behind):
         found = {}
         for gradient, variable in pairs:
             op, name = graph.variable_op(variable), name_of(variable)
-            given, _ = given_rate(self._rules, variable, name)
             if not selected(self._rules, variable, name)[0]:
                 continue
-            behind = calls[id(variable)]
-            if not behind and gradient is not None and given is None:
+            if any(op in call.gated for call in behind[id(variable)]):
                 raise UnsupportedUpdateError(
-                    "the gradient of %s was not computed inside the scope, so it is not known whether it holds L2: "
-                    "move compute_gradients or tf.gradients inside, or pass rates= if it holds none" % name
+                    "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
+                    "penalty outside, or exclude the variable" % name
                 )
-            with_rate = [c for c in behind if op in c.rates]
-            if len(behind) > 1 and with_rate and given is None:
-                raise AmbiguousRateError(
-                    "%d tf.gradients calls with penalties on %s go into one update; how their rates add up depends on "
-                    "how the gradients are combined. Pass the net rate of a step as rates=" % (len(behind), name)
-                )
-            if with_rate:
-                found[op] = with_rate[0].rates[op]
+            if given_rate(self._rules, variable, name)[0] is None:
+                rate = loss_rate(gradient, variable, name, behind[id(variable)], self._calls)
+            else:
+                refuse_coupled_gradient(gradient, variable, name, behind[id(variable)])
+                rate = next((call.rates[op] for call in behind[id(variable)] if op in call.rates), None)
+            if rate is not None:
+                found[op] = rate
         return found
+
+    def _refuse_gradient_of_gradient(self, call):
+        inside = set(call.ops)
+        for earlier in self._calls:
+            for op, tensors in earlier.derivatives.items():
+                if op in earlier.rates and any(t.op in inside for t in tensors):
+                    raise UnsupportedUpdateError(
+                        "a gradient by %s, from which the penalties were taken out, goes into another loss of this "
+                        "scope (as in MAML): compute that gradient before the scope" % op.name
+                    )
 
     # --- what the plan and the end of the scope say of the rest
 
+    def _updated(self):
+        return {graph.variable_op(d.variable) for update, _, _ in self._updates for d in update.decisions}
+
     def _not_updated(self):
         """Decisions on variables that have penalties, and that no update of the scope trains."""
-        updated = {graph.variable_op(d.variable) for update, _ in self._updates for d in update.decisions}
         penalised = {op: "the loss" for call in self._calls for op in call.rates}
-        for g in {id(g): g for g in self._graphs}.values():
+        for g in {id(g): g for _, _, g in self._updates}.values():
             with g.as_default():
                 for term in read_collection():
                     for penalty in term.penalties:
                         penalised.update((op, "the collection") for op in penalty.factors if op not in penalised)
+        updated = self._updated()
         for op, where in penalised.items():
             if op not in updated:
                 shape = tf.TensorShape(op.get_attr("shape"))
@@ -222,7 +232,7 @@ class Scope:
                 yield Decay(None, op.name, dims, None, "penalty in %s, but no update of this scope trains it" % where)
 
     def _check(self):
-        if not self._updates:
+        if not self._updates and not self._may_be_empty:
             refuse_eager()
             raise NothingUpdatedError(
                 "no apply_gradients of a tf.train optimizer ran in the scope, so nothing decays: put the scope around "
@@ -230,7 +240,7 @@ class Scope:
                 % (" (gradients were computed in it)" if self._calls else "")
             )
         plan = self.plan
-        if not plan.decaying and not any(update.replayed for update, _ in self._updates):
+        if self._updates and all(update.is_empty for update, _, _ in self._updates):
             raise NothingToDecayError(
                 "none of %d variables decays. Looked at the loss (%d penalties), the collection REGULARIZATION_LOSSES "
                 "(%d entries) and rates=%s. Declare penalties, or pass rates=. Per variable:\n%s"
@@ -242,20 +252,18 @@ class Scope:
                     plan,
                 )
             )
-        self._warn(plan)
+        for warning in self._undecayed(plan):
+            warnings.warn(warning, UndecayedWarning, stacklevel=3)
 
-    def _warn(self, plan):
+    def _undecayed(self, plan):
+        """What looks like weight decay and is not applied, a sentence each."""
         for name, fate in plan.terms:
             if fate == NOT_APPLIED:
-                warnings.warn("%s of the loss collection %s" % (name, fate), UndecayedWarning, stacklevel=4)
-        updated = {graph.variable_op(d.variable) for update, _ in self._updates for d in update.decisions}
-        lost = sorted(
-            {op.name for call in self._calls for op in call.derivatives if op in call.rates} - {o.name for o in updated}
-        )
+                yield "%s of the loss collection %s" % (name, fate)
+        lost = {op for call in self._calls for op in call.derivatives if op in call.rates} - self._updated()
         if lost:
-            warnings.warn(
-                "the penalties of %s left the gradient, but no update of the scope trains them: they do not decay"
-                % ", ".join(lost),
-                UndecayedWarning,
-                stacklevel=4,
+            yield "the penalties of %s left the gradient, but no update of the scope trains them: they do not decay" % (
+                ", ".join(sorted(op.name for op in lost))
             )
+        for name in sorted({name for call in self._calls for name in call.functions_with_l2}):
+            yield "the function %s, which the loss calls, holds L2: it stays in the gradient" % name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import weakref
 
 import numpy as np
 
@@ -11,10 +10,11 @@ from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError
 from tf1_wd.native.decay import decay as decay_op
+from tf1_wd.native.reference import range_checks
 
 NAME = "weight_decay"
 
-_made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # tf.Graph -> the decay ops in it
+_MADE = "tf1_wd/decay"  # a collection: a graph that keeps its decay ops in a dict of ours would never go away
 
 
 def scale_now(scale, learning_rate, global_step):
@@ -41,6 +41,8 @@ def scale_now(scale, learning_rate, global_step):
     if isinstance(scale, (int, float, np.number)):
         return float(scale)
     scale = tf.convert_to_tensor(scale)
+    if not (scale.dtype.is_floating or scale.dtype.is_integer):
+        raise InvalidOptionError("scale must be a number; %s is %s" % (scale.name, scale.dtype.name))
     if scale.shape.rank not in (None, 0):
         raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
     return scale
@@ -65,13 +67,24 @@ def decay(decays, scale, backend):
     for (device, _, _), group in groups.items():
         with _on(device):
             ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend, name=NAME))
-    _made.setdefault(tf.get_default_graph(), set()).update(ops)
+    tf.get_default_graph().get_collection_ref(_MADE).extend(ops)
     return ops
 
 
 def is_decay(op):
-    """True for an op that `decay` or `subtract` made."""
-    return op in _made.get(op.graph, ())
+    """True for an op that `decay` or `subtract` made, also after the graph went through a file."""
+    return op.type in ("Tf1WdDecay", "Tf1WdResourceDecay") or op in op.graph.get_collection_ref(_MADE)
+
+
+def constrain(variables):
+    """Ops that apply the constraint of each variable that has one. variables: list of tf.Variable."""
+    ops = []
+    for variable in variables:
+        if variable.constraint is not None:
+            with _on(variable.device):
+                value = variable.constraint(_tf.fresh_read(variable))
+                ops.append(variable.assign(value, use_locking=True, read_value=False))
+    return ops
 
 
 def differences(decays, scale):
@@ -82,6 +95,8 @@ def differences(decays, scale):
             weights = _tf.fresh_read(d.variable)
             compute = tf.float64 if weights.dtype == tf.float64 else tf.float32
             amount = tf.cast(d.rate, compute) * tf.cast(scale, compute)
+            with tf.control_dependencies(range_checks([d.variable], amount)):
+                amount = tf.identity(amount)
             found.append((d.variable, tf.cast(amount * tf.cast(weights, compute), weights.dtype)))
     return found
 
@@ -92,7 +107,7 @@ def subtract(amounts):
     for variable, amount in amounts:
         with _on(variable.device):
             ops.append(variable.assign_sub(amount, use_locking=True, read_value=False))
-    _made.setdefault(tf.get_default_graph(), set()).update(ops)
+    tf.get_default_graph().get_collection_ref(_MADE).extend(ops)
     return ops
 
 

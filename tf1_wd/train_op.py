@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tf1_wd import _tf, graph, step
+from tf1_wd import _tf, graph, hooks, step
 from tf1_wd._tf import tf
 from tf1_wd.applied import argument, everything_behind, gradient_of, holds_l2, updates_among
 from tf1_wd.attachment import refuse_eager, refuse_strategy
@@ -17,7 +17,6 @@ from tf1_wd.errors import (
 )
 from tf1_wd.plan import DecayPlan
 from tf1_wd.rules import make_rules
-from tf1_wd.scope import Scope
 from tf1_wd.update import build_after, build_before, collection_now, plan_update
 
 # kernels whose step is made of gradients and slots alone
@@ -70,7 +69,7 @@ def attach(train_op, report=None, **options):
         return train_op._replace(train_op=attach(train_op.train_op, report, **options))
     refuse_eager()
     refuse_strategy()
-    if Scope.is_open():
+    if hooks.current() is not None:
         raise NestedScopeError("attach() inside a weight decay scope would decay twice: use one of the two")
     if _tf.is_resource(train_op):  # what assign_add on a resource variable returns
         train_op = tf.convert_to_tensor(train_op)
@@ -107,12 +106,22 @@ def _attach(train_op, op, rules, report):
             "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s" % (len(pairs), op.name, len(collection.terms), plan)
         )
     _refuse_coupled(updates, {d.name for d in plan.decaying})
+    edges = _steps_before_increment(groups, behind)
+    if (edges or rules.order == "before") and _tf.has_session(op.graph):
+        raise UnsupportedUpdateError(
+            "a tf.Session on this graph exists already, and new control edges between its ops might be ignored. Attach "
+            "before the session is made, or use order='after'%s" % (" and a scale that is no callable" if edges else "")
+        )
+    if report is not None:
+        report(plan)
     moment = _moment_before(updates, op) if rules.order == "before" else None
     followers = []
     for update, scale, members in groups:
-        followers += _build(update, rules, scale, members, op, moment)
-    if report is not None:
-        report(plan)
+        new_edges, more = _build(update, rules, scale, members, op, moment)
+        edges += new_edges
+        followers += more
+    for target, sources in edges:  # last, so that nothing is half-applied
+        _tf.add_control_inputs(target, sources)
     if not followers:
         return train_op
     with tf.control_dependencies(followers):
@@ -122,17 +131,29 @@ def _attach(train_op, op, rules, report):
 
 
 def _build(update, rules, scale, members, train_op, moment):
+    """(edges to add, as (op, ops that it must wait for); ops that follow the train_op)."""
     if rules.order == "after":
         with tf.control_dependencies([train_op]):
-            return build_after(update, rules, scale)
+            return [], build_after(update, rules, scale)
     ops = [o for _, found in members for o in found]
     in_place = all(o.type in _STEP_IGNORES_WEIGHTS for o in ops)
     with tf.control_dependencies(moment if in_place else []):
         first, build_rest = build_before(update, rules, scale, in_place)
-    for o in ops:
-        _tf.add_control_inputs(o, first)
     with tf.control_dependencies([train_op]):
-        return build_rest()
+        return [(o, first) for o in ops], build_rest()
+
+
+def _steps_before_increment(groups, behind):
+    """Edges that let a callable scale see the global step before the train_op increments it."""
+    global_step = tf.train.get_global_step()
+    scales = [scale.op for _, scale, _ in groups if not isinstance(scale, float)]
+    if global_step is None or not scales:
+        return []
+    holder = graph.variable_op(global_step)
+    reads = [op for op in scales if holder in graph.ancestors(op.outputs)]
+    increments = [op for op in behind if op.inputs and op.inputs[0].op is holder and "Assign" in op.type]
+    earlier = set(everything_behind(reads))
+    return [(op, reads) for op in increments if reads and op not in earlier]
 
 
 def _moment_before(updates, train_op):
@@ -162,11 +183,11 @@ def _refuse_coupled(updates, decaying):
     coupled = []
     for variable, ops in updates:
         holder = graph.variable_op(variable)
-        if holder.name in decaying and any(holds_l2(gradient_of(op), holder) for op in ops if "Apply" in op.type):
+        if holder.name in decaying and any(holds_l2(gradient_of(op), holder) for op in ops):
             coupled.append(holder.name)
     if coupled:
         raise CoupledPenaltyError(
-            "the gradient behind this train_op holds L2 of %s already (the loss contains the penalty), so a decay "
-            "would come on top of it. Put tf1_wd.decoupled_weight_decay around the code that builds the train_op: it "
-            "takes the penalty out of the gradient" % ", ".join(coupled)
+            "the update behind this train_op shrinks %s already (L2 in its gradient, or a decay of its own), so a "
+            "decay would come on top of it. Put tf1_wd.decoupled_weight_decay around the code that builds the "
+            "train_op: it takes L2 out of the gradient" % ", ".join(coupled)
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tf1_wd import graph, step
+from tf1_wd import _tf, graph, step
 from tf1_wd._tf import tf
 from tf1_wd.differentiation import tensors_of
-from tf1_wd.penalties import find_penalties, rates, read_collection
+from tf1_wd.penalties import find_penalties, rates, read_collection, weigh
 from tf1_wd.plan import Trained, decide
 from tf1_wd.replay import term_steps
-from tf1_wd.rules import check_matches
+from tf1_wd.rules import check_matches, selected
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,17 @@ class Update:
     """What happens to the weights together with one update.
 
     decisions: one plan.Decay a variable of the update. replayed: penalties.Term with a step of their own.
-    notes: (name of a term, what became of it). trained: {op: tf.Variable} of the variables with a gradient.
-    gradients: the tensors of all its gradients. reads: {op of a resource variable: ops that read it for a penalty}.
+    movable: {op: tf.Variable} that they may move. notes: (name of a term, what became of it).
+    gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
+    reads: {op of a variable: ops that read it for a penalty, and must come before it is written}.
     """
 
     decisions: tuple
     replayed: tuple
+    movable: dict
     notes: tuple
-    trained: dict
     gradients: tuple
+    updated: tuple
     reads: dict
 
     @property
@@ -52,7 +54,7 @@ def collection_now():
     """The loss collection of the default graph, as it stands."""
     terms = read_collection()
     ys = [term.tensor for term in terms]
-    return Collection(tuple(terms), rates(find_penalties(graph.ancestors(ys)), ys) if ys else {})
+    return Collection(tuple(terms), rates(weigh(find_penalties(graph.ancestors(ys)), ys)) if ys else {})
 
 
 def plan_update(pairs, rules, calls, loss_rates, collection):
@@ -62,48 +64,61 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
     loss_rates: {op of a variable: rate}. collection: Collection.
     Raises NoMatchError, InvalidRateError.
     """
-    trained = [_trained(gradient, variable) for gradient, variable in pairs]
-    known = [(v, name_of(v)) for v in tf.trainable_variables()] + [(t.variable, t.name) for t in trained]
+    trained = {}
+    for gradient, variable in pairs:
+        t = _trained(gradient, variable)
+        if t.has_gradient or t.key not in trained:  # listed twice, it still decays once
+            trained[t.key] = t
+    known = [(v, name_of(v)) for v in tf.trainable_variables()] + [(t.variable, t.name) for t in trained.values()]
     check_matches(rules, known)
-    decisions = decide(trained, rules, loss_rates, collection.rates)
-    with_gradient = {t.key: t.variable for t in trained if t.has_gradient}
-    replayed, notes = [], []
-    for term in collection.terms:
-        fate = _fate(term, rules, calls, with_gradient)
-        if fate == _REPLAYED:
-            replayed.append(term)
-        if fate is not None:
-            notes.append((term.tensor.op.name, fate))
-    gradients = tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient))
-    reads = {t.key: [op for call in calls for op in call.reads_of(t.key)] for t in trained}
-    return Update(tuple(decisions), tuple(replayed), tuple(notes), with_gradient, gradients, reads)
+    movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
+    fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
+    here = tf.get_default_graph()
+    return Update(
+        decisions=tuple(decide(list(trained.values()), rules, loss_rates, collection.rates)),
+        replayed=tuple(term for term, fate in fates if fate == _REPLAYED),
+        movable=movable,
+        notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
+        gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
+        updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
+        reads={key: [op for c in calls for op in c.reads_of(key) if _can_wait_for(op, here)] for key in trained},
+    )
+
+
+def _can_wait_for(op, here):
+    """False across the border of a function or a branch, where no control edge can go."""
+    return op.graph is here and not _tf.in_control_flow(op)
 
 
 _REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
 NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
+STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
 
 
-def _fate(term, rules, calls, trained):
+def _fate(term, rules, calls, movable):
     if term.rest is None:
         return None
     if any(call.contains(term.tensor) for call in calls):
         return "not L2, in the loss: stays there"
+    if not any(op in movable for op in term.variables):
+        return None if term.penalties else "not L2, and this update decays none of its variables: not applied"
     if term.rest == "inputs":
         return NOT_APPLIED
     if rules.source == "loss":
         return "not L2, in the collection only, and source='loss': not applied"
-    if not any(op in trained for op in term.variables):
-        return "not L2, and none of its variables is trained by this update: not applied"
     return _REPLAYED
 
 
 def build_after(update, rules, scale):
     """Ops of order "after", on the weights that the control dependencies in force let through."""
-    steps = [s for term in update.replayed for s in term_steps(term, update.trained, scale)]
-    with tf.control_dependencies([amount for _, amount in steps]):
+    amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
+    with tf.control_dependencies([amount for _, amount in amounts]):
         ops = step.decay(update.decays, scale, rules.backend) if update.decays else []
     with tf.control_dependencies(ops):
-        return ops + step.subtract(steps)
+        ops = ops + step.subtract(amounts)
+    # The snippet's second step goes through the optimizer, which applies constraints again.
+    with tf.control_dependencies(ops):
+        return ops + step.constrain(_moved(update, amounts))
 
 
 def build_before(update, rules, scale, in_place):
@@ -112,14 +127,24 @@ def build_before(update, rules, scale, in_place):
     in_place: True if the optimizer's step does not read the weights, so that they may be decayed before it; otherwise
     the decay is computed before the update and taken off after it.
     """
-    steps = [s for term in update.replayed for s in term_steps(term, update.trained, scale)]
+    amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
     if in_place:
-        with tf.control_dependencies([amount for _, amount in steps]):
+        with tf.control_dependencies([amount for _, amount in amounts]):
             ops = step.decay(update.decays, scale, rules.backend) if update.decays else []
         with tf.control_dependencies(ops):
-            return ops + step.subtract(steps), lambda: []
-    steps += step.differences(update.decays, scale)
-    return [amount.op for _, amount in steps], lambda: step.subtract(steps)
+            return ops + step.subtract(amounts), lambda: []
+    amounts += step.differences(update.decays, scale)
+
+    def build_rest():
+        ops = step.subtract(amounts)
+        with tf.control_dependencies(ops):
+            return ops + step.constrain(_moved(update, amounts))
+
+    return [amount.op for _, amount in amounts], build_rest
+
+
+def _moved(update, amounts):
+    return list({id(v): v for v in [d.variable for d in update.decays] + [v for v, _ in amounts]}.values())
 
 
 def name_of(variable):

@@ -18,7 +18,7 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
     """
     with tf.name_scope(name):
         factors = tf.multiply(rates, scale)
-        checks = _range_checks(variables, factors)
+        checks = range_checks(variables, factors)
         count = len(variables)
         factors = [factors] * count if rates.shape.ndims == 0 else tf.unstack(tf.broadcast_to(factors, [count]))
         wait = list(checks)
@@ -52,7 +52,7 @@ def _write(variable, read, factor, use_locking):
     return variable.assign_sub(factor * read, use_locking=use_locking, read_value=False)
 
 
-def _range_checks(variables, factors):
+def range_checks(variables, factors):
     """Ops that fail unless every factor is in [0, 1), naming the variables; none if that is known already."""
     known = _tf.constant_value(factors)
     if known is not None and ((known >= 0) & (known < 1)).all():
@@ -60,7 +60,7 @@ def _range_checks(variables, factors):
     factors = tf.broadcast_to(factors, [len(variables)])
     bad = tf.logical_not((factors >= 0) & (factors < 1))  # NaN fails both
     message = [
-        "tf1_wd: rate * scale is not in [0, 1); no variable was changed; variables and values:",
+        "tf1_wd: rate * scale is not in [0, 1); no variable was decayed; variables and values:",
         tf.boolean_mask(tf.constant([variable.op.name for variable in variables]), bad),
         tf.boolean_mask(factors, bad),
     ]

@@ -85,7 +85,7 @@ class ResourceVariables {
       if (tensorflow::errors::IsNotFound(found)) {
         return tensorflow::errors::FailedPrecondition(
             "tf1_wd: variable ", handle.name(),
-            " is not initialized: run its initializer first; no variable was changed");
+            " is not initialized: run its initializer first; no variable was decayed");
       }
       if (!found.ok()) return found;
     }
@@ -145,13 +145,13 @@ Status CheckValues(tensorflow::OpKernelContext* ctx, const Variables& variables,
     if (!value.IsInitialized()) {
       return tensorflow::errors::FailedPrecondition(
           "tf1_wd: variable ", variables.Name(ctx, i),
-          " is not initialized: run its initializer first; no variable was changed");
+          " is not initialized: run its initializer first; no variable was decayed");
     }
     if (value.dtype() != dtype) {
       return tensorflow::errors::InvalidArgument(
           "tf1_wd: variable ", variables.Name(ctx, i), " is ",
           tensorflow::DataTypeString(value.dtype()), ", the op was built for ",
-          tensorflow::DataTypeString(dtype), "; no variable was changed");
+          tensorflow::DataTypeString(dtype), "; no variable was decayed");
     }
   }
   return Ok();
@@ -181,7 +181,7 @@ Status EffectiveRates(tensorflow::OpKernelContext* ctx, const Variables& variabl
     if (!(product >= R(0) && product < R(1))) {  // NaN fails both
       return tensorflow::errors::InvalidArgument(
           "tf1_wd: variable ", variables.Name(ctx, i), ": rate ", rate, " * scale ", scale_value,
-          " = ", product, " is not in [0, 1); no variable was changed");
+          " = ", product, " is not in [0, 1); no variable was decayed");
     }
     effective->push_back(product);
   }
