@@ -116,6 +116,15 @@ def test_a_variable_listed_twice_decays_once(kind):
     assert_close(run(train_op, w), W0 - 2 * LR * gradient(W0) - RATE * W0)
 
 
+def test_an_own_optimizer_beside_a_known_one_is_not_forgotten(kind):
+    w, own = weights(), weights("own")
+    with pytest.raises(errors.NothingUpdatedError, match="penalties of own left the gradient"):
+        with tf1_wd.decoupled_weight_decay():
+            sgd().minimize(data_loss(w) + RATE * tf.nn.l2_loss(w), var_list=[w])
+            raw = tf.gradients(data_loss(own) + RATE * tf.nn.l2_loss(own), own)[0]
+            own.assign_sub(LR * raw)
+
+
 # --- what is a penalty, and what only looks like one
 
 

@@ -239,6 +239,15 @@ class Scope:
                 "the code that calls minimize or apply_gradients%s"
                 % (" (gradients were computed in it)" if self._calls else "")
             )
+        updated = self._updated()
+        for call in self._calls:
+            penalised = set(call.derivatives).intersection(call.rates)
+            if penalised and not penalised & updated:
+                raise NothingUpdatedError(
+                    "the penalties of %s left the gradient, but no apply_gradients of a tf.train optimizer in the "
+                    "scope updates them. Put the optimizer's call inside; an optimizer of another kind needs "
+                    "tf1_wd.attach(train_op, rates=...)" % ", ".join(sorted(op.name for op in penalised))
+                )
         plan = self.plan
         if self._updates and all(update.is_empty for update, _, _ in self._updates):
             raise NothingToDecayError(
