@@ -88,7 +88,7 @@ def test_a_gradient_from_outside_is_not_taken_for_one_from_inside(kind):
     w = weights()
     loss = data_loss(w) + RATE * tf.nn.l2_loss(w)
     outside = tf.gradients(loss, w)[0]
-    with pytest.raises(errors.UnsupportedUpdateError, match="inside the scope"), tf1_wd.decoupled_weight_decay():
+    with pytest.raises(errors.CoupledPenaltyError, match="outside of the scope"), tf1_wd.decoupled_weight_decay():
         tf.gradients(loss, w)
         sgd().apply_gradients([(outside, w)])
 
@@ -125,7 +125,106 @@ def test_an_own_optimizer_beside_a_known_one_is_not_forgotten(kind):
             own.assign_sub(LR * raw)
 
 
+MULTIPLIED = {
+    "clip_by_average_norm": lambda g: tf.cast(tf.clip_by_average_norm(tf.cast(g, tf.float32), 100.0), g.dtype),
+    "clip by hand": lambda g: g / tf.maximum(tf.norm(g), 100.0) * 100.0,
+    "clip after a scale": lambda g: tf.clip_by_norm(g * 8.0 / 8.0, 100.0),
+    "sum of parts": lambda g: tf.add_n([g * 0.25] * 4),
+    "noise": lambda g: g + 0.0 * tf.random_normal(g.shape, dtype=g.dtype),
+    "finite": lambda g: tf.where(tf.is_finite(g), g, tf.zeros_like(g)),
+    "all-reduce": lambda g: tf.cast(tf.py_func(lambda x: x * 4.0, [g], tf.float64), g.dtype) / 4.0,
+    "ascent": lambda g: tf.negative(tf.negative(g)),
+}
+
+
+@pytest.mark.parametrize("case", MULTIPLIED)
+def test_what_leaves_the_gradient_as_it_was_leaves_the_rate_as_it_was(case, kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay() as decay:
+        optimizer = sgd()
+        pairs = optimizer.compute_gradients(data_loss(w) + RATE * tf.nn.l2_loss(w))
+        changed = MULTIPLIED[case](pairs[0][0])
+        changed.set_shape(W0.shape)
+        train_op = optimizer.apply_gradients([(changed, w)])
+    assert decay.plan.decaying[0].rate == pytest.approx(RATE)
+    assert_close(run(train_op, w), one_step())
+
+
+@pytest.mark.parametrize("function", [tf.sign, tf.tanh])
+def test_the_step_size_of_a_sign_is_no_rate(function, kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay() as decay:
+        optimizer = sgd()
+        pairs = optimizer.compute_gradients(data_loss(w) + RATE * tf.nn.l2_loss(w))
+        optimizer.apply_gradients([(0.01 * function(g), v) for g, v in pairs])
+    assert decay.plan.decaying[0].rate == pytest.approx(RATE)
+
+
+def test_minus_the_gradient_of_a_reward_decays(kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay():
+        optimizer = sgd()
+        pairs = optimizer.compute_gradients(-data_loss(w) - RATE * tf.nn.l2_loss(w))
+        train_op = optimizer.apply_gradients([(-g, v) for g, v in pairs])
+    assert_close(run(train_op, w), one_step())
+
+
+def test_an_assignment_as_gradient_asks_for_the_net_rate(kind):
+    w, mean = weights(), tf.get_variable("mean", W0.shape, tf.float64, tf.zeros_initializer(), trainable=False)
+    with pytest.raises(errors.AmbiguousRateError, match="rates="), tf1_wd.decoupled_weight_decay():
+        raw = tf.gradients(data_loss(w) + RATE * tf.nn.l2_loss(w), w)[0]
+        sgd().apply_gradients([(mean.assign_add(0.1 * raw), w)])
+
+
+def test_zeros_in_place_of_no_gradient_are_welcome(kind):
+    w, unused, free = weights(), weights("unused"), weights("free")
+    loss = data_loss(w) + RATE * tf.nn.l2_loss(w) + RATE * tf.nn.l2_loss(unused)
+    with tf1_wd.decoupled_weight_decay():
+        optimizer = sgd()
+        pairs = optimizer.compute_gradients(loss)
+        train_op = optimizer.apply_gradients([(tf.zeros_like(v) if g is None else g, v) for g, v in pairs])
+    got = run(train_op, [w, unused, free])
+    assert_close(got[0], one_step())
+    assert_close(got[1], (1 - RATE) * W0)
+    assert_close(got[2], W0)
+
+
+@pytest.mark.parametrize("place", ["collection", "loss"])
+def test_sync_replicas_inside_the_scope_decays_the_averaged_update(place, kind):
+    w, step = weights(regularizer=l2()), tf.train.get_or_create_global_step()
+    loss = data_loss(w) + (tf.losses.get_regularization_loss() if place == "loss" else 0.0)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        tf.train.SyncReplicasOptimizer(sgd(), 1, 1).minimize(loss, global_step=step)
+    assert decay.plan.decaying[0].rate == pytest.approx(RATE)
+
+
 # --- what is a penalty, and what only looks like one
+
+
+GUARDS = {
+    "where": lambda loss: tf.where(tf.is_nan(loss), tf.zeros_like(loss), loss),
+    "clip": lambda loss: tf.clip_by_value(loss, 0.0, 1e6),
+    "minimum": lambda loss: tf.minimum(loss, 1e6),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+@pytest.mark.parametrize("rates", [None, RATE])
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_a_guarded_loss_is_decoupled_too(guard, rates, order, kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay(rates=rates, order=order):
+        train_op = sgd().minimize(GUARDS[guard](data_loss(w) + RATE * tf.nn.l2_loss(w)))
+    assert_close(run(train_op, w), one_step(order))
+
+
+def test_weight_normalization_inside_a_cond_is_welcome(kind):
+    v, w = weights("v", value=W0[0]), weights("w")
+    flag = tf.placeholder_with_default(True, [])
+    normalized = tf.cond(flag, lambda: tf.nn.l2_normalize(v, 0), lambda: v)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        sgd().minimize(tf.reduce_sum(normalized * W0[1]) + data_loss(w) + RATE * tf.nn.l2_loss(w))
+    assert [d.name for d in decay.plan.decaying] == ["w"]
 
 
 def test_the_norm_in_a_weight_normalization_is_no_penalty(kind):

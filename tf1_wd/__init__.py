@@ -39,7 +39,15 @@ __all__ = ["__version__", *_PUBLIC]
 
 def __getattr__(name):
     if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
+        try:
+            return getattr(importlib.import_module(_PUBLIC[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "tensorflow":
+                raise
+            raise ModuleNotFoundError(
+                "tf1_wd.%s needs TensorFlow, which is not installed: pip install 'tf1-wd[tensorflow]'" % name,
+                name="tensorflow",
+            ) from error
     raise AttributeError("module 'tf1_wd' has no attribute %r; it has: %s" % (name, ", ".join(__all__)))
 
 

@@ -7,7 +7,7 @@ from tf1_wd._tf import tf
 from tf1_wd.applied import holds_l2
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.errors import AlreadyDecoupledError, CoupledPenaltyError, EagerModeError, UnsupportedUpdateError
-from tf1_wd.update import build_after, build_before
+from tf1_wd.update import build_after, build_before, can_wait_for
 
 
 def apply_with(update, rules, scale, optimizer, apply):
@@ -40,8 +40,11 @@ def _apply_then(optimizer, update, apply, build):
     def finish_and_build(update_ops, name_scope):
         # A loss fetched in the same run keeps the penalties of the weights that the step began from. The gradient of
         # the penalties, which used to see to that, is gone.
+        # So do rates that are computed from the loss.
+        rates = {graph.variable_op(d.variable): d.rate.op for d in update.decays if not isinstance(d.rate, float)}
         for variable, op in zip(update.updated, update_ops):
-            _tf.add_control_inputs(getattr(op, "op", op), update.reads[variable])
+            rate = [rates[variable]] if variable in rates and can_wait_for(rates[variable]) else []
+            _tf.add_control_inputs(getattr(op, "op", op), update.reads[variable] + rate)
         reads = [op for variable, ops in update.reads.items() if variable not in update.updated for op in ops]
         with tf.control_dependencies([finish(update_ops, "update_weights"), *reads]):
             return tf.group(*build(), name=name_scope)

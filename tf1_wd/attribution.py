@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tf1_wd import _tf, graph
+from tf1_wd import graph
 from tf1_wd._tf import tf
+from tf1_wd.applied import holds_l2
 from tf1_wd.coefficients import undelayed
 from tf1_wd.differentiation import tensors_of
-from tf1_wd.errors import AmbiguousRateError, UnsupportedUpdateError
+from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError
+from tf1_wd.multipliers import multiplier
 
 
 def calls_behind(gradient, variable, calls):
@@ -29,33 +31,30 @@ def calls_behind(gradient, variable, calls):
             if any(_key(t) == key for t in raw[key].derivatives.get(op, ())):
                 found[id(raw[key])] = raw[key]
         else:
-            pending.extend(tensor.op.inputs)
+            pending.extend(_sources(tensor.op))
     return list(found.values())
+
+
+def _sources(op):
+    """The inputs of an op; of a gradient accumulator (SyncReplicasOptimizer), the gradients put into it."""
+    if "AccumulatorTakeGradient" not in op.type:
+        return list(op.inputs)
+    puts = [put for put in op.inputs[0].consumers() if "AccumulatorApplyGradient" in put.type]
+    return [tensor for put in puts for tensor in list(put.inputs)[1:]]
 
 
 def loss_rate(gradient, variable, name, behind, calls):
     """The rate that the loss gives a variable in an update, or None.
 
     It is the rate of the one call behind the gradient, times the scalars by which the program multiplied the gradient
-    (a loss scale, a learning-rate multiplier). Clipping is no such factor: decay is never clipped.
+    (a loss scale, a learning-rate multiplier; see multipliers).
 
     behind: what `calls_behind` found. calls: all GradientCalls of the scope.
-    Raises AmbiguousRateError, UnsupportedUpdateError.
+    Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
     op = graph.variable_op(variable)
     if gradient is not None and not behind:
-        accumulated = _accumulated(gradient, [call for call in calls if op in call.derivatives], op)
-        if not accumulated:
-            raise UnsupportedUpdateError(
-                "the gradient of %s was not computed by tf.gradients inside the scope, so it is not known whether it "
-                "holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds none" % name
-            )
-        if any(op in call.rates for call in accumulated):
-            raise AmbiguousRateError(
-                "the gradient of %s goes through variables (accumulation); what its penalty's coefficient becomes on "
-                "the way is not known. Pass the net rate of an update as rates=" % name
-            )
-        return None
+        behind = _foreign(gradient, op, name, calls)
     with_rate = [call for call in behind if op in call.rates]
     if len(behind) > 1 and with_rate:
         raise AmbiguousRateError(
@@ -65,17 +64,35 @@ def loss_rate(gradient, variable, name, behind, calls):
         )
     if not with_rate:
         return None
-    rate = with_rate[0].rates[op]
-    if gradient is None or not with_rate[0].derivatives[op]:
+    rate, raw = with_rate[0].rates[op], with_rate[0].derivatives[op]
+    if gradient is None or not raw:
         return rate
-    for scalar, divides in _scalars_between(tensors_of(gradient)[0], with_rate[0].derivatives[op][0]):
-        value = _tf.constant_value(scalar)
-        value = scalar if value is None else float(value.reshape(()))
-        with undelayed(scalar):
-            if not isinstance(rate, float) and not isinstance(value, float):
-                value = tf.cast(value, rate.dtype)
-            rate = rate / value if divides else rate * value
-    return rate
+    factor = multiplier(tensors_of(gradient)[0], raw[0], name)
+    if isinstance(factor, float):
+        return rate * factor
+    with undelayed(factor):
+        return rate * (factor if isinstance(rate, float) else tf.cast(factor, rate.dtype))
+
+
+def _foreign(gradient, op, name, calls):
+    """The calls that tell the rate of a variable whose gradient comes from none of them directly."""
+    calls = [call for call in calls if op in call.derivatives]
+    if any(op in call.rates for call in _accumulated(gradient, calls, op)):
+        raise AmbiguousRateError(
+            "the gradient of %s goes through variables (accumulation); what its penalty's coefficient becomes on the "
+            "way is not known. Pass the net rate of an update as rates=" % name
+        )
+    if holds_l2(tensors_of(gradient)[0], op):
+        raise CoupledPenaltyError(
+            "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
+            "move compute_gradients or tf.gradients inside" % name
+        )
+    if any(op in call.rates and call.derivatives[op] for call in calls):
+        raise UnsupportedUpdateError(
+            "the gradient of %s was not computed by tf.gradients inside the scope, though the loss has L2 of it: move "
+            "compute_gradients or tf.gradients inside, or pass rates= if the gradient holds none" % name
+        )
+    return calls  # zeros in place of None, or a gradient made by hand
 
 
 def _accumulated(gradient, calls, variable):
@@ -90,32 +107,6 @@ def _accumulated(gradient, calls, variable):
     ]
     behind = set(graph.ancestors(assigned))
     return [call for call in calls if any(t.op in behind for t in call.derivatives[variable])]
-
-
-def _scalars_between(applied, raw):
-    """[(scalar, True if it divides)] on the way from a raw gradient to the applied one, clipping left out."""
-    ops = graph.ancestors([applied], stop=frozenset([raw.op]))
-    dependent = {raw.op} | set(graph.between([raw.op], ops))
-    found, tensor = [], applied
-    while tensor.op is not raw.op:
-        inputs = [t for t in tensor.op.inputs if t.op in dependent]
-        others = [t for t in tensor.op.inputs if t.op not in dependent]
-        if tensor.op.type in ("Mul", "RealDiv") and len(others) == 1 and _is_scalar(others[0]):
-            if tensor.op.type == "Mul" or others[0] is tensor.op.inputs[1]:
-                found.append((others[0], tensor.op.type == "RealDiv"))
-        elif tensor.op.type == "RealDiv" and inputs[0].op.type == "Mul":
-            inputs = _without_clip(inputs[0], dependent)  # tf.clip_by_norm: g * clip / max(norm, clip)
-        tensor = next((t for t in inputs if not _is_scalar(t)), inputs[0])
-    return found
-
-
-def _without_clip(product, dependent):
-    inputs = [t for t in product.op.inputs if t.op in dependent]
-    return inputs if len(inputs) == 1 else [product]
-
-
-def _is_scalar(tensor):
-    return tensor.shape.num_elements() == 1
 
 
 def _key(tensor):

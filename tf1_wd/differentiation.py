@@ -14,16 +14,19 @@ class GradientCall:
 
     ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. constants: the tensors to treat
     as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
-    gated: ops of variables with L2 inside a branch or a loop. functions_with_l2: names of functions that ys call.
-    derivatives: {op of a variable: tensors of its raw gradient}, after `keep`.
+    norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2 inside a branch
+    or a loop. functions_with_l2: names of functions that ys call. derivatives: {op of a variable: tensors of its raw
+    gradient}, after `keep`.
     """
 
     def __init__(self, ys, xs, grad_ys):
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
         self.ops = graph.ancestors(self.ys)
-        weighed = weigh(find_penalties(self.ops), self.ys, None if grad_ys is None else as_list(grad_ys))
+        candidates = find_penalties(self.ops)
+        weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
         self.penalties = [penalty for penalty, _ in weighed]
+        self.norms = [p.tensor.op.name for p in candidates if all(p is not kept for kept in self.penalties)]
         self.rates = rates(weighed)
         self.gated = gated_variables(self.ops)
         self.functions_with_l2 = _functions_with_l2(self.ops)

@@ -65,12 +65,20 @@ def weigh(penalties, ys, grad_ys=None):
     for penalty, coefficient in zip(penalties, coefficients(ys, [p.tensor for p in penalties], grad_ys)):
         if coefficient is None:
             continue
-        if not isinstance(coefficient, float):
-            behind = set(graph.ancestors([coefficient]))
-            if penalty.tensor.op in behind or behind.intersection(penalty.factors):
-                continue
+        if not isinstance(coefficient, float) and _changes_with_weights(coefficient, penalty):
+            continue
         found.append((penalty, coefficient))
     return found
+
+
+def _changes_with_weights(coefficient, penalty):
+    """True if the coefficient has a gradient by the penalty's weights; a guard, `where(is_nan(loss))`, has none."""
+    behind = set(graph.ancestors([coefficient]))
+    weights = [op.outputs[0] for op in penalty.factors if op in behind]
+    if penalty.tensor.op not in behind and not weights:
+        return False
+    with undelayed(coefficient):
+        return any(g is not None for g in _tf.gradients([coefficient], [penalty.tensor, *weights]))
 
 
 def rates(weighed):
@@ -173,11 +181,14 @@ def _square_root(tensor):
 
 
 def gated_variables(ops):
-    """The variables (ops) that are squared inside a branch or a loop among `ops`: L2 that comes and goes."""
+    """The variables (ops) with L2 inside a branch or a loop among `ops`, where it comes and goes."""
     found = set()
     for op in ops:
-        if op.type in ("L2Loss", "Square") and _tf.in_control_flow(op):
-            found.update(graph.variables_behind(op.inputs[0], graph.GATES) or ())
+        if op.type in ("L2Loss", "Sum", "Mean") and op.outputs[0].shape.num_elements() == 1 and _tf.in_control_flow(op):
+            inner = op if op.type == "L2Loss" else op.inputs[0].op
+            is_norm = any(c.type in ("Sqrt", "Rsqrt", "Maximum") for c in op.outputs[0].consumers())
+            if inner.type in ("L2Loss", "Square") and not is_norm:
+                found.update(graph.variables_behind(inner.inputs[0], graph.GATES) or ())
     return found
 
 

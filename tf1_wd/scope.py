@@ -23,7 +23,7 @@ from tf1_wd.penalties import read_collection
 from tf1_wd.plan import Decay, DecayPlan
 from tf1_wd.rules import given_rate, make_rules, selected
 from tf1_wd.step import describe, scale_now
-from tf1_wd.update import NOT_APPLIED, STAYS, collection_now, name_of, plan_update
+from tf1_wd.update import NORM, NOT_APPLIED, STAYS, collection_now, name_of, plan_update
 
 
 def decoupled_weight_decay(build=None, **options):
@@ -128,6 +128,7 @@ class Scope:
                     decisions[key] = replace(d, scale=describe(scale))
             notes.update(update.notes)
         notes.update((name, STAYS) for call in self._calls for name in call.terms)
+        notes.update((name, NORM) for call in self._calls for name in call.norms)
         plain = [*decisions.values(), *self._not_updated()]
         return DecayPlan(tuple(plain), tuple(notes.items()), self._rules.order)
 
@@ -164,11 +165,12 @@ class Scope:
         refuse_eager()
         refuse_decoupled(optimizer)
         refuse_strategy()
-        pairs = list(grads_and_vars)
+        pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
         behind = {id(v): calls_behind(g, v, self._calls) for g, v in pairs}
         loss_rates = self._loss_rates(pairs, behind)
         calls = list({id(c): c for found in behind.values() for c in found}.values())
         update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
+        self._refuse_unseen(update)
         scale = 1.0
         if not update.is_empty:
             scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
@@ -200,6 +202,17 @@ class Scope:
             if rate is not None:
                 found[op] = rate
         return found
+
+    def _refuse_unseen(self, update):
+        seen = {op for call in self._calls for op in call.derivatives}
+        for d in update.decays:
+            op = graph.variable_op(d.variable)
+            if op not in seen and given_rate(self._rules, d.variable, d.name)[0] is None:
+                raise UnsupportedUpdateError(
+                    "the gradient of %s was not computed by tf.gradients inside the scope, so it is not known whether "
+                    "it holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds none"
+                    % d.name
+                )
 
     def _refuse_gradient_of_gradient(self, call):
         inside = set(call.ops)

@@ -73,7 +73,6 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
     check_matches(rules, known)
     movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
     fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
-    here = tf.get_default_graph()
     return Update(
         decisions=tuple(decide(list(trained.values()), rules, loss_rates, collection.rates)),
         replayed=tuple(term for term, fate in fates if fate == _REPLAYED),
@@ -81,17 +80,18 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
         notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
-        reads={key: [op for c in calls for op in c.reads_of(key) if _can_wait_for(op, here)] for key in trained},
+        reads={key: [op for c in calls for op in c.reads_of(key) if can_wait_for(op)] for key in trained},
     )
 
 
-def _can_wait_for(op, here):
+def can_wait_for(op):
     """False across the border of a function or a branch, where no control edge can go."""
-    return op.graph is here and not _tf.in_control_flow(op)
+    return op.graph is tf.get_default_graph() and not _tf.in_control_flow(op)
 
 
 _REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
 NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
+NORM = "a norm of variables whose weight in the loss changes with them, or that has no gradient: no decay"
 STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
 
 
