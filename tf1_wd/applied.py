@@ -12,8 +12,6 @@ _UPDATES = (
     + tuple("Resource%s" % a for a in _ASSIGNMENTS if a.startswith("Scatter"))
     + tuple("%sVariableOp" % a for a in ("Assign", "AssignSub", "AssignAdd"))
 )
-_CALLS = ("If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall")
-_GATES = ("Switch", "RefSwitch", "Enter", "RefEnter")
 
 
 def everything_behind(ops):
@@ -37,7 +35,7 @@ def updates_among(ops, train_op):
         if not holders:
             continue
         updates = holders[0] is _holder(op.inputs[0]) and ("Apply" in op.type or op.type in _UPDATES)
-        if op.type in _CALLS or (updates and _tf.in_control_flow(op)):
+        if op.type in graph.CALLS or (updates and _tf.in_control_flow(op)):
             raise UnsupportedUpdateError(
                 "the update of %s in %s is inside a cond, a loop or a function and may be skipped, but a decay "
                 "attached from outside would not be: put tf1_wd.decoupled_weight_decay around the code that builds %s"
@@ -56,7 +54,7 @@ def updates_among(ops, train_op):
 def _holder(tensor):
     """The op at the other end of `tensor`, seen through the gates of conds and loops."""
     op = tensor.op
-    while op.type in _GATES:
+    while op.type in graph.GATES:
         op = op.inputs[0].op
     return op
 

@@ -6,8 +6,6 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.penalties import find_penalties, gated_variables, rates, weigh
 
-_CALLS = ("If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall")
-
 
 class GradientCall:
     """One call of tf.gradients: the penalties in its ys, the rates they give, and what it returned.
@@ -108,7 +106,7 @@ def _functions_with_l2(ops):
     called = {
         attribute.func.name
         for op in ops
-        if op.type in _CALLS
+        if op.type in graph.CALLS
         for attribute in op.node_def.attr.values()
         if attribute.HasField("func")
     }

@@ -8,6 +8,10 @@ _READS = frozenset(["Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snap
 _REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
 # what control flow puts between a tensor and its use in a branch or a loop
 GATES = frozenset(["Switch", "RefSwitch", "Enter", "RefEnter"])
+# ops that run a function of the graph's library
+CALLS = frozenset(
+    ["If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall"]
+)
 # op type -> which of its inputs are the parts
 _JOINS = {"ConcatV2": slice(0, -1), "Concat": slice(1, None), "Pack": slice(0, None)}
 
