@@ -51,13 +51,13 @@ def test_a_loss_scaled_by_hand_does_not_scale_the_decay(clip, order, kind):
 
 @pytest.mark.parametrize("order", ["after", "before"])
 def test_a_loss_scale_optimizer_scales_no_decay_and_skips_it_with_its_step(order, kind):
-    experimental = pytest.importorskip("tensorflow.python.training.experimental.loss_scale_optimizer")
-    loss_scale = pytest.importorskip("tensorflow.python.training.experimental.loss_scale")
+    from tensorflow.python.training.experimental import loss_scale, loss_scale_optimizer
+
     w, factor = weights(dtype=np.float32), tf.placeholder_with_default(np.float32(1.0), [])
     loss = data_loss(w) * factor + RATE * tf.nn.l2_loss(w)
     with tf1_wd.decoupled_weight_decay(order=order):
         scale = loss_scale.DynamicLossScale(initial_loss_scale=8.0)
-        train_op = experimental.MixedPrecisionLossScaleOptimizer(sgd(), scale).minimize(loss)
+        train_op = loss_scale_optimizer.MixedPrecisionLossScaleOptimizer(sgd(), scale).minimize(loss)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         session.run(train_op, {factor: np.inf})

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.applied import holds_l2
-from tf1_wd.differentiation import tensors_of
-from tf1_wd.errors import AlreadyDecoupledError, CoupledPenaltyError, EagerModeError, UnsupportedUpdateError
+from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, UnsupportedUpdateError
 from tf1_wd.update import build_after, build_before, can_wait_for
 
 
@@ -51,15 +49,6 @@ def _apply_then(optimizer, update, apply, build):
 
     with _tf.patched_finish(optimizer, finish_and_build):
         return apply()
-
-
-def refuse_coupled_gradient(gradient, variable, name, calls):
-    """Raises CoupledPenaltyError for a gradient from outside of the scope that holds L2."""
-    if gradient is not None and not calls and holds_l2(tensors_of(gradient)[0], graph.variable_op(variable)):
-        raise CoupledPenaltyError(
-            "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
-            "move compute_gradients or tf.gradients inside" % name
-        )
 
 
 def refuse_eager():

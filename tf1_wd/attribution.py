@@ -82,17 +82,22 @@ def _foreign(gradient, op, name, calls):
             "the gradient of %s goes through variables (accumulation); what its penalty's coefficient becomes on the "
             "way is not known. Pass the net rate of an update as rates=" % name
         )
-    if holds_l2(tensors_of(gradient)[0], op):
-        raise CoupledPenaltyError(
-            "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
-            "move compute_gradients or tf.gradients inside" % name
-        )
+    refuse_l2_from_outside(gradient, op, name)
     if any(op in call.rates and call.derivatives[op] for call in calls):
         raise UnsupportedUpdateError(
             "the gradient of %s was not computed by tf.gradients inside the scope, though the loss has L2 of it: move "
             "compute_gradients or tf.gradients inside, or pass rates= if the gradient holds none" % name
         )
     return calls  # zeros in place of None, or a gradient made by hand
+
+
+def refuse_l2_from_outside(gradient, op, name):
+    """Raises CoupledPenaltyError for a gradient that no call of the scope computed, if it holds L2 of the variable."""
+    if holds_l2(tensors_of(gradient)[0], op):
+        raise CoupledPenaltyError(
+            "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
+            "move compute_gradients or tf.gradients inside" % name
+        )
 
 
 def _accumulated(gradient, calls, variable):

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from tf1_wd import _tf, graph, hooks
 from tf1_wd._tf import tf
-from tf1_wd.attachment import apply_with, refuse_coupled_gradient, refuse_decoupled, refuse_eager, refuse_strategy
-from tf1_wd.attribution import calls_behind, loss_rate
+from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_strategy
+from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
 from tf1_wd.differentiation import GradientCall, as_list
 from tf1_wd.errors import (
     InvalidOptionError,
@@ -197,7 +197,8 @@ class Scope:
             if given_rate(self._rules, variable, name)[0] is None:
                 rate = loss_rate(gradient, variable, name, behind[id(variable)], self._calls)
             else:
-                refuse_coupled_gradient(gradient, variable, name, behind[id(variable)])
+                if gradient is not None and not behind[id(variable)]:
+                    refuse_l2_from_outside(gradient, op, name)
                 rate = next((call.rates[op] for call in behind[id(variable)] if op in call.rates), None)
             if rate is not None:
                 found[op] = rate
