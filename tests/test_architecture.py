@@ -27,6 +27,7 @@ LAYERS = [
     {"attribution"},
     {"update"},
     {"attachment"},
+    {"closing"},
     {"scope"},
     {"train_op"},
     {"legacy.moves"},

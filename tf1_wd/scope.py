@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
-from dataclasses import replace
 
 from tf1_wd import _tf, graph, hooks
 from tf1_wd._tf import tf
 from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_strategy
 from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
+from tf1_wd.closing import Record, check, plan_of
 from tf1_wd.differentiation import GradientCall, as_list
-from tf1_wd.errors import (
-    InvalidOptionError,
-    NothingToDecayError,
-    NothingUpdatedError,
-    UndecayedWarning,
-    UnsupportedUpdateError,
-)
-from tf1_wd.penalties import read_collection
-from tf1_wd.plan import Decay, DecayPlan
+from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.rules import given_rate, make_rules, selected
-from tf1_wd.step import describe, scale_now
-from tf1_wd.update import NORM, NOT_APPLIED, STAYS, collection_now, name_of, plan_update
+from tf1_wd.step import scale_now
+from tf1_wd.update import collection_now, name_of, plan_update
 
 
 def decoupled_weight_decay(build=None, **options):
@@ -81,8 +72,7 @@ class Scope:
         self._reset()
 
     def _reset(self):
-        self._calls = []  # of GradientCall, those of the scope in their order
-        self._updates = []  # of (Update, scale, tf.Graph)
+        self._record = Record(self._rules)
         self._may_be_empty = False
 
     def __call__(self, build):
@@ -106,8 +96,8 @@ class Scope:
     def __exit__(self, kind, error, traceback):
         hooks.forget()
         if kind is None:
-            self._check()
-        elif isinstance(error, ValueError) and self._calls and self._calls[-1].is_decay_alone:
+            check(self._record, self._may_be_empty)
+        elif isinstance(error, ValueError) and self._record.calls and self._record.calls[-1].is_decay_alone:
             raise NothingUpdatedError(
                 "no variable has a gradient once the penalties are out of it: the loss of this update is weight decay "
                 "alone. Pass the data loss to the optimizer too; if this is a pasted second step for the penalties, "
@@ -117,20 +107,7 @@ class Scope:
     @property
     def plan(self):
         """Every decision taken so far, with its reason: a DecayPlan."""
-        decisions, notes = {}, {}
-        for update, scale, where in self._updates:
-            for d in update.decisions:
-                key = (id(where), d.name)
-                before = decisions.get(key)
-                if before is not None and before.rate is not None and d.rate is not None:
-                    decisions[key] = replace(before, why=before.why + "; again with another update")
-                elif before is None or d.rate is not None:
-                    decisions[key] = replace(d, scale=describe(scale))
-            notes.update(update.notes)
-        notes.update((name, STAYS) for call in self._calls for name in call.terms)
-        notes.update((name, NORM) for call in self._calls for name in call.norms)
-        plain = [*decisions.values(), *self._not_updated()]
-        return DecayPlan(tuple(plain), tuple(notes.items()), self._rules.order)
+        return plan_of(self._record)
 
     # --- what happens inside the scope; called by hooks
 
@@ -144,15 +121,15 @@ class Scope:
         arguments["stop_gradients"] = as_list(arguments["stop_gradients"]) + call.constants
         results = compute(**arguments)
         call.keep(results)
-        self._calls.append(call)
+        self._record.calls.append(call)
         return results
 
     def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
         """Sees to it that an optimizer's own apply_gradients hands over to that of tf.train.Optimizer."""
         refuse_decoupled(optimizer)
-        before = len(self._updates)
+        before = len(self._record.updates)
         result = original(optimizer, *args, **kwargs)
-        if len(self._updates) == before:
+        if len(self._record.updates) == before:
             raise UnsupportedUpdateError(
                 "%s overrides apply_gradients and does not hand over to tf.train.Optimizer, so it cannot be known when "
                 "its update happens. Build its train_op outside of the scope and put the decay behind it: "
@@ -166,7 +143,7 @@ class Scope:
         refuse_decoupled(optimizer)
         refuse_strategy()
         pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
-        behind = {id(v): calls_behind(g, v, self._calls) for g, v in pairs}
+        behind = {id(v): calls_behind(g, v, self._record.calls) for g, v in pairs}
         loss_rates = self._loss_rates(pairs, behind)
         calls = list({id(c): c for found in behind.values() for c in found}.values())
         update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
@@ -174,7 +151,7 @@ class Scope:
         scale = 1.0
         if not update.is_empty:
             scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
-        self._updates.append((update, scale, tf.get_default_graph()))
+        self._record.updates.append((update, scale, tf.get_default_graph()))
 
         def apply():
             return original(optimizer, pairs, global_step, name, **kwargs)
@@ -195,7 +172,7 @@ class Scope:
                     "penalty outside, or exclude the variable" % name
                 )
             if given_rate(self._rules, variable, name)[0] is None:
-                rate = loss_rate(gradient, variable, name, behind[id(variable)], self._calls)
+                rate = loss_rate(gradient, variable, name, behind[id(variable)], self._record.calls)
             else:
                 if gradient is not None and not behind[id(variable)]:
                     refuse_l2_from_outside(gradient, op, name)
@@ -205,7 +182,7 @@ class Scope:
         return found
 
     def _refuse_unseen(self, update):
-        seen = {op for call in self._calls for op in call.derivatives}
+        seen = {op for call in self._record.calls for op in call.derivatives}
         for d in update.decays:
             op = graph.variable_op(d.variable)
             if op not in seen and given_rate(self._rules, d.variable, d.name)[0] is None:
@@ -217,76 +194,10 @@ class Scope:
 
     def _refuse_gradient_of_gradient(self, call):
         inside = set(call.ops)
-        for earlier in self._calls:
+        for earlier in self._record.calls:
             for op, tensors in earlier.derivatives.items():
                 if op in earlier.rates and any(t.op in inside for t in tensors):
                     raise UnsupportedUpdateError(
                         "a gradient by %s, from which the penalties were taken out, goes into another loss of this "
                         "scope (as in MAML): compute that gradient before the scope" % op.name
                     )
-
-    # --- what the plan and the end of the scope say of the rest
-
-    def _updated(self):
-        return {graph.variable_op(d.variable) for update, _, _ in self._updates for d in update.decisions}
-
-    def _not_updated(self):
-        """Decisions on variables that have penalties, and that no update of the scope trains."""
-        penalised = {op: "the loss" for call in self._calls for op in call.rates}
-        for g in {id(g): g for _, _, g in self._updates}.values():
-            with g.as_default():
-                for term in read_collection():
-                    for penalty in term.penalties:
-                        penalised.update((op, "the collection") for op in penalty.factors if op not in penalised)
-        updated = self._updated()
-        for op, where in penalised.items():
-            if op not in updated:
-                shape = tf.TensorShape(op.get_attr("shape"))
-                dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-                yield Decay(None, op.name, dims, None, "penalty in %s, but no update of this scope trains it" % where)
-
-    def _check(self):
-        if not self._updates and not self._may_be_empty:
-            refuse_eager()
-            raise NothingUpdatedError(
-                "no apply_gradients of a tf.train optimizer ran in the scope, so nothing decays: put the scope around "
-                "the code that calls minimize or apply_gradients%s"
-                % (" (gradients were computed in it)" if self._calls else "")
-            )
-        updated = self._updated()
-        for call in self._calls:
-            penalised = set(call.derivatives).intersection(call.rates)
-            if penalised and not penalised & updated:
-                raise NothingUpdatedError(
-                    "the penalties of %s left the gradient, but no apply_gradients of a tf.train optimizer in the "
-                    "scope updates them. Put the optimizer's call inside; an optimizer of another kind needs "
-                    "tf1_wd.attach(train_op, rates=...)" % ", ".join(sorted(op.name for op in penalised))
-                )
-        plan = self.plan
-        if self._updates and all(update.is_empty for update, _, _ in self._updates):
-            raise NothingToDecayError(
-                "none of %d variables decays. Looked at the loss (%d penalties), the collection REGULARIZATION_LOSSES "
-                "(%d entries) and rates=%s. Declare penalties, or pass rates=. Per variable:\n%s"
-                % (
-                    len(plan.decays),
-                    sum(len(call.penalties) for call in self._calls),
-                    len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)),
-                    "given" if self._rules.rates else "None",
-                    plan,
-                )
-            )
-        for warning in self._undecayed(plan):
-            warnings.warn(warning, UndecayedWarning, stacklevel=3)
-
-    def _undecayed(self, plan):
-        """What looks like weight decay and is not applied, a sentence each."""
-        for name, fate in plan.terms:
-            if fate == NOT_APPLIED:
-                yield "%s of the loss collection %s" % (name, fate)
-        lost = {op for call in self._calls for op in call.derivatives if op in call.rates} - self._updated()
-        if lost:
-            yield "the penalties of %s left the gradient, but no update of the scope trains them: they do not decay" % (
-                ", ".join(sorted(op.name for op in lost))
-            )
-        for name in sorted({name for call in self._calls for name in call.functions_with_l2}):
-            yield "the function %s, which the loss calls, holds L2: it stays in the gradient" % name

@@ -1,0 +1,122 @@
+"""What a scope says of what was built in it: the plan, and the errors and warnings of its end."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+
+from tf1_wd import graph
+from tf1_wd._tf import tf
+from tf1_wd.attachment import refuse_eager
+from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
+from tf1_wd.penalties import read_collection
+from tf1_wd.plan import Decay, DecayPlan
+from tf1_wd.rules import Rules
+from tf1_wd.step import describe
+from tf1_wd.update import NORM, NOT_APPLIED, STAYS
+
+
+@dataclass(frozen=True)
+class Record:
+    """What happened in a scope so far.
+
+    calls: GradientCalls in their order. updates: (Update, scale, tf.Graph) of each apply_gradients.
+    """
+
+    rules: Rules
+    calls: list = field(default_factory=list)
+    updates: list = field(default_factory=list)
+
+
+def plan_of(record):
+    """Every decision taken, with its reason: a DecayPlan."""
+    decisions, notes = {}, {}
+    for update, scale, where in record.updates:
+        for d in update.decisions:
+            key = (id(where), d.name)
+            before = decisions.get(key)
+            if before is not None and before.rate is not None and d.rate is not None:
+                decisions[key] = replace(before, why=before.why + "; again with another update")
+            elif before is None or d.rate is not None:
+                decisions[key] = replace(d, scale=describe(scale))
+        notes.update(update.notes)
+    notes.update((name, STAYS) for call in record.calls for name in call.terms)
+    notes.update((name, NORM) for call in record.calls for name in call.norms)
+    plain = [*decisions.values(), *_not_updated(record)]
+    return DecayPlan(tuple(plain), tuple(notes.items()), record.rules.order)
+
+
+def check(record, may_be_empty):
+    """Raises if nothing was updated or nothing decays; warns of what looks like weight decay and is not applied.
+
+    may_be_empty: True if no update had to be built. Raises NothingUpdatedError, NothingToDecayError, EagerModeError.
+    """
+    if not record.updates and not may_be_empty:
+        refuse_eager()
+        raise NothingUpdatedError(
+            "no apply_gradients of a tf.train optimizer ran in the scope, so nothing decays: put the scope around "
+            "the code that calls minimize or apply_gradients%s"
+            % (" (gradients were computed in it)" if record.calls else "")
+        )
+    _refuse_lost_penalties(record)
+    plan = plan_of(record)
+    if record.updates and all(update.is_empty for update, _, _ in record.updates):
+        raise NothingToDecayError(
+            "none of %d variables decays. Looked at the loss (%d penalties), the collection REGULARIZATION_LOSSES "
+            "(%d entries) and rates=%s. Declare penalties, or pass rates=. Per variable:\n%s"
+            % (
+                len(plan.decays),
+                sum(len(call.penalties) for call in record.calls),
+                len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)),
+                "given" if record.rules.rates else "None",
+                plan,
+            )
+        )
+    for warning in _undecayed(record, plan):
+        warnings.warn(warning, UndecayedWarning, stacklevel=4)
+
+
+def _updated(record):
+    return {graph.variable_op(d.variable) for update, _, _ in record.updates for d in update.decisions}
+
+
+def _not_updated(record):
+    """Decisions on variables that have penalties, and that no update of the scope trains."""
+    penalised = {op: "the loss" for call in record.calls for op in call.rates}
+    for g in {id(g): g for _, _, g in record.updates}.values():
+        with g.as_default():
+            for term in read_collection():
+                for penalty in term.penalties:
+                    penalised.update((op, "the collection") for op in penalty.factors if op not in penalised)
+    updated = _updated(record)
+    for op, where in penalised.items():
+        if op not in updated:
+            shape = tf.TensorShape(op.get_attr("shape"))
+            dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
+            yield Decay(None, op.name, dims, None, "penalty in %s, but no update of this scope trains it" % where)
+
+
+def _refuse_lost_penalties(record):
+    updated = _updated(record)
+    for call in record.calls:
+        penalised = set(call.derivatives).intersection(call.rates)
+        if penalised and not penalised & updated:
+            raise NothingUpdatedError(
+                "the penalties of %s left the gradient, but no apply_gradients of a tf.train optimizer in the "
+                "scope updates them. Put the optimizer's call inside; an optimizer of another kind needs "
+                "tf1_wd.attach(train_op, rates=...)" % ", ".join(sorted(op.name for op in penalised))
+            )
+
+
+def _undecayed(record, plan):
+    """What looks like weight decay and is not applied, a sentence each."""
+    for name, fate in plan.terms:
+        if fate == NOT_APPLIED:
+            yield "%s of the loss collection %s" % (name, fate)
+    lost = {op for call in record.calls for op in call.derivatives if op in call.rates} - _updated(record)
+    if lost:
+        yield "the penalties of %s left the gradient, but no update of the scope trains them: they do not decay" % (
+            ", ".join(sorted(op.name for op in lost))
+        )
+    for name in sorted({name for call in record.calls for name in call.functions_with_l2}):
+        yield "the function %s, which the loss calls, holds L2: it stays in the gradient" % name
