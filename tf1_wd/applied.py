@@ -59,17 +59,9 @@ def _holder(tensor):
     return op
 
 
-def argument(op, names):
-    """The input of `op` that its definition calls by one of `names`, or None."""
-    for definition, tensor in zip(op.op_def.input_arg, op.inputs):
-        if definition.name in names:
-            return tensor
-    return None
-
-
 def gradient_of(op):
     """What an update op takes as the gradient, or as the amount to assign."""
-    gradient = argument(op, ("grad", "delta", "value", "updates", "ref_updates"))
+    gradient = graph.argument(op, ("grad", "delta", "value", "updates", "ref_updates"))
     return op.inputs[-1] if gradient is None else gradient
 
 

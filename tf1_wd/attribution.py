@@ -1,4 +1,4 @@
-"""Which tf.gradients call an applied gradient comes from, and what the program multiplied it by on the way."""
+"""Which tf.gradients calls an applied gradient comes from, and what the program multiplied it by on the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tf1_wd.applied import holds_l2
 from tf1_wd.coefficients import undelayed
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError
-from tf1_wd.multipliers import multiplier
+from tf1_wd.multipliers import multipliers
 
 
 def calls_behind(gradient, variable, calls):
@@ -19,35 +19,27 @@ def calls_behind(gradient, variable, calls):
     op = graph.variable_op(variable)
     if gradient is None:
         return [call for call in calls if op in call.derivatives]
-    raw = {_key(t): call for call in calls for tensors in call.derivatives.values() for t in tensors}
+    raw = {graph.key(t): call for call in calls for tensors in call.derivatives.values() for t in tensors}
     found, seen, pending = {}, set(), tensors_of(gradient)
     while pending:
         tensor = pending.pop()
-        key = _key(tensor)
+        key = graph.key(tensor)
         if key in seen:
             continue
         seen.add(key)
         if key in raw:
-            if any(_key(t) == key for t in raw[key].derivatives.get(op, ())):
+            if any(graph.key(t) == key for t in raw[key].derivatives.get(op, ())):
                 found[id(raw[key])] = raw[key]
         else:
-            pending.extend(_sources(tensor.op))
+            pending.extend(graph.sources(tensor.op))
     return list(found.values())
-
-
-def _sources(op):
-    """The inputs of an op; of a gradient accumulator (SyncReplicasOptimizer), the gradients put into it."""
-    if "AccumulatorTakeGradient" not in op.type:
-        return list(op.inputs)
-    puts = [put for put in op.inputs[0].consumers() if "AccumulatorApplyGradient" in put.type]
-    return [tensor for put in puts for tensor in list(put.inputs)[1:]]
 
 
 def loss_rate(gradient, variable, name, behind, calls):
     """The rate that the loss gives a variable in an update, or None.
 
-    It is the rate of the one call behind the gradient, times the scalars by which the program multiplied the gradient
-    (a loss scale, a learning-rate multiplier; see multipliers).
+    It is the sum over the calls behind the gradient of their rates, each times the scalars by which the program
+    multiplied that call's result: a loss scale, a learning-rate multiplier, the average over towers; see multipliers.
 
     behind: what `calls_behind` found. calls: all GradientCalls of the scope.
     Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
@@ -55,23 +47,32 @@ def loss_rate(gradient, variable, name, behind, calls):
     op = graph.variable_op(variable)
     if gradient is not None and not behind:
         behind = _foreign(gradient, op, name, calls)
-    with_rate = [call for call in behind if op in call.rates]
-    if len(behind) > 1 and with_rate:
-        raise AmbiguousRateError(
-            "%d tf.gradients calls with penalties on %s go into one update; how their rates add up depends on how the "
-            "gradients are combined. Pass the net rate of a step as rates=; if one of them is a pasted second step for "
-            "the penalties, remove it" % (len(behind), name)
-        )
-    if not with_rate:
+    if not any(op in call.rates for call in behind):
         return None
-    rate, raw = with_rate[0].rates[op], with_rate[0].derivatives[op]
-    if gradient is None or not raw:
-        return rate
-    factor = multiplier(tensors_of(gradient)[0], raw[0], name)
-    if isinstance(factor, float):
-        return rate * factor
-    with undelayed(factor):
-        return rate * (factor if isinstance(rate, float) else tf.cast(factor, rate.dtype))
+    if gradient is None or not any(op in call.rates and call.derivatives[op] for call in behind):
+        if len(behind) > 1:
+            raise AmbiguousRateError(
+                "%d tf.gradients calls of the scope may give %s its rate, and no gradient in the update tells which. "
+                "Pass the net rate of an update as rates=" % (len(behind), name)
+            )
+        return behind[0].rates[op]
+    reached = [call for call in behind if call.derivatives[op]]
+    factors = multipliers(
+        tensors_of(gradient)[0],
+        [call.derivatives[op][0] for call in reached],
+        op,
+        is_sparse=isinstance(gradient, tf.IndexedSlices),
+    )
+    return _combined([(call.rates[op], factor) for call, factor in zip(reached, factors) if op in call.rates])
+
+
+def _combined(parts):
+    """The sum of rate * factor; each a float or a scalar tensor."""
+    tensors = [x for part in parts for x in part if tf.is_tensor(x)]
+    if not tensors:
+        return sum(rate * factor for rate, factor in parts)
+    with undelayed(tensors[0]):
+        return tf.add_n([tf.cast(rate, tensors[0].dtype) * tf.cast(factor, tensors[0].dtype) for rate, factor in parts])
 
 
 def _foreign(gradient, op, name, calls):
@@ -112,7 +113,3 @@ def _accumulated(gradient, calls, variable):
     ]
     behind = set(graph.ancestors(assigned))
     return [call for call in calls if any(t.op in behind for t in call.derivatives[variable])]
-
-
-def _key(tensor):
-    return tensor.op, tensor.value_index

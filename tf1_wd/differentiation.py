@@ -14,7 +14,7 @@ class GradientCall:
     as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
     norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2 inside a branch
     or a loop. functions_with_l2: names of functions that ys call. derivatives: {op of a variable: tensors of its raw
-    gradient}, after `keep`.
+    gradient}, after `keep`. is_decay_alone: True if nothing but penalties reaches the variables, after `keep`.
     """
 
     def __init__(self, ys, xs, grad_ys):
@@ -32,13 +32,25 @@ class GradientCall:
         self.constants = self._outermost(impure)
         self.terms = self._terms_of_variables(impure)
         self.derivatives = {}
+        self.is_decay_alone = bool(self.rates)
 
     def keep(self, results):
-        """Takes note of what the call returned for each variable."""
+        """Takes note of what the call returned for each variable, and returns it.
+
+        Where penalties alone reach a variable that is zeros, not None: the program got a gradient there before, may add
+        it to others, and has slots for it in its checkpoints.
+        """
+        kept = []
         for x, gradient in zip(self._xs, results):
             op = graph.variable_op(x)
+            if gradient is None and op in self.rates:
+                gradient = tf.zeros_like(x)
+            elif gradient is not None:
+                self.is_decay_alone = False
             if op is not None:
                 self.derivatives[op] = tensors_of(gradient)
+            kept.append(gradient)
+        return kept
 
     def reads_of(self, variable):
         """The ops that must run before `variable` (its op) is written, for the penalties to be those of old weights.
@@ -50,11 +62,6 @@ class GradientCall:
             return [tensor.op for tensor in penalties]
         ops = graph.ancestors(penalties)
         return [op for op in ops if op.type == "ReadVariableOp" and op.inputs[0].op is variable]
-
-    @property
-    def is_decay_alone(self):
-        """True if nothing but penalties reaches the variables, so that no gradient is left without them."""
-        return bool(self.rates) and not any(self.derivatives.values())
 
     def contains(self, tensor):
         """True if the loss contains `tensor`, or another one that computes the same."""

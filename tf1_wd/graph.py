@@ -69,10 +69,41 @@ def variables_behind(tensor, through=frozenset()):
     return found
 
 
-def ancestors(tensors, stop=frozenset()):
+def key(tensor):
+    """What identifies a tensor in dicts, where `==` may mean something else."""
+    return tensor.op, tensor.value_index
+
+
+def is_accumulator(op):
+    """True for the op that takes the average out of a gradient accumulator, such as SyncReplicasOptimizer's."""
+    return op.type.endswith("AccumulatorTakeGradient")
+
+
+def data_inputs(op):
+    """The tensors that an op takes."""
+    return op.inputs
+
+
+def sources(op):
+    """The tensors that an op takes; for the average out of a gradient accumulator, the gradients that are put in."""
+    if not is_accumulator(op):
+        return op.inputs
+    puts = [put for put in op.inputs[0].consumers() if put.type.endswith("AccumulatorApplyGradient")]
+    return [argument(put, ("gradient", "gradient_values")) for put in puts]
+
+
+def argument(op, names):
+    """The input of `op` that its definition calls by one of `names`, or None."""
+    for definition, tensor in zip(op.op_def.input_arg, op.inputs):
+        if definition.name in names:
+            return tensor
+    return None
+
+
+def ancestors(tensors, stop=frozenset(), inputs=data_inputs):
     """All ops that `tensors` depend on through data, themselves included, in the order first met.
 
-    stop: ops whose inputs are not followed (they are included).
+    stop: ops whose inputs are not followed (they are included). inputs: function from an op to the tensors to follow.
     """
     seen, pending = {}, [t.op for t in tensors]
     while pending:
@@ -81,17 +112,17 @@ def ancestors(tensors, stop=frozenset()):
             continue
         seen[op] = None
         if op not in stop:
-            pending.extend(t.op for t in op.inputs)
+            pending.extend(t.op for t in inputs(op))
     return list(seen)
 
 
-def between(sources, ops, stop=frozenset()):
-    """The ops among `ops` that depend on one of `sources` (ops), without these, in the order of `ops`.
+def between(origins, ops, stop=frozenset(), inputs=data_inputs):
+    """The ops among `ops` that depend on one of `origins` (ops), without these, in the order of `ops`.
 
-    stop: ops that do not count as dependents.
+    stop: ops that do not count as dependents. inputs: as for `ancestors`.
     """
-    consumers = consumers_among(ops)
-    found, pending = set(), list(sources)
+    consumers = consumers_among(ops, inputs)
+    found, pending = set(), list(origins)
     while pending:
         for op in consumers.get(pending.pop(), ()):
             if op not in found and op not in stop:
@@ -100,11 +131,11 @@ def between(sources, ops, stop=frozenset()):
     return [op for op in ops if op in found]
 
 
-def consumers_among(ops):
-    """{op: those of `ops` that take one of its outputs}."""
+def consumers_among(ops, inputs=data_inputs):
+    """{op: those of `ops` that take one of its outputs}. inputs: as for `ancestors`."""
     members, consumers = set(ops), {}
     for op in ops:
-        for tensor in op.inputs:
+        for tensor in inputs(op):
             if tensor.op in members:
                 consumers.setdefault(tensor.op, []).append(op)
     return consumers

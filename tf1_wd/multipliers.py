@@ -1,81 +1,180 @@
-"""What a program multiplied a gradient by on its way to the optimizer, clipping left out: decay is never clipped."""
+"""What a program multiplied gradients by on their way to the optimizer, clipping left out: decay is never clipped."""
 
 from __future__ import annotations
 
+import contextlib
 import math
+from typing import NamedTuple
 
 from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.coefficients import undelayed
 from tf1_wd.errors import AmbiguousRateError
 
+_SUMS = frozenset(["Add", "AddV2", "AddN"])
+_JOINS = frozenset(["ConcatV2", "Concat", "Pack"])
 _SAME = frozenset(
-    ["Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "CheckNumerics", "Switch", "UnsortedSegmentSum"]
+    [
+        *_JOINS,
+        *("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "CheckNumerics", "Switch"),
+        *("Split", "SplitV", "Slice", "StridedSlice", "Unpack", "UnsortedSegmentSum"),
+    ]
 )
 _CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"])
+_LOOPS = frozenset(["Exit", "RefExit", "NextIteration", "RefNextIteration"])
 
 
-def multiplier(applied, raw, name):
-    """d applied / d raw along scalar multiplications and sums: a float, or a scalar tensor known only at run time.
+class _Path(NamedTuple):
+    """What raw gradients are multiplied by on the way to a tensor.
+
+    factors: {key of a raw gradient: float or scalar tensor}. crossed: True if a non-linear op lies on the way.
+    stacked: True if several raw gradients lie side by side in the tensor, to be reduced to their sum or mean.
+    """
+
+    factors: dict
+    crossed: bool = False
+    stacked: bool = False
+
+
+def multipliers(applied, raw, variable, is_sparse=False):
+    """d applied / d raw[i] along scalar multiplications and sums, for each i: a float or a scalar tensor.
 
     A factor that depends on the gradient itself is a clip, and counts as 1, with the threshold it is made of. Scalars
-    outside of a non-linear op, as in 0.1 * sign(g), are step sizes and count as 1 too.
+    outside of a non-linear op, as in 0.1 * sign(g), are step sizes and count as 1 too. A gradient that is not reached
+    counts 0.
 
-    applied, raw: tf.Tensor. name: of the variable. Raises AmbiguousRateError if the gradient goes through a variable.
+    applied: tf.Tensor. raw: list of tf.Tensor, what tf.gradients returned. variable: its op. is_sparse: True if applied
+    are the values of tf.IndexedSlices, which are added up where they lie side by side.
+    Raises AmbiguousRateError if a gradient goes through a variable or a loop, or if several are combined by an op that
+    is not linear.
     """
-    ops = graph.ancestors([applied], stop=frozenset([raw.op]))
-    dependent = {raw.op} | set(graph.between([raw.op], ops))
-    if applied.op not in dependent:
-        return 1.0  # through a gradient accumulator, which averages
-    thresholds = [
-        t
-        for op in dependent
-        if op.type in ("Mul", "RealDiv") and op is not raw.op
-        for scale in op.inputs
-        if scale.op in dependent and _is_scalar(scale) and not all(map(_is_scalar, op.inputs))
-        for inner in graph.ancestors([scale], stop=frozenset([raw.op]))
-        if inner.type in ("Maximum", "Minimum")
-        for t in inner.inputs
-        if t.op not in dependent
-    ]
-    return _multiplier(applied, raw, dependent, thresholds, name)[0]
+    with undelayed(applied):
+        path = _Walk(applied, raw, variable).path(applied)
+    if path.stacked and not is_sparse:
+        raise _ambiguous(variable.name, applied.op)
+    return [path.factors.get(graph.key(r), 0.0) for r in raw]
 
 
-def _multiplier(tensor, raw, dependent, thresholds, name):
-    """(multiplier, True if a non-linear op was crossed)."""
-    op = tensor.op
-    if op is raw.op:
-        return 1.0, False
-    if "Assign" in op.type:
-        raise AmbiguousRateError(
-            "the gradient of %s goes through a variable (%s); what its penalty's coefficient becomes on the way is not "
-            "known. Pass the net rate of an update as rates=" % (name, op.name)
-        )
+class _Walk:
+    """One walk from an applied gradient down to raw ones."""
 
-    def inner(t):
-        return _multiplier(t, raw, dependent, thresholds, name)
+    def __init__(self, applied, raw, variable):
+        self._name = variable.name
+        self._size = tf.TensorShape(variable.get_attr("shape")).num_elements()
+        self._raw = {graph.key(r) for r in raw}
+        sources = frozenset(r.op for r in raw)
+        ops = graph.ancestors([applied], stop=sources, inputs=graph.sources)
+        self._dependent = sources | set(graph.between(sources, ops, inputs=graph.sources))
+        self._thresholds = self._thresholds_of_clips(sources)
+        self._known = {}
 
-    inputs = [t for t in op.inputs if t.op in dependent and t.dtype.is_floating]
-    if op.type in ("Add", "AddV2", "AddN"):
-        parts = [inner(t) for t in inputs]
-        return sum(factor for factor, _ in parts), any(crossed for _, crossed in parts)
-    main = next((t for t in inputs if not _is_scalar(t)), inputs[0])
-    factor, crossed = inner(main)
-    if op.type in ("Neg", "Sub"):
-        negative = op.type == "Neg" or main is op.inputs[1]
-        return (-factor if negative and not crossed else factor), crossed
-    if op.type in ("Mul", "RealDiv"):
+    def path(self, tensor):
+        key = graph.key(tensor)
+        if key not in self._known:
+            self._known[key] = self._path(tensor)
+        return self._known[key]
+
+    def _path(self, tensor):
+        key, op = graph.key(tensor), tensor.op
+        if key in self._raw:
+            return _Path({key: 1.0})
+        if "Assign" in op.type or op.type in _LOOPS:
+            raise AmbiguousRateError(
+                "the gradient of %s goes through a %s (%s); what its penalty's coefficient becomes on the way is not "
+                "known. Pass the net rate of an update as rates="
+                % (self._name, "loop" if op.type in _LOOPS else "variable", op.name)
+            )
+        inputs = [t for t in graph.sources(op) if t.op in self._dependent and t.dtype.is_floating]
+        if not inputs:
+            return _Path({})  # another output of an op that makes a raw gradient
+        if op.type in _SUMS or graph.is_accumulator(op):
+            path = self._sum([self.path(t) for t in inputs], op)
+            return _times(path, 1.0 / len(graph.sources(op))) if graph.is_accumulator(op) else path
+        if op.type not in _JOINS and op.type != "Sub":  # a scalar beside the gradient is a scale
+            inputs = [t for t in inputs if not _is_scalar(t)] or [self._plainest(inputs)]
+        paths = [self.path(t) for t in inputs]
+        main = next((i for i, t in enumerate(inputs) if not _is_scalar(t)), 0)
+        path, several = paths[main], any(set(p.factors) - set(paths[main].factors) for p in paths)
+        if op.type == "Sub" and (several or inputs[main] is op.inputs[1]):
+            signs = [-1.0 if t is op.inputs[1] else 1.0 for t in inputs]
+            if not several:
+                return path if path.crossed else _times(path, signs[main])
+            return self._sum([_times(p, sign) for p, sign in zip(paths, signs)], op)
+        if several:
+            if op.type in _JOINS:
+                return self._sum(paths, op)._replace(stacked=True)
+            raise _ambiguous(self._name, op)
+        n = inputs[main].shape.num_elements()
+        if op.type in ("Sum", "Mean") and n and tensor.shape.num_elements() == self._size:
+            return _times(path, self._size / n if op.type == "Mean" else 1.0)._replace(stacked=False)
+        if op.type in ("Mul", "RealDiv"):
+            return self._scaled(path, op, inputs[main])
+        if op.type == "Neg":
+            return path if path.crossed else _times(path, -1.0)
+        if op.type in ("Identity", "Cast", "CheckNumerics", "Reshape"):
+            return path
+        if path.stacked:
+            raise _ambiguous(self._name, op)
+        return path._replace(crossed=path.crossed or op.type not in (_SAME | _CLIPS))
+
+    def _plainest(self, scalars):
+        """The one of these scalars that is the gradient of a scalar variable, and no norm of it."""
+        for scalar in scalars:
+            with contextlib.suppress(AmbiguousRateError):
+                if not self.path(scalar).crossed:
+                    return scalar
+        return scalars[0]
+
+    def _sum(self, paths, op):
+        factors = {}
+        for path in paths:
+            for key, factor in path.factors.items():
+                factors[key] = factors[key] + factor if key in factors else factor
+        crossed = any(p.crossed for p in paths)
+        if len(factors) > 1 and (crossed or (any(p.stacked for p in paths) and not all(p.stacked for p in paths))):
+            raise _ambiguous(self._name, op)
+        return _Path(factors, crossed, any(p.stacked for p in paths))
+
+    def _scaled(self, path, op, main):
         other = op.inputs[1] if main is op.inputs[0] else op.inputs[0]
         divides = op.type == "RealDiv"
         if divides and other is op.inputs[0]:
-            return factor, True
-        if crossed or other.op in dependent or not _is_scalar(other) or _is_threshold(other, thresholds):
-            return factor, crossed
+            return path._replace(crossed=True)
+        if path.crossed or other.op in self._dependent or not _is_scalar(other) or self._is_threshold(other):
+            return path
         value = _value(other)
-        return (factor / value if divides else factor * value), False
-    return factor, crossed or op.type not in (_SAME | _CLIPS)
+        return _times(path, value, divides)
+
+    def _thresholds_of_clips(self, sources):
+        return [
+            t
+            for op in self._dependent - sources
+            if op.type in ("Mul", "RealDiv")
+            for scale in op.inputs
+            if scale.op in self._dependent and _is_scalar(scale)
+            for inner in graph.ancestors([scale], stop=sources)
+            if inner.type in ("Maximum", "Minimum")
+            for t in inner.inputs
+            if t.op not in self._dependent
+        ]
+
+    def _is_threshold(self, scalar):
+        return any(_match(_value(scalar), _value(threshold)) for threshold in self._thresholds)
 
 
-def _is_threshold(scalar, thresholds):
-    return any(_match(_value(scalar), _value(threshold)) for threshold in thresholds)
+def _ambiguous(name, op):
+    return AmbiguousRateError(
+        "gradients of %s from several tf.gradients calls are combined by %s (%s), and it is not known what that does "
+        "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type)
+    )
+
+
+def _times(path, factor, divides=False):
+    return path._replace(factors={k: _product(f, 1.0 / factor if divides else factor) for k, f in path.factors.items()})
+
+
+def _product(a, b):
+    return tf.cast(a, b.dtype) * b if tf.is_tensor(a) and tf.is_tensor(b) else a * b
 
 
 def _match(value, limit):

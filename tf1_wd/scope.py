@@ -97,12 +97,6 @@ class Scope:
         hooks.forget()
         if kind is None:
             check(self._record, self._may_be_empty)
-        elif isinstance(error, ValueError) and self._record.calls and self._record.calls[-1].is_decay_alone:
-            raise NothingUpdatedError(
-                "no variable has a gradient once the penalties are out of it: the loss of this update is weight decay "
-                "alone. Pass the data loss to the optimizer too; if this is a pasted second step for the penalties, "
-                "remove it"
-            ) from error
 
     @property
     def plan(self):
@@ -119,8 +113,7 @@ class Scope:
         self._refuse_gradient_of_gradient(call)
         arguments["ys"] = call.ys
         arguments["stop_gradients"] = as_list(arguments["stop_gradients"]) + call.constants
-        results = compute(**arguments)
-        call.keep(results)
+        results = call.keep(compute(**arguments))
         self._record.calls.append(call)
         return results
 
@@ -144,8 +137,14 @@ class Scope:
         refuse_strategy()
         pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
         behind = {id(v): calls_behind(g, v, self._record.calls) for g, v in pairs}
-        loss_rates = self._loss_rates(pairs, behind)
         calls = list({id(c): c for found in behind.values() for c in found}.values())
+        if calls and all(call.is_decay_alone for call in calls):
+            raise NothingUpdatedError(
+                "no variable has a gradient once the penalties are out of it: the loss of this update is weight decay "
+                "alone. Pass the data loss to the optimizer too; if this is a pasted second step for the penalties, "
+                "remove it"
+            )
+        loss_rates = self._loss_rates(pairs, behind)
         update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
         self._refuse_unseen(update)
         scale = 1.0
@@ -171,7 +170,7 @@ class Scope:
                     "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
                     "penalty outside, or exclude the variable" % name
                 )
-            if given_rate(self._rules, variable, name)[0] is None:
+            if given_rate(self._rules, variable, name)[0] is None and self._rules.source != "collection":
                 rate = loss_rate(gradient, variable, name, behind[id(variable)], self._record.calls)
             else:
                 if gradient is not None and not behind[id(variable)]:

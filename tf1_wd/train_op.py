@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tf1_wd import _tf, graph, hooks, step
 from tf1_wd._tf import tf
-from tf1_wd.applied import argument, everything_behind, gradient_of, holds_l2, updates_among
+from tf1_wd.applied import everything_behind, gradient_of, holds_l2, updates_among
 from tf1_wd.attachment import refuse_eager, refuse_strategy
 from tf1_wd.errors import (
     CoupledPenaltyError,
@@ -174,7 +174,7 @@ def _by_learning_rate(updates, rules):
         return [(None, updates)]
     groups = {}
     for variable, ops in updates:
-        rate = argument(ops[0], ("lr", "alpha"))
+        rate = graph.argument(ops[0], ("lr", "alpha"))
         groups.setdefault(None if rate is None else rate.name, (rate, []))[1].append((variable, ops))
     return list(groups.values())
 
