@@ -12,7 +12,7 @@ import threading
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import smart_cond
-from tensorflow.python.ops import gradients_util, resource_variable_ops
+from tensorflow.python.ops import control_flow_util, gradients_util, resource_variable_ops
 
 __all__ = ["tf"]
 
@@ -57,12 +57,50 @@ def collection_tensor(entry):
     return tf.convert_to_tensor(entry) if master is None else master
 
 
-def in_control_flow(op):
-    """True for an op inside the branch of a cond or the body of a while loop.
+def control_flow_context(op):
+    """The branch of a cond or the body of a while loop that holds `op`; None outside of all.
 
     Private: Operation._get_control_flow_context (1.15.5, 2.15.1, 2.21.0).
     """
-    return op._get_control_flow_context() is not None
+    return op._get_control_flow_context()
+
+
+def awaited(op):
+    """What ops made now can wait for so that `op` runs before them: a list of one op, or of none.
+
+    Outside of branches and loops that is `op`. A function waits for its arguments, so there it is `op`'s value as one
+    of them. There is none for an op in another branch, loop or function, and in a loop for one outside of it.
+
+    Private: Graph._get_control_flow_context, control_flow_util.GetContainingWhileContext, FuncGraph.outer_graph
+    (1.15.5, 2.15.1, 2.21.0).
+    """
+    here = tf.get_default_graph()
+    inner, outer = here._get_control_flow_context(), control_flow_context(op)
+    if op.graph is here:
+        waits = inner is outer or (outer is None and control_flow_util.GetContainingWhileContext(inner) is None)
+        return [op] if waits else []
+    around = here
+    while around is not None and around is not op.graph:
+        around = getattr(around, "outer_graph", None)
+    return [] if around is None or outer is not None or not op.outputs else [tf.identity(op.outputs[0]).op]
+
+
+def outer(tensor):
+    """The tensor outside of a function body that `tensor`, an argument of the body, stands for; others are themselves.
+
+    Private: FuncGraph.captures (1.15.5, 2.15.1, 2.21.0).
+    """
+    while tensor.op.type == "Placeholder" and hasattr(tensor.graph, "captures"):
+        found = next((outside for outside, inside in tensor.graph.captures if inside is tensor), None)
+        if not hasattr(found, "op"):
+            break
+        tensor = found
+    return tensor
+
+
+def outer_op(op):
+    """The op whose output an argument of a function body stands for (see `outer`); others are themselves."""
+    return outer(op.outputs[0]).op if op.type == "Placeholder" else op
 
 
 def has_session(graph):

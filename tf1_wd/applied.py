@@ -35,7 +35,7 @@ def updates_among(ops, train_op):
         if not holders:
             continue
         updates = holders[0] is _holder(op.inputs[0]) and ("Apply" in op.type or op.type in _UPDATES)
-        if op.type in graph.CALLS or (updates and _tf.in_control_flow(op)):
+        if op.type in graph.CALLS or (updates and _tf.control_flow_context(op) is not None):
             raise UnsupportedUpdateError(
                 "the update of %s in %s is inside a cond, a loop or a function and may be skipped, but a decay "
                 "attached from outside would not be: put tf1_wd.decoupled_weight_decay around the code that builds %s"
@@ -69,7 +69,7 @@ def holds_l2(gradient, variable):
     """True if a multiple of the variable itself is a summand of the gradient, whatever clips or masks it."""
     seen, pending = set(), [gradient]
     while pending:
-        op = pending.pop().op
+        op = _tf.outer_op(pending.pop().op)
         if op in seen:
             continue
         seen.add(op)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, UnsupportedUpdateError
-from tf1_wd.update import build_after, build_before, can_wait_for
+from tf1_wd.update import build_after, build_before
 
 
 def apply_with(update, rules, scale, optimizer, apply):
@@ -16,16 +16,10 @@ def apply_with(update, rules, scale, optimizer, apply):
     """
     if rules.order == "after":
         return _apply_then(optimizer, update, apply, lambda: build_after(update, rules, scale))
-    here = tf.get_default_graph()
-    if any(tensor.graph is not here for tensor in update.gradients):
-        raise UnsupportedUpdateError(
-            "apply_gradients runs inside a function or a branch, and the gradients are computed outside of it, where "
-            "order='before' cannot wait for them: use order='after'"
-        )
     in_place = _tf.step_ignores_weights(optimizer)
     # In place, the decay must not change weights that a gradient or the loss has yet to read.
-    reads = [op for ops in update.reads.values() for op in ops]
-    with tf.control_dependencies([*update.gradients, *reads] if in_place else []):
+    earlier = [tensor.op for tensor in update.gradients] + [op for ops in update.reads.values() for op in ops]
+    with tf.control_dependencies(_awaited(earlier) if in_place else []):
         first, build_rest = build_before(update, rules, scale, in_place)
     with tf.control_dependencies(first):
         return apply() if in_place else _apply_then(optimizer, update, apply, build_rest)
@@ -41,14 +35,18 @@ def _apply_then(optimizer, update, apply, build):
         # So do rates that are computed from the loss.
         rates = {graph.variable_op(d.variable): d.rate.op for d in update.decays if not isinstance(d.rate, float)}
         for variable, op in zip(update.updated, update_ops):
-            rate = [rates[variable]] if variable in rates and can_wait_for(rates[variable]) else []
-            _tf.add_control_inputs(getattr(op, "op", op), update.reads[variable] + rate)
+            rate = [rates[variable]] if variable in rates else []
+            _tf.add_control_inputs(getattr(op, "op", op), _awaited(update.reads[variable] + rate))
         reads = [op for variable, ops in update.reads.items() if variable not in update.updated for op in ops]
-        with tf.control_dependencies([finish(update_ops, "update_weights"), *reads]):
+        with tf.control_dependencies([finish(update_ops, "update_weights"), *_awaited(reads)]):
             return tf.group(*build(), name=name_scope)
 
     with _tf.patched_finish(optimizer, finish_and_build):
         return apply()
+
+
+def _awaited(ops):
+    return [waited for op in dict.fromkeys(ops) for waited in _tf.awaited(op)]
 
 
 def refuse_eager():

@@ -78,10 +78,13 @@ def _combined(parts):
 def _foreign(gradient, op, name, calls):
     """The calls that tell the rate of a variable whose gradient comes from none of them directly."""
     calls = [call for call in calls if op in call.derivatives]
-    if any(op in call.rates for call in _accumulated(gradient, calls, op)):
+    accumulated = [call for call in _accumulated(gradient, calls, op) if op in call.rates]
+    if accumulated:
+        rate = accumulated[0].rates[op]
         raise AmbiguousRateError(
-            "the gradient of %s goes through variables (accumulation); what its penalty's coefficient becomes on the "
-            "way is not known. Pass the net rate of an update as rates=" % name
+            "the gradient of %s goes through variables (accumulation), so its net rate depends on how many gradients "
+            "go into an update. Pass it as rates=: where they are averaged, the rate that each of them has%s; where "
+            "they are added up, as many times that" % (name, " (%g)" % rate if isinstance(rate, float) else "")
         )
     refuse_l2_from_outside(gradient, op, name)
     if any(op in call.rates and call.derivatives[op] for call in calls):
@@ -103,7 +106,7 @@ def refuse_l2_from_outside(gradient, op, name):
 
 def _accumulated(gradient, calls, variable):
     """The members of `calls` whose derivative is assigned to a variable that `gradient` reads."""
-    holders = [op for op in graph.ancestors(tensors_of(gradient)) if graph.is_variable(op)]
+    holders = [op for op in graph.ancestors(tensors_of(gradient), inputs=graph.sources) if graph.is_variable(op)]
     assigned = [
         tensor
         for holder in holders

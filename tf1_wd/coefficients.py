@@ -77,6 +77,6 @@ def undelayed(tensor):
     A rate must be known before the update, whatever the caller waits for; but it stays inside the branch or loop that
     `tensor` lives in.
     """
-    if _tf.in_control_flow(tensor.op):
+    if _tf.control_flow_context(tensor.op) is not None:
         return contextlib.nullcontext()
     return tensor.graph.control_dependencies(None)

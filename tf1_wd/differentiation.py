@@ -21,12 +21,12 @@ class GradientCall:
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
         self.ops = graph.ancestors(self.ys)
-        candidates = find_penalties(self.ops)
+        candidates = find_penalties(self.ops, self.ys)
         weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
         self.penalties = [penalty for penalty, _ in weighed]
         self.norms = [p.tensor.op.name for p in candidates if all(p is not kept for kept in self.penalties)]
         self.rates = rates(weighed)
-        self.gated = gated_variables(self.ops)
+        self.gated = gated_variables(self.ops, self.ys)
         self.functions_with_l2 = _functions_with_l2(self.ops)
         impure = self._dependent_otherwise()
         self.constants = self._outermost(impure)
@@ -61,7 +61,7 @@ class GradientCall:
         if variable.type != "VarHandleOp":
             return [tensor.op for tensor in penalties]
         ops = graph.ancestors(penalties)
-        return [op for op in ops if op.type == "ReadVariableOp" and op.inputs[0].op is variable]
+        return [op for op in ops if op.type == "ReadVariableOp" and graph.read_source(op.outputs[0]) is variable]
 
     def contains(self, tensor):
         """True if the loss contains `tensor`, or another one that computes the same."""
@@ -75,8 +75,8 @@ class GradientCall:
         """The ops of ys that depend on xs by another way than through penalties."""
         stop = frozenset(p.tensor.op for p in self.penalties)
         variables = [(x, graph.variable_op(x)) for x in self._xs if hasattr(x, "op")]
-        sources = [x.op if op is None else op for x, op in variables]
-        return set(graph.between(sources, self.ops, stop))
+        sources = {x.op if op is None else op for x, op in variables}
+        return set(graph.between([op for op in self.ops if _tf.outer_op(op) in sources], self.ops, stop))
 
     def _outermost(self, impure):
         """The outermost tensors that depend on xs through penalties alone.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tf1_wd import _tf
+
 _VARIABLES = frozenset(["VariableV2", "Variable", "VarHandleOp"])
-# one input, the same numbers out
-_READS = frozenset(["Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snapshot"])
 _REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
 # what control flow puts between a tensor and its use in a branch or a loop
 GATES = frozenset(["Switch", "RefSwitch", "Enter", "RefEnter"])
+# one input, the same numbers out
+_READS = GATES | {"Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snapshot"}
 # ops that run a function of the graph's library
 CALLS = frozenset(
     ["If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall"]
@@ -23,6 +25,7 @@ def is_variable(op):
 
 def is_input(op):
     """True for an op whose value comes from outside of the graph and its variables: fed, read, drawn or queued."""
+    op = _tf.outer_op(op)
     if is_variable(op) or op.type in ("Const", "ReadVariableOp"):
         return False
     return not op.inputs or op.type == "PlaceholderWithDefault" or op.op_def.is_stateful
@@ -43,24 +46,23 @@ def variable_op(x):
 
 def read_source(tensor):
     """The variable that `tensor` is a plain read of (through identities and casts), as its op; else None."""
-    op = tensor.op
+    op = _tf.outer_op(tensor.op)
     while op.type in _READS and op.inputs:
-        op = op.inputs[0].op
+        op = _tf.outer_op(op.inputs[0].op)
     return op if is_variable(op) else None
 
 
-def variables_behind(tensor, through=frozenset()):
+def variables_behind(tensor):
     """The variables that `tensor` consists of, one entry an occurrence; None if anything else goes into it.
 
     A tensor consists of variables when it is made of them by reads, casts, reshapes and concatenations.
-    through: further op types to look through, to their first input.
     """
     found, pending = [], [tensor]
     while pending:
-        op = pending.pop().op
+        op = _tf.outer_op(pending.pop().op)
         if is_variable(op):
             found.append(op)
-        elif (op.type in _READS or op.type in _REARRANGEMENTS or op.type in through) and op.inputs:
+        elif (op.type in _READS or op.type in _REARRANGEMENTS) and op.inputs:
             pending.append(op.inputs[0])
         elif op.type in _JOINS:
             pending.extend(op.inputs[_JOINS[op.type]])
@@ -85,7 +87,10 @@ def data_inputs(op):
 
 
 def sources(op):
-    """The tensors that an op takes; for the average out of a gradient accumulator, the gradients that are put in."""
+    """The tensors that an op takes; of a function's argument, what is passed; of an accumulator, what is put in."""
+    if op.type == "Placeholder":
+        passed = _tf.outer(op.outputs[0])
+        return [] if passed is op.outputs[0] else [passed]
     if not is_accumulator(op):
         return op.inputs
     puts = [put for put in op.inputs[0].consumers() if put.type.endswith("AccumulatorApplyGradient")]

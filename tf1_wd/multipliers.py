@@ -111,7 +111,7 @@ class _Walk:
             return self._scaled(path, op, inputs[main])
         if op.type == "Neg":
             return path if path.crossed else _times(path, -1.0)
-        if op.type in ("Identity", "Cast", "CheckNumerics", "Reshape"):
+        if op.type in ("Identity", "Cast", "CheckNumerics", "Reshape", "Placeholder"):
             return path
         if path.stacked:
             raise _ambiguous(self._name, op)

@@ -40,12 +40,14 @@ class Term:
     variables: tuple  # ops of the variables that the rest reaches
 
 
-def find_penalties(ops):
+def find_penalties(ops, ys):
     """The penalties among `ops`, each at its outermost tensor.
 
-    ops: list of tf.Operation, as graph.ancestors gives them.
+    A penalty in another branch or loop than ys is none: it comes and goes, see `gated_variables`.
+
+    ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
     """
-    found = [p for p in (_penalty(op) for op in ops) if p is not None]
+    found = [p for p in (_penalty(op) for op in ops if _is_beside(op, ys)) if p is not None]
     inner = set()
     for penalty in found:
         inner.update(op for op in graph.ancestors([penalty.tensor]) if op is not penalty.tensor.op)
@@ -101,9 +103,9 @@ def read_collection(name=tf.GraphKeys.REGULARIZATION_LOSSES):
 
 
 def _term(tensor):
-    penalties = tuple(find_penalties(graph.ancestors([tensor])))
+    penalties = tuple(find_penalties(graph.ancestors([tensor]), [tensor]))
     rest = graph.ancestors([tensor], stop=frozenset(p.tensor.op for p in penalties))
-    variables = tuple(op for op in rest if graph.is_variable(op))
+    variables = tuple(outer for outer in map(_tf.outer_op, rest) if graph.is_variable(outer))
     kind = None
     if variables:
         kind = "inputs" if any(graph.is_input(op) for op in rest) else "variables"
@@ -180,15 +182,23 @@ def _square_root(tensor):
     return _square(tensor.op.inputs[0]) if tensor.op.type == "Sqrt" else None
 
 
-def gated_variables(ops):
-    """The variables (ops) with L2 inside a branch or a loop among `ops`, where it comes and goes."""
+def _is_beside(op, ys):
+    context = _tf.control_flow_context(op)
+    return context is None or any(context is _tf.control_flow_context(y.op) for y in ys)
+
+
+def gated_variables(ops, ys):
+    """The variables (ops) with L2 inside another branch or loop than ys, where it comes and goes.
+
+    ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
+    """
     found = set()
     for op in ops:
-        if op.type in ("L2Loss", "Sum", "Mean") and op.outputs[0].shape.num_elements() == 1 and _tf.in_control_flow(op):
+        if op.type in ("L2Loss", "Sum", "Mean") and op.outputs[0].shape.num_elements() == 1 and not _is_beside(op, ys):
             inner = op if op.type == "L2Loss" else op.inputs[0].op
             is_norm = any(c.type in ("Sqrt", "Rsqrt", "Maximum") for c in op.outputs[0].consumers())
             if inner.type in ("L2Loss", "Square") and not is_norm:
-                found.update(graph.variables_behind(inner.inputs[0], graph.GATES) or ())
+                found.update(graph.variables_behind(inner.inputs[0]) or ())
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tf1_wd import _tf, graph, step
+from tf1_wd import graph, step
 from tf1_wd._tf import tf
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.penalties import find_penalties, rates, read_collection, weigh
@@ -54,7 +54,7 @@ def collection_now():
     """The loss collection of the default graph, as it stands."""
     terms = read_collection()
     ys = [term.tensor for term in terms]
-    return Collection(tuple(terms), rates(weigh(find_penalties(graph.ancestors(ys)), ys)) if ys else {})
+    return Collection(tuple(terms), rates(weigh(find_penalties(graph.ancestors(ys), ys), ys)) if ys else {})
 
 
 def plan_update(pairs, rules, calls, loss_rates, collection):
@@ -80,13 +80,8 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
         notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
-        reads={key: [op for c in calls for op in c.reads_of(key) if can_wait_for(op)] for key in trained},
+        reads={key: [op for c in calls for op in c.reads_of(key)] for key in trained},
     )
-
-
-def can_wait_for(op):
-    """False across the border of a function or a branch, where no control edge can go."""
-    return op.graph is tf.get_default_graph() and not _tf.in_control_flow(op)
 
 
 _REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
