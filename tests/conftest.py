@@ -13,6 +13,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 tf.disable_v2_behavior()
+# Two devices for the replicas of tests/test_replicas.py; it must be said before TensorFlow looks at any device.
+tf.config.experimental.set_virtual_device_configuration(
+    tf.config.experimental.list_physical_devices("CPU")[0], [tf.config.experimental.VirtualDeviceConfiguration()] * 2
+)
 tf.logging.set_verbosity(tf.logging.ERROR)
 
 

@@ -27,7 +27,7 @@ LAYERS = [
     {"attribution"},
     {"update"},
     {"attachment"},
-    {"closing"},
+    {"closing", "replicas"},
     {"scope"},
     {"train_op"},
     {"legacy.moves"},

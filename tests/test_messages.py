@@ -223,13 +223,6 @@ def test_rates_vouch_for_gradients_from_outside():
     np.testing.assert_allclose(run(train_op, w), np.full(3, 0.25))
 
 
-def test_a_distribution_strategy_is_refused():
-    with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
-        w = weights()
-        with pytest.raises(errors.UnsupportedUpdateError, match="once per replica"), tf1_wd.decoupled_weight_decay():
-            tf.train.GradientDescentOptimizer(0.5).minimize(tf.reduce_sum(w))
-
-
 def test_penalised_variables_that_nothing_updates_are_warned_of():
     w, lost = weights("w"), weights("lost")
     loss = tf.reduce_sum(w) + tf.reduce_sum(lost) + tf.losses.get_regularization_loss()

@@ -35,6 +35,26 @@ def operand(variable):
     return variable.handle if is_resource(variable) else variable._ref()
 
 
+def copies(variable):
+    """The copies of a variable on the replicas of a distribution strategy; elsewhere the variable alone."""
+    if not tf.distribute.has_strategy():
+        return (variable,)
+    return tf.distribute.get_strategy().experimental_local_results(variable)
+
+
+def in_replica():
+    """True in a function that a distribution strategy runs once per replica."""
+    return tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None
+
+
+def distributed_apply(optimizer, strategy, grads_and_vars, global_step, name):
+    """The cross-replica part of apply_gradients, for values that the strategy has put together.
+
+    Private: Optimizer._distributed_apply (1.15.5, 2.15.1, 2.21.0).
+    """
+    return optimizer._distributed_apply(strategy, grads_and_vars, global_step, name)
+
+
 def gpu_visible():
     """True if this TensorFlow sees a GPU; opens no session."""
     return bool(tf.config.experimental.list_physical_devices("GPU"))

@@ -28,8 +28,12 @@ def apply_with(update, rules, scale, optimizer, apply):
 def _apply_then(optimizer, update, apply, build):
     """Calls `apply`, with what `build` makes put behind the optimizer's own updates."""
     finish = _tf.finish_of(optimizer)
+    calls = []
 
     def finish_and_build(update_ops, name_scope):
+        calls.append(name_scope)
+        if len(calls) > 1:  # a strategy finishes once per replica, each time behind all updates
+            return finish(update_ops, name_scope)
         # A loss fetched in the same run keeps the penalties of the weights that the step began from. The gradient of
         # the penalties, which used to see to that, is gone.
         # So do rates that are computed from the loss.
@@ -57,11 +61,23 @@ def refuse_eager():
         )
 
 
+_STRATEGIES = ("MirroredStrategy", "MirroredStrategyV1", "OneDeviceStrategy", "OneDeviceStrategyV1")
+
+
 def refuse_strategy():
-    if tf.distribute.has_strategy():
+    """Raises for a strategy whose updates are not known to happen once for each copy, and outside of its replicas."""
+    if not tf.distribute.has_strategy():
+        return
+    name = type(tf.distribute.get_strategy()).__name__
+    if name not in _STRATEGIES:
         raise UnsupportedUpdateError(
-            "a distribution strategy (%s) applies this update once per replica, and a decay would too. Build the "
-            "train_op without the strategy" % type(tf.distribute.get_strategy()).__name__
+            "how often %s applies an update is not known. Use MirroredStrategy or OneDeviceStrategy, or build the "
+            "train_op without a strategy" % name
+        )
+    if tf.distribute.get_replica_context() is None:
+        raise UnsupportedUpdateError(
+            "the train_op is built under %s, but outside of its replicas, where optimizers apply no gradients: build "
+            "it in the function that the strategy runs (run, experimental_run_v2, an Estimator's model_fn)" % name
         )
 
 

@@ -36,6 +36,8 @@ def plan_of(record):
             key = (id(where), d.name)
             before = decisions.get(key)
             if before is not None and before.rate is not None and d.rate is not None:
+                if graph.variable_op(before.variable) is not graph.variable_op(d.variable):
+                    continue  # another replica's copy of it
                 decisions[key] = replace(before, why=before.why + "; again with another update")
             elif before is None or d.rate is not None:
                 decisions[key] = replace(d, scale=describe(scale))

@@ -191,6 +191,9 @@ def _selector(option, value):
 
 
 def _parts(variable):
+    copies = getattr(variable, "values", None)
+    if isinstance(copies, (list, tuple)):
+        return [variable, *copies]  # on the replicas of a distribution strategy
     try:
         return list(variable)  # a partitioned variable stands for its parts
     except TypeError:

@@ -12,6 +12,7 @@ from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
 from tf1_wd.closing import Record, check, plan_of
 from tf1_wd.differentiation import GradientCall, as_list
 from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
+from tf1_wd.replicas import Replica, apply_in_replicas
 from tf1_wd.rules import given_rate, make_rules, selected
 from tf1_wd.step import scale_now
 from tf1_wd.update import collection_now, name_of, plan_update
@@ -109,6 +110,7 @@ class Scope:
         """Takes the penalties out of one call of tf.gradients."""
         if tf.executing_eagerly():
             return compute(**arguments)
+        refuse_strategy()
         call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"])
         self._refuse_gradient_of_gradient(call)
         arguments["ys"] = call.ys
@@ -145,6 +147,11 @@ class Scope:
                 "remove it"
             )
         loss_rates = self._loss_rates(pairs, behind)
+        if tf.distribute.has_strategy():
+            replica = Replica(pairs, calls, loss_rates)
+            train_op = apply_in_replicas(replica, self._rules, optimizer, global_step, name, self._refuse_unseen)
+            self._record.updates.append((replica.update, replica.scale, tf.get_default_graph()))
+            return train_op
         update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
         self._refuse_unseen(update)
         scale = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tf1_wd import graph, step
+from tf1_wd import _tf, graph, step
 from tf1_wd._tf import tf
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.penalties import find_penalties, rates, read_collection, weigh
@@ -144,7 +144,7 @@ def _moved(update, amounts):
 
 def name_of(variable):
     """The variable's name in checkpoints: without the output number."""
-    return graph.variable_op(variable).name
+    return graph.variable_op(_tf.copies(variable)[0]).name
 
 
 def _trained(gradient, variable):
