@@ -225,3 +225,41 @@ def test_a_strategy_that_is_not_known_is_refused():
         with pytest.raises(errors.UnsupportedUpdateError, match="CentralStorageStrategy"):
             with tf1_wd.decoupled_weight_decay(rates=RATE):
                 in_replicas(strategy, lambda: tf.train.AdamOptimizer(LR).minimize(data_loss(w)))
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_a_loss_scale_optimizer_skips_the_decay_of_every_copy(order, strategy):
+    from tensorflow.python.training.experimental import loss_scale, loss_scale_optimizer
+
+    w, factor = weights(dtype=np.float32), tf.placeholder_with_default(np.float32(1.0), [])
+    scale = loss_scale.DynamicLossScale(initial_loss_scale=8.0)
+    optimizer = loss_scale_optimizer.MixedPrecisionLossScaleOptimizer(tf.train.GradientDescentOptimizer(LR), scale)
+
+    def step():
+        return optimizer.minimize((factor * data_loss(w) + RATE * tf.nn.l2_loss(w)) / REPLICAS)
+
+    with tf1_wd.decoupled_weight_decay(order=order):
+        train_op = in_replicas(strategy, step)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op, {factor: np.inf})
+        for value in session.run(copies(w)):
+            np.testing.assert_array_equal(value, W0.astype(np.float32))
+        session.run(train_op)
+        assert_all(session.run(copies(w)), oracle.train("sgd", LR, W0, gradient, 1, order, RATE))
+
+
+def test_a_wrapper_that_moves_to_other_replicas_says_where_the_scope_belongs(strategy):
+    from tensorflow.python.training.experimental import loss_scale, loss_scale_optimizer
+
+    w, scale = weights(dtype=np.float32), loss_scale.DynamicLossScale()
+    optimizer = loss_scale_optimizer.MixedPrecisionLossScaleOptimizer(tf.train.GradientDescentOptimizer(LR), scale)
+    with pytest.raises(errors.UnsupportedUpdateError, match="around the strategy's call"):
+        in_replicas(strategy, tf1_wd.decoupled_weight_decay(rates=RATE)(lambda: optimizer.minimize(data_loss(w))))
+
+
+def test_attach_does_not_decay_one_copy_alone(strategy):
+    w = weights("kernel")
+    train_op = in_replicas(strategy, lambda: tf.train.GradientDescentOptimizer(LR).minimize(data_loss(w)))
+    with pytest.raises(errors.UnsupportedUpdateError, match=r"kernel.* has 2 copies"):
+        tf1_wd.attach(train_op, rates=RATE)

@@ -36,9 +36,15 @@ def operand(variable):
 
 
 def copies(variable):
-    """The copies of a variable on the replicas of a distribution strategy; elsewhere the variable alone."""
+    """The copies of a variable on the replicas of a distribution strategy; elsewhere the variable alone.
+
+    variable: the strategy's own, or one of its copies. Private: _distributed_container, a weak reference from a copy to
+    the strategy's variable (1.15.5, 2.15.1, 2.21.0).
+    """
     if not tf.distribute.has_strategy():
         return (variable,)
+    container = getattr(variable, "_distributed_container", None)
+    variable = variable if container is None else container()
     return tf.distribute.get_strategy().experimental_local_results(variable)
 
 

@@ -125,6 +125,11 @@ class Scope:
         before = len(self._record.updates)
         result = original(optimizer, *args, **kwargs)
         if len(self._record.updates) == before:
+            if _tf.in_replica():
+                raise UnsupportedUpdateError(
+                    "%s hands its update to other replicas of the strategy, where this scope does not reach: put the "
+                    "scope around the strategy's call (run, experimental_run_v2)" % type(optimizer).__name__
+                )
             raise UnsupportedUpdateError(
                 "%s overrides apply_gradients and does not hand over to tf.train.Optimizer, so it cannot be known when "
                 "its update happens. Build its train_op outside of the scope and put the decay behind it: "

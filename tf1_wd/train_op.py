@@ -7,7 +7,7 @@ from dataclasses import replace
 from tf1_wd import _tf, graph, hooks, step
 from tf1_wd._tf import tf
 from tf1_wd.applied import everything_behind, gradient_of, holds_l2, updates_among
-from tf1_wd.attachment import refuse_eager, refuse_strategy
+from tf1_wd.attachment import refuse_eager
 from tf1_wd.errors import (
     CoupledPenaltyError,
     InvalidOptionError,
@@ -68,7 +68,6 @@ def attach(train_op, report=None, **options):
             raise InvalidOptionError("%r has a train_op, but no _replace: attach to its train_op" % (train_op,))
         return train_op._replace(train_op=attach(train_op.train_op, report, **options))
     refuse_eager()
-    refuse_strategy()
     if hooks.current() is not None:
         raise NestedScopeError("attach() inside a weight decay scope would decay twice: use one of the two")
     if _tf.is_resource(train_op):  # what assign_add on a resource variable returns
@@ -84,6 +83,7 @@ def attach(train_op, report=None, **options):
 
 
 def _attach(train_op, op, rules, report):
+    _refuse_copies()
     behind = everything_behind([op])
     if any(step.is_decay(o) for o in behind):
         raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
@@ -128,6 +128,16 @@ def _attach(train_op, op, rules, report):
         if isinstance(train_op, tf.Tensor):
             return tf.identity(train_op, name="train_op_and_decay")
         return tf.group(train_op, name="train_op_and_decay")
+
+
+def _refuse_copies():
+    for variable in tf.trainable_variables():
+        copies = getattr(variable, "values", ())
+        if isinstance(copies, (list, tuple)) and len(copies) > 1:
+            raise UnsupportedUpdateError(
+                "%s has %d copies on the replicas of a distribution strategy: put tf1_wd.decoupled_weight_decay around "
+                "the function that the strategy runs" % (variable.name, len(copies))
+            )
 
 
 def _build(update, rules, scale, members, train_op, moment):
