@@ -72,7 +72,14 @@ setup(
             "tf-keras; python_version>='3.8'",
         ],
         "demo": DEMO,
-        "test": ["pytest", "pytest-xdist", "setuptools", *DEMO],
+        # tensorflow-estimator requires no TensorFlow; TensorFlow 1.15 and 2.15 bring their own
+        "test": [
+            "pytest",
+            "pytest-xdist",
+            "setuptools",
+            "tensorflow-estimator==2.15.0; python_version>='3.8'",
+            *DEMO,
+        ],
     },
     entry_points={"console_scripts": ["tf1-wd = tf1_wd.cli.main:main"]},
     cmdclass={"build_py": BuildWithOp},

@@ -31,6 +31,7 @@ LAYERS = [
     {"scope"},
     {"train_op"},
     {"legacy.moves"},
+    {"legacy.estimator"},
     {"legacy.install"},
     {"legacy"},
     {"doctor", "demo_curves"},

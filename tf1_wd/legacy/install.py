@@ -9,6 +9,7 @@ import os
 import sys
 
 from tf1_wd.errors import Tf1WdError
+from tf1_wd.legacy import estimator
 from tf1_wd.legacy.moves import MOVES
 
 _SWITCH = "TF_USE_LEGACY_KERAS"
@@ -24,6 +25,9 @@ class KerasChosenError(Tf1WdError, RuntimeError):
 
 def install():
     """Imports TensorFlow with Keras 2 behind tf.layers and tf.nn.rnn_cell, and puts moved names back.
+
+    Where tensorflow-estimator is installed (`pip install tensorflow-estimator==2.15.0` leaves TensorFlow as it is),
+    tf.estimator is back too; TPUs and distribution strategies in it are not.
 
     On TF 1.15 it changes nothing. A name that TensorFlow still has is left alone, so a second call changes nothing
     either. Call it before TensorFlow is imported: submodules of tf.keras (`from tensorflow.keras.layers import ...`)
@@ -42,6 +46,7 @@ def install():
             setattr(owner, name, value)
             stack.callback(delattr, owner, name)
         _repair_normalization(stack)
+        estimator.put_back(stack)
         return stack.pop_all()
 
 

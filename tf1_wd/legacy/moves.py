@@ -1,8 +1,4 @@
-"""Names that TF1 code uses and later TensorFlow moved: where they were, where they are now.
-
-The list is what tf-slim 1.1.0 uses. All are at their old place in 1.15.5, and gone from it in 2.15.1 and 2.21.0.
-Imports no TensorFlow.
-"""
+"""Names that TF1 code uses and later TensorFlow moved, and modules that it took away. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ class Move(NamedTuple):
     new: str
 
 
+# What tf-slim 1.1.0 uses. All are at their old place in 1.15.5, and gone from it in 2.15.1 and 2.21.0.
 MOVES = (
     # slim.batch_norm(updates_collections=None), slim.learning.create_train_op
     Move("tensorflow.python.framework.ops", "Tensor", "tensorflow.python.framework.tensor:Tensor"),
@@ -34,4 +31,20 @@ MOVES = (
     Move("tensorflow.python.ops.control_flow_ops", "Assert", "tensorflow.python.ops.control_flow_assert:Assert"),
     # slim.local_variable, slim.global_variable
     Move("tensorflow.python.ops.variable_scope", "variable", "tensorflow.python.ops.variable_v1:VariableV1"),
+)
+
+
+class Gone(NamedTuple):
+    """`module` is gone without a successor; without it there is no `what`."""
+
+    module: str
+    what: str
+
+
+# What tensorflow-estimator 2.15.0 imports. All are there in 1.15.5 and 2.15.1, and gone in 2.21.0.
+GONE = (
+    Gone("tensorflow.python.distribute.estimator_training", "distribution strategy in tf.estimator"),
+    Gone("tensorflow.python.tpu.session_support", "TPUEstimator"),
+    Gone("tensorflow.python.tpu.tpu_embedding", "embedding of TPUEstimator"),
+    Gone("tensorflow.python.tpu.tpu_embedding_gradient", "embedding of TPUEstimator"),
 )
