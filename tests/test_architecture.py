@@ -24,7 +24,7 @@ LAYERS = [
     {"penalties"},
     {"differentiation", "replay", "hooks"},
     {"multipliers", "step", "applied"},
-    {"attribution"},
+    {"attribution", "combined"},
     {"update"},
     {"attachment"},
     {"closing", "replicas"},

@@ -31,10 +31,10 @@ def updates_among(ops, train_op):
     variables = {graph.variable_op(v): v for v in tf.trainable_variables()}
     found = {}
     for op in ops:
-        holders = [holder for holder in map(_holder, op.inputs) if holder in variables]
+        holders = [holder for holder in map(graph.holder, op.inputs) if holder in variables]
         if not holders:
             continue
-        updates = holders[0] is _holder(op.inputs[0]) and ("Apply" in op.type or op.type in _UPDATES)
+        updates = holders[0] is graph.holder(op.inputs[0]) and ("Apply" in op.type or op.type in _UPDATES)
         if op.type in graph.CALLS or (updates and _tf.control_flow_context(op) is not None):
             raise UnsupportedUpdateError(
                 "the update of %s in %s is inside a cond, a loop or a function and may be skipped, but a decay "
@@ -49,14 +49,6 @@ def updates_among(ops, train_op):
             "put tf1_wd.decoupled_weight_decay around the code that builds it" % train_op.name
         )
     return [(variable, found[op]) for op, variable in variables.items() if op in found]
-
-
-def _holder(tensor):
-    """The op at the other end of `tensor`, seen through the gates of conds and loops."""
-    op = tensor.op
-    while op.type in graph.GATES:
-        op = op.inputs[0].op
-    return op
 
 
 def gradient_of(op):

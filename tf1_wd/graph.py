@@ -44,6 +44,14 @@ def variable_op(x):
     return read_source(x) if hasattr(x, "value_index") else None
 
 
+def holder(tensor):
+    """The op at the other end of `tensor`, seen through the gates of conds and loops."""
+    op = tensor.op
+    while op.type in GATES:
+        op = op.inputs[0].op
+    return op
+
+
 def read_source(tensor):
     """The variable that `tensor` is a plain read of (through identities and casts), as its op; else None."""
     op = _tf.outer_op(tensor.op)

@@ -10,6 +10,7 @@ from tf1_wd._tf import tf
 from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_strategy
 from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
 from tf1_wd.closing import Record, check, plan_of
+from tf1_wd.combined import refuse_adasum, refuse_combined
 from tf1_wd.differentiation import GradientCall, as_list
 from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.replicas import Replica, apply_in_replicas
@@ -122,9 +123,11 @@ class Scope:
     def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
         """Sees to it that an optimizer's own apply_gradients hands over to that of tf.train.Optimizer."""
         refuse_decoupled(optimizer)
+        refuse_adasum(optimizer)
         before = len(self._record.updates)
         result = original(optimizer, *args, **kwargs)
-        if len(self._record.updates) == before:
+        updates = self._record.updates[before:]
+        if not updates:
             if _tf.in_replica():
                 raise UnsupportedUpdateError(
                     "%s hands its update to other replicas of the strategy, where this scope does not reach: put the "
@@ -135,12 +138,15 @@ class Scope:
                 "its update happens. Build its train_op outside of the scope and put the decay behind it: "
                 "tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
             )
+        for update, _, _ in updates:
+            refuse_combined(result, update, optimizer)
         return result
 
     def apply_gradients(self, original, optimizer, grads_and_vars, global_step=None, name=None, **kwargs):
         """Ties the decay to one update."""
         refuse_eager()
         refuse_decoupled(optimizer)
+        refuse_adasum(optimizer)
         refuse_strategy()
         pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
         behind = {id(v): calls_behind(g, v, self._record.calls) for g, v in pairs}
@@ -167,7 +173,9 @@ class Scope:
         def apply():
             return original(optimizer, pairs, global_step, name, **kwargs)
 
-        return apply() if update.is_empty else apply_with(update, self._rules, scale, optimizer, apply)
+        result = apply() if update.is_empty else apply_with(update, self._rules, scale, optimizer, apply)
+        refuse_combined(result, update, optimizer)
+        return result
 
     # --- which rate belongs to which update
 
