@@ -74,13 +74,15 @@ def test_optimizers_without_var_list_share_the_collection_by_their_gradients(kin
     assert_close(got_g, oracle.train("sgd", LR, V0, gradient, 1, "after", RATE))
 
 
-def test_without_var_list_penalties_of_everything_in_both_losses_are_refused(kind):
+def test_without_var_list_each_step_decays_what_its_own_loss_penalises_as_l2_did(kind):
     d, g = weights("d", l2()), weights("g", l2(), value=V0)
     both = tf.losses.get_regularization_loss()
-    with pytest.raises(errors.AmbiguousRateError, match=r"2 tf\.gradients calls with penalties on d"):
-        with tf1_wd.decoupled_weight_decay():
-            sgd().minimize(data_loss(d) + both)
-            sgd().minimize(data_loss(g) + both)
+    with tf1_wd.decoupled_weight_decay():
+        d_step = sgd().minimize(data_loss(d) + both)
+        sgd().minimize(data_loss(g) + both)
+    got_d, got_g = run(d_step, d_step, [d, g])
+    assert_close(got_d, oracle.train("sgd", LR, W0, gradient, 2, "after", RATE))
+    assert_close(got_g, (1 - RATE) ** 2 * V0)
 
 
 @pytest.mark.parametrize("order", ["after", "before"])

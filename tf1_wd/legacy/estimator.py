@@ -42,7 +42,7 @@ def put_back(stack):
     from tensorflow.python.util.lazy_loader import LazyLoader
 
     for name, home in _HOMES.items():
-        owner = sys.modules[name]
+        owner = importlib.import_module(name)  # compat.v1 is lazy
         if "estimator" not in vars(owner):
             owner.estimator = LazyLoader("estimator", vars(owner), home)
             stack.callback(delattr, owner, "estimator")

@@ -9,7 +9,7 @@ import os
 import sys
 
 from tf1_wd.errors import Tf1WdError
-from tf1_wd.legacy import estimator
+from tf1_wd.legacy.estimator import put_back
 from tf1_wd.legacy.moves import MOVES
 
 _SWITCH = "TF_USE_LEGACY_KERAS"
@@ -46,7 +46,7 @@ def install():
             setattr(owner, name, value)
             stack.callback(delattr, owner, name)
         _repair_normalization(stack)
-        estimator.put_back(stack)
+        put_back(stack)
         return stack.pop_all()
 
 
