@@ -137,6 +137,16 @@ def test_a_scale_tensor_is_read_at_run_time(kind, backend):
             assert_close(session.run(w), want)
 
 
+@pytest.mark.parametrize("number", ["rate", "scale"])
+def test_a_float_beside_what_is_known_at_run_time_keeps_double_precision(number, kind):
+    w, one = weights(), tf.placeholder_with_default(np.float64(1.0), [])
+    penalty = (0.05 if number == "rate" else one) * tf.nn.l2_loss(w)
+    with tf1_wd.decoupled_weight_decay(order="before", scale=one if number == "rate" else 0.05):
+        # FTRL reads the weights, so the decay is taken off beside its step; without a gradient that leaves 0
+        train_op = tf.train.FtrlOptimizer(LR).minimize(0.0 * tf.reduce_sum(w) + penalty)
+    np.testing.assert_allclose(run(train_op, w), -0.05 * W0, rtol=1e-12)
+
+
 def test_under_plain_sgd_the_adamw_convention_changes_nothing_against_l2(kind):
     w = weights()
     loss = data_loss(w) + RATE * tf.nn.l2_loss(w)

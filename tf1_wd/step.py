@@ -94,7 +94,7 @@ def differences(decays, scale):
         with _on(d.variable.device):
             weights = _tf.fresh_read(d.variable)
             compute = tf.float64 if weights.dtype == tf.float64 else tf.float32
-            amount = tf.cast(d.rate, compute) * tf.cast(scale, compute)
+            amount = _number(d.rate, compute) * _number(scale, compute)
             with tf.control_dependencies(range_checks([d.variable], amount)):
                 amount = tf.identity(amount)
             found.append((d.variable, tf.cast(amount * tf.cast(weights, compute), weights.dtype)))
@@ -116,9 +116,14 @@ def _rates(group):
     if any(not isinstance(rate, float) for rate in rates):
         dtype = tf.float64 if group[0].variable.dtype.base_dtype == tf.float64 else tf.float32
         if all(rate is rates[0] for rate in rates):
-            return tf.cast(rates[0], dtype)
-        return tf.stack([tf.cast(rate, dtype) for rate in rates])
+            return _number(rates[0], dtype)
+        return tf.stack([_number(rate, dtype) for rate in rates])
     return rates[0] if len(set(rates)) == 1 else np.array(rates, np.float64)
+
+
+def _number(value, dtype):
+    """A float or tensor as `dtype`; tf.cast would round a float to float32 first."""
+    return tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
 
 
 @contextlib.contextmanager
