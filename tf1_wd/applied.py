@@ -34,7 +34,7 @@ def updates_among(ops, train_op):
         holders = [holder for holder in map(graph.holder, op.inputs) if holder in variables]
         if not holders:
             continue
-        updates = holders[0] is graph.holder(op.inputs[0]) and ("Apply" in op.type or op.type in _UPDATES)
+        updates = holders[0] is written_variable(op)
         if op.type in graph.CALLS or (updates and _tf.control_flow_context(op) is not None):
             raise UnsupportedUpdateError(
                 "the update of %s in %s is inside a cond, a loop or a function and may be skipped, but a decay "
@@ -49,6 +49,11 @@ def updates_among(ops, train_op):
             "put tf1_wd.decoupled_weight_decay around the code that builds it" % train_op.name
         )
     return [(variable, found[op]) for op, variable in variables.items() if op in found]
+
+
+def written_variable(op):
+    """The op of the variable that `op` assigns, or updates by a gradient; None if it does neither."""
+    return graph.holder(op.inputs[0]) if op.inputs and ("Apply" in op.type or op.type in _UPDATES) else None
 
 
 def gradient_of(op):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 
-from tf1_wd import graph
+from tf1_wd import graph, lazy
 from tf1_wd._tf import tf
 from tf1_wd.attachment import refuse_eager
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.penalties import read_collection
-from tf1_wd.plan import Decay, DecayPlan
+from tf1_wd.plan import Decay, DecayPlan, check_rows
 from tf1_wd.rules import Rules
 from tf1_wd.step import describe
 from tf1_wd.update import NORM, NOT_APPLIED, STAYS
@@ -74,6 +74,9 @@ def check(record, may_be_empty):
                 plan,
             )
         )
+    if record.updates:
+        check_rows(record.rules, plan)
+    lazy.refuse_lookups_elsewhere([update for update, _, _ in record.updates], record.calls)
     for warning in _undecayed(record, plan):
         warnings.warn(warning, UndecayedWarning, stacklevel=4)
 

@@ -9,20 +9,27 @@ import math
 from dataclasses import dataclass
 
 from tf1_wd import render
-from tf1_wd.rules import check_rate, given_rate, selected
+from tf1_wd.errors import NoMatchError
+from tf1_wd.rules import ALL_ROWS, LAZY, TOUCHED_ROWS, check_rate, given_rate, selected
 
+_ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
+_STALE = ", and the loss counts the penalty of rows as last touched"
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w"}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A variable that an update trains. `key` identifies it among the rates that penalties give."""
+    """A variable that an update trains. `key` identifies it among the rates that penalties give.
+
+    is_sparse: True if all of its gradients are tf.IndexedSlices, which name the rows that they touch.
+    """
 
     key: object
     variable: object
     name: str
     shape: tuple  # of int; None for an unknown dimension
     has_gradient: bool
+    is_sparse: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Decay:
 
     rate: float; None if the variable does not decay; any other value is known only at run time (a scalar tensor).
     why: where the rate comes from, or why there is none. scale: what multiplies the rate: a float, or the text that
-    names what is known only at run time.
+    names what is known only at run time. rows: which rows decay, and when: a word of rules.SPARSE.
     """
 
     variable: object
@@ -40,6 +47,7 @@ class Decay:
     rate: object
     why: str
     scale: object = 1.0
+    rows: str = ALL_ROWS
 
     @property
     def size(self):
@@ -99,6 +107,8 @@ def half_life(rate):
 
 
 def _half_life(decay):
+    if decay.rows == TOUCHED_ROWS:
+        return None  # a row without gradient keeps its weights
     if isinstance(decay.rate, float) and isinstance(decay.scale, float):
         return half_life(decay.rate * decay.scale)
     return None if decay.rate is None else "run time"
@@ -120,13 +130,14 @@ def _decide(trained, rules, loss_rate, collection_rate):
     allowed, reason = selected(rules, trained.variable, trained.name)
     if not allowed:
         return _no(trained, reason)
+    stale = _STALE if loss_rate is not None and _rows(trained, rules) == LAZY else ""
     given, text = given_rate(rules, trained.variable, trained.name)
     if given is not None:
         if not trained.has_gradient and loss_rate is None:
             return _no(trained, "%s, but no gradient reaches it" % text)
-        return _yes(trained, given, text, rules)
+        return _yes(trained, given, text, rules, stale)
     if loss_rate is not None and rules.source != "collection":
-        return _yes(trained, loss_rate, "penalty in the loss", rules)
+        return _yes(trained, loss_rate, "penalty in the loss", rules, stale)
     if collection_rate is not None and rules.source != "loss":
         if not trained.has_gradient:
             return _no(trained, "penalty in the collection, but no gradient reaches it")
@@ -137,14 +148,29 @@ def _decide(trained, rules, loss_rate, collection_rate):
     return _no(trained, "no penalty, no rate given")
 
 
-def _yes(trained, rate, why, rules):
+def _yes(trained, rate, why, rules, stale=""):
     if isinstance(rate, float):
         check_rate(rate, trained.name, why)
         if isinstance(rules.scale, float):
             check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
         if rate == 0.0:
             return _no(trained, "%s, with rate 0" % why)
-    return Decay(trained.variable, trained.name, trained.shape, rate, why)
+    rows = _rows(trained, rules)
+    return Decay(trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows)
+
+
+def _rows(trained, rules):
+    return rules.sparse if trained.is_sparse else ALL_ROWS
+
+
+def check_rows(rules, plan):
+    """Raises NoMatchError if the rules say which rows decay, and no variable that decays has a sparse gradient."""
+    if rules.sparse != ALL_ROWS and not any(d.rows == rules.sparse for d in plan.decays):
+        raise NoMatchError(
+            "sparse=%r applies to no variable: none of the %d that decay has a sparse gradient (tf.IndexedSlices, as "
+            "lookups of rows by tf.gather and tf.nn.embedding_lookup make it; a table that is also read as a whole has "
+            "a dense one). Leave sparse= out. Per variable:\n%s" % (rules.sparse, len(plan.decaying), plan)
+        )
 
 
 def _no(trained, why):

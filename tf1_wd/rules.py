@@ -1,7 +1,8 @@
 """The options of a decay as one validated value; knows no TensorFlow.
 
-A rule reads: which variables (include, exclude, rates), how much (scale), when (order), from where (source), by which
-implementation (backend). A convention is a word for the pair (scale, order) that people mean by "weight decay".
+A rule reads: which variables (include, exclude, rates), which of their rows (sparse), how much (scale), when (order),
+from where (source), by which implementation (backend). A convention is a word for the pair (scale, order) that people
+mean by "weight decay".
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ CONVENTIONS = {
 ORDERS = ("after", "before")
 SOURCES = ("auto", "loss", "collection")
 BACKENDS = ("auto", "native", "tensorflow")
+# which rows of a variable decay whose gradient is sparse (tf.IndexedSlices)
+ALL_ROWS, TOUCHED_ROWS, LAZY = SPARSE = ("all_rows", "touched_rows", "lazy")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Rules:
     order: str
     convention: str
     backend: str
+    sparse: str
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,12 @@ def _make(
     order=None,
     convention="snippet",
     backend="auto",
+    sparse=ALL_ROWS,
 ):
     _one_of("source", source, SOURCES)
     _one_of("convention", convention, tuple(CONVENTIONS))
     _one_of("backend", backend, BACKENDS)
+    _one_of("sparse", sparse, SPARSE)
     default_scale, default_order = CONVENTIONS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
@@ -96,6 +102,7 @@ def _make(
         order=order,
         convention=convention,
         backend=backend,
+        sparse=sparse,
     )
 
 

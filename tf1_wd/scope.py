@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-from tf1_wd import _tf, graph, hooks
+from tf1_wd import _tf, graph, hooks, lazy
 from tf1_wd._tf import tf
 from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_strategy
 from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
@@ -39,6 +39,9 @@ def decoupled_weight_decay(build=None, **options):
       scale: multiplies every rate: a float, a scalar Tensor, a callable of the global step (called once, when the graph
         is built, with the step's number as a tensor), or "learning_rate" (the optimizer's own, schedules included).
       order: "after" or "before". convention: "snippet", "adamw" (scale="learning_rate"), "contrib" or "paper".
+      sparse: which rows decay of a table whose gradient is sparse (tf.IndexedSlices, of tf.nn.embedding_lookup):
+        "all_rows", "touched_rows" (those in the gradient, each once), or "lazy" (all, but each when it is next touched,
+        to the same weights; see `Scope.catch_up`).
       backend: "auto", "native" (the compiled op or an error) or "tensorflow" (its twin in public ops).
 
     Returns: the decorated function (its attribute `decay` is the scope of the last call), or the scope. `scope.plan` is
@@ -75,6 +78,7 @@ class Scope:
 
     def _reset(self):
         self._record = Record(self._rules)
+        self._catch_up = None
         self._may_be_empty = False
 
     def __call__(self, build):
@@ -104,6 +108,26 @@ class Scope:
     def plan(self):
         """Every decision taken so far, with its reason: a DecayPlan."""
         return plan_of(self._record)
+
+    def catch_up(self):
+        """The op that brings all rows up to date whose decay is due under sparse="lazy"; without any, it does nothing.
+
+            w_row <- w_row * (product of 1 - r over the updates since the row was touched)
+
+        Rows that the loss does not look up keep their weights until then. So run it on its own, before anything else
+        reads the table: before a checkpoint is saved for a program without tf1_wd, before export, and before an
+        evaluation by other lookups than those of the loss. Build it before the graph is finalized.
+
+        Returns: a tf.Operation; later calls return the same one.
+
+        Example:
+          >>> catch_up = decay.catch_up()
+          >>> session.run(catch_up)
+          >>> saver.save(session, path)
+        """
+        if self._catch_up is None:
+            self._catch_up = lazy.catch_up([update for update, _, _ in self._record.updates])
+        return self._catch_up
 
     # --- what happens inside the scope; called by hooks
 
@@ -168,12 +192,13 @@ class Scope:
         scale = 1.0
         if not update.is_empty:
             scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
-        self._record.updates.append((update, scale, tf.get_default_graph()))
 
         def apply():
             return original(optimizer, pairs, global_step, name, **kwargs)
 
-        result = apply() if update.is_empty else apply_with(update, self._rules, scale, optimizer, apply)
+        with lazy.in_time(update, calls) as update:
+            self._record.updates.append((update, scale, tf.get_default_graph()))
+            result = apply() if update.is_empty else apply_with(update, self._rules, scale, optimizer, apply)
         refuse_combined(result, update, optimizer)
         return result
 

@@ -65,14 +65,19 @@ def decay(decays, scale, backend):
         groups.setdefault(key, []).append(d)
     ops = []
     for (device, _, _), group in groups.items():
-        with _on(device):
+        with on_device(device):
             ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend, name=NAME))
+    return made(ops)
+
+
+def made(ops):
+    """Marks ops as decays, for `is_decay`, and returns them."""
     tf.get_default_graph().get_collection_ref(_MADE).extend(ops)
     return ops
 
 
 def is_decay(op):
-    """True for an op that `decay` or `subtract` made, also after the graph went through a file."""
+    """True for an op that `made` has marked, also after the graph went through a file."""
     return op.type in ("Tf1WdDecay", "Tf1WdResourceDecay") or op in op.graph.get_collection_ref(_MADE)
 
 
@@ -81,7 +86,7 @@ def constrain(variables):
     ops = []
     for variable in variables:
         if variable.constraint is not None:
-            with _on(variable.device):
+            with on_device(variable.device):
                 value = variable.constraint(_tf.fresh_read(variable))
                 ops.append(variable.assign(value, use_locking=True, read_value=False))
     return ops
@@ -91,24 +96,28 @@ def differences(decays, scale):
     """(variable, rate * scale * variable) of each, with the weights as they are when this runs."""
     found = []
     for d in decays:
-        with _on(d.variable.device):
+        with on_device(d.variable.device):
             weights = _tf.fresh_read(d.variable)
-            compute = tf.float64 if weights.dtype == tf.float64 else tf.float32
-            amount = _number(d.rate, compute) * _number(scale, compute)
-            with tf.control_dependencies(range_checks([d.variable], amount)):
-                amount = tf.identity(amount)
-            found.append((d.variable, tf.cast(amount * tf.cast(weights, compute), weights.dtype)))
+            fraction = fraction_of(d, scale)
+            found.append((d.variable, tf.cast(fraction * tf.cast(weights, fraction.dtype), weights.dtype)))
     return found
+
+
+def fraction_of(d, scale):
+    """rate * scale of one Decay, checked to be in [0, 1) when this runs: float64 for double variables, else float32."""
+    dtype = tf.float64 if d.variable.dtype.base_dtype == tf.float64 else tf.float32
+    fraction = _number(d.rate, dtype) * _number(scale, dtype)
+    with tf.control_dependencies(range_checks([d.variable], fraction)):
+        return tf.identity(fraction)
 
 
 def subtract(amounts):
     """Ops that take each amount off its variable. amounts: list of (variable, tensor of its shape and dtype)."""
     ops = []
     for variable, amount in amounts:
-        with _on(variable.device):
+        with on_device(variable.device):
             ops.append(variable.assign_sub(amount, use_locking=True, read_value=False))
-    tf.get_default_graph().get_collection_ref(_MADE).extend(ops)
-    return ops
+    return made(ops)
 
 
 def _rates(group):
@@ -127,6 +136,7 @@ def _number(value, dtype):
 
 
 @contextlib.contextmanager
-def _on(device):
+def on_device(device):
+    """Context in which new ops go to `device` alone, whatever the caller asked for."""
     with tf.device(None), tf.device(device or None):
         yield

@@ -15,8 +15,8 @@ from tf1_wd.errors import (
     NothingToDecayError,
     UnsupportedUpdateError,
 )
-from tf1_wd.plan import DecayPlan
-from tf1_wd.rules import make_rules
+from tf1_wd.plan import DecayPlan, check_rows
+from tf1_wd.rules import LAZY, make_rules
 from tf1_wd.update import build_after, build_before, collection_now, plan_update
 
 # kernels whose step is made of gradients and slots alone
@@ -77,6 +77,11 @@ def attach(train_op, report=None, **options):
             "attach takes an Operation, a Tensor or an object with a train_op, such as an EstimatorSpec; got %r"
             % (train_op,)
         )
+    if rules.sparse == LAZY:
+        raise UnsupportedUpdateError(
+            "sparse='lazy' must know the lookups of the loss, and attach sees the updates alone: put "
+            "tf1_wd.decoupled_weight_decay around the code that builds the train_op, or use another sparse="
+        )
     op = train_op if isinstance(train_op, tf.Operation) else train_op.op
     with op.graph.as_default():
         return _attach(train_op, op, rules, report)
@@ -88,7 +93,7 @@ def _attach(train_op, op, rules, report):
     if any(step.is_decay(o) for o in behind):
         raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
     updates = updates_among(behind, op)
-    pairs = [(gradient_of(ops[0]), variable) for variable, ops in updates]
+    pairs = [(gradient, variable) for variable, ops in updates for gradient in _gradients(ops)]
     collection = collection_now()
     groups, decisions, notes = [], [], {}
     for learning_rate, members in _by_learning_rate(updates, rules):
@@ -103,8 +108,10 @@ def _attach(train_op, op, rules, report):
     if not groups:
         raise NothingToDecayError(
             "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
-            "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s" % (len(pairs), op.name, len(collection.terms), plan)
+            "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s"
+            % (len(updates), op.name, len(collection.terms), plan)
         )
+    check_rows(rules, plan)
     _refuse_coupled(updates, {d.name for d in plan.decaying})
     edges = _steps_before_increment(groups, behind)
     if (edges or rules.order == "before") and _tf.has_session(op.graph):
@@ -138,6 +145,14 @@ def _refuse_copies():
                 "%s has %d copies on the replicas of a distribution strategy: put tf1_wd.decoupled_weight_decay around "
                 "the function that the strategy runs" % (variable.name, len(copies))
             )
+
+
+def _gradients(ops):
+    """What the updates of one variable take as its gradient: tf.IndexedSlices if each of them names rows."""
+    indices = [graph.argument(op, ("indices",)) for op in ops]
+    if any(i is None for i in indices):
+        return [gradient_of(ops[0])]
+    return [tf.IndexedSlices(gradient_of(op), i) for op, i in zip(ops, indices)]
 
 
 def _build(update, rules, scale, members, train_op, moment):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tf1_wd import _tf, graph, step
+from tf1_wd import _tf, graph, sparse, step
 from tf1_wd._tf import tf
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.penalties import find_penalties, rates, read_collection, weigh
 from tf1_wd.plan import Trained, decide
 from tf1_wd.replay import term_steps
-from tf1_wd.rules import check_matches, selected
+from tf1_wd.rules import ALL_ROWS, check_matches, selected
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Update:
     movable: {op: tf.Variable} that they may move. notes: (name of a term, what became of it).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
     reads: {op of a variable: ops that read it for a penalty, and must come before it is written}.
+    rows: {op of a variable that decays by rows: sparse.Rows}.
     """
 
     decisions: tuple
@@ -38,11 +39,22 @@ class Update:
     gradients: tuple
     updated: tuple
     reads: dict
+    rows: dict
 
     @property
     def decays(self):
         """The decisions that decay."""
         return [d for d in self.decisions if d.rate is not None]
+
+    @property
+    def whole(self):
+        """The decisions that decay a variable as a whole."""
+        return [d for d in self.decays if d.rows == ALL_ROWS]
+
+    @property
+    def by_rows(self):
+        """(decision, sparse.Rows) of those that decay rows."""
+        return [(d, self.rows[graph.variable_op(d.variable)]) for d in self.decays if d.rows != ALL_ROWS]
 
     @property
     def is_empty(self):
@@ -64,23 +76,26 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
     loss_rates: {op of a variable: rate}. collection: Collection.
     Raises NoMatchError, InvalidRateError.
     """
-    trained = {}
+    gradients = {}
     for gradient, variable in pairs:
-        t = _trained(gradient, variable)
-        if t.has_gradient or t.key not in trained:  # listed twice, it still decays once
-            trained[t.key] = t
+        gradients.setdefault(graph.variable_op(variable), []).extend([] if gradient is None else [gradient])
+    # listed twice, it still decays once
+    trained = {graph.variable_op(v): _trained(gradients[graph.variable_op(v)], v) for _, v in pairs}
     known = [(v, name_of(v)) for v in tf.trainable_variables()] + [(t.variable, t.name) for t in trained.values()]
     check_matches(rules, known)
     movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
     fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
+    decisions = decide(list(trained.values()), rules, loss_rates, collection.rates)
+    by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
     return Update(
-        decisions=tuple(decide(list(trained.values()), rules, loss_rates, collection.rates)),
+        decisions=tuple(decisions),
         replayed=tuple(term for term, fate in fates if fate == _REPLAYED),
         movable=movable,
         notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
         reads={key: [op for c in calls for op in c.reads_of(key)] for key in trained},
+        rows={key: sparse.Rows(sparse.indices_of(gradients[key])) for key in by_rows},
     )
 
 
@@ -108,7 +123,7 @@ def build_after(update, rules, scale):
     """Ops of order "after", on the weights that the control dependencies in force let through."""
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
     with tf.control_dependencies([amount for _, amount in amounts]):
-        ops = step.decay(update.decays, scale, rules.backend) if update.decays else []
+        ops = _decay(update, rules, scale)
     with tf.control_dependencies(ops):
         ops = ops + step.subtract(amounts)
     # The snippet's second step goes through the optimizer, which applies constraints again.
@@ -125,17 +140,22 @@ def build_before(update, rules, scale, in_place):
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
     if in_place:
         with tf.control_dependencies([amount for _, amount in amounts]):
-            ops = step.decay(update.decays, scale, rules.backend) if update.decays else []
+            ops = _decay(update, rules, scale)
         with tf.control_dependencies(ops):
             return ops + step.subtract(amounts), lambda: []
-    amounts += step.differences(update.decays, scale)
+    amounts += step.differences(update.whole, scale)
+    of_rows = sparse.differences(update.by_rows, scale)
 
     def build_rest():
-        ops = step.subtract(amounts)
+        ops = step.subtract(amounts) + sparse.subtract(of_rows)
         with tf.control_dependencies(ops):
             return ops + step.constrain(_moved(update, amounts))
 
-    return [amount.op for _, amount in amounts], build_rest
+    return [amount.op for _, amount in amounts] + [amount.op for *_, amount in of_rows], build_rest
+
+
+def _decay(update, rules, scale):
+    return step.decay(update.whole, scale, rules.backend) + sparse.decay(update.by_rows, scale)
 
 
 def _moved(update, amounts):
@@ -147,7 +167,8 @@ def name_of(variable):
     return graph.variable_op(_tf.copies(variable)[0]).name
 
 
-def _trained(gradient, variable):
+def _trained(gradients, variable):
     shape = variable.shape
     dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-    return Trained(graph.variable_op(variable), variable, name_of(variable), dims, gradient is not None)
+    is_sparse = bool(sparse.indices_of(gradients))
+    return Trained(graph.variable_op(variable), variable, name_of(variable), dims, bool(gradients), is_sparse)
