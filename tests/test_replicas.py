@@ -263,3 +263,30 @@ def test_attach_does_not_decay_one_copy_alone(strategy):
     train_op = in_replicas(strategy, lambda: tf.train.GradientDescentOptimizer(LR).minimize(data_loss(w)))
     with pytest.raises(errors.UnsupportedUpdateError, match=r"kernel.* has 2 copies"):
         tf1_wd.attach(train_op, rates=RATE)
+
+
+@pytest.mark.parametrize("sparse", ["touched_rows", "lazy"])
+def test_rows_that_each_replica_touches_on_its_own_are_refused(sparse, strategy):
+    table = weights("table")
+
+    @tf1_wd.decoupled_weight_decay(rates=RATE, sparse=sparse)
+    def step():
+        return tf.train.GradientDescentOptimizer(LR).minimize(tf.reduce_sum(tf.gather(table, [0])))
+
+    with pytest.raises(errors.UnsupportedUpdateError, match=r"sparse='%s'" % sparse):
+        in_replicas(strategy, step)
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_all_rows_of_every_copy_of_a_table_decay(order, strategy):
+    table = weights("table")
+
+    @tf1_wd.decoupled_weight_decay(rates=RATE, order=order)
+    def step():
+        return tf.train.GradientDescentOptimizer(LR).minimize(tf.reduce_sum(tf.gather(table, [0])) / REPLICAS)
+
+    step_of_rows = np.array([[1.0] * 3, [0.0] * 3])
+    assert_all(
+        run(in_replicas(strategy, step), 2, table)[0],
+        oracle.train("sgd", LR, W0, lambda w: step_of_rows, 2, order, RATE),
+    )

@@ -9,6 +9,7 @@ from tf1_wd._tf import tf
 from tf1_wd.attachment import apply_with
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.errors import UnsupportedUpdateError
+from tf1_wd.rules import ALL_ROWS
 from tf1_wd.step import scale_now
 from tf1_wd.update import Collection, collection_now, plan_update
 
@@ -57,6 +58,11 @@ def apply_in_replicas(replica, rules, optimizer, global_step, name, check):
 
 def _net_update(replicas, rules):
     """The Update of the first replica, with net rates."""
+    if rules.sparse != ALL_ROWS:
+        raise UnsupportedUpdateError(
+            "under a distribution strategy every replica touches rows of its own, and sparse=%r would not decay the "
+            "copies of a table alike: use sparse=%r" % (rules.sparse, ALL_ROWS)
+        )
     copies = [_tf.copies(variable) for _, variable in replicas[0].pairs]
     loss_rates, collection = {}, collection_now()
     collection_rates = {}
