@@ -24,7 +24,7 @@ LAYERS = [
     {"penalties", "lookups"},
     {"differentiation", "replay", "hooks"},
     {"multipliers", "step", "applied"},
-    {"attribution", "combined", "sparse"},
+    {"attribution", "averages", "combined", "sparse"},
     {"update"},
     {"attachment", "lazy"},
     {"closing", "replicas"},

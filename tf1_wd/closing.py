@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from tf1_wd import graph, lazy
 from tf1_wd._tf import tf
 from tf1_wd.attachment import refuse_eager
+from tf1_wd.averages import notes_on_averages
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.penalties import read_collection
 from tf1_wd.plan import Decay, DecayPlan, check_rows
@@ -45,7 +46,7 @@ def plan_of(record):
     notes.update((name, STAYS) for call in record.calls for name in call.terms)
     notes.update((name, NORM) for call in record.calls for name in call.norms)
     plain = [*decisions.values(), *_not_updated(record)]
-    return DecayPlan(tuple(plain), tuple(notes.items()), record.rules.order)
+    return DecayPlan(tuple(plain), tuple(notes.items()), record.rules.order, notes_on_averages(record.updates))
 
 
 def check(record, may_be_empty):

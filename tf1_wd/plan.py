@@ -62,11 +62,13 @@ class DecayPlan:
     decays: one Decay a variable, those that decay and those that do not.
     terms: (name, what became of it) of entries of the loss collection that are more than L2 penalties.
     order: "after" or "before".
+    notes: (what, what is to be said of it) of other parts of the graph that the decay matters for.
     """
 
     decays: tuple
     terms: tuple
     order: str
+    notes: tuple = ()
 
     @property
     def decaying(self):
@@ -82,6 +84,7 @@ class DecayPlan:
         rows = [(d.name, _shape(d.shape), _rate(d.rate), _half_life(d), d.why) for d in self.decays]
         lines = [render.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
+        lines += ["note: %s: %s" % (_some(self.notes, text), text) for text in dict(map(reversed, self.notes))]
         scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
         lines.append(
             "%d of %d variables decay, %s of %s weights: %s, r times scale %s. Half-life: steps in which a weight "
@@ -175,6 +178,12 @@ def check_rows(rules, plan):
 
 def _no(trained, why):
     return Decay(trained.variable, trained.name, trained.shape, None, why)
+
+
+def _some(notes, text):
+    """What a text is said of: the first five, and how many more."""
+    of = [what for what, said in notes if said == text]
+    return ", ".join(of[:5]) + (", and %d more" % (len(of) - 5) if len(of) > 5 else "")
 
 
 def _product(shape):

@@ -81,6 +81,11 @@ def is_decay(op):
     return op.type in ("Tf1WdDecay", "Tf1WdResourceDecay") or op in op.graph.get_collection_ref(_MADE)
 
 
+def made_in(where):
+    """The ops that `decay` and `subtract` made in a graph."""
+    return [op for op in where.get_collection(_MADE) if op.graph is where]
+
+
 def constrain(variables):
     """Ops that apply the constraint of each variable that has one. variables: list of tf.Variable."""
     ops = []

@@ -1,0 +1,50 @@
+"""What the documentation names is there."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("legacy_examples/**/*.md")]
+)
+
+
+def tests():
+    return {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+def rows(page):
+    """The cells of each row of each table, without heads and rules."""
+    lines = [line for line in page.read_text().splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    rules = [i for i, row in enumerate(cells) if set("".join(row)) <= set("-:")]
+    return [row for i, row in enumerate(cells) if i not in rules and i + 1 not in rules]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_is_there(page):
+    named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+    assert named - tests() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_links_to_is_there(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_every_form_of_training_names_a_test_of_ours():
+    forms = rows(ROOT / "docs" / "when-it-decays.md")
+    assert len(forms) > 20
+    for row in forms:
+        assert re.search(r"`test_\w+`", row[2]), row[0]
