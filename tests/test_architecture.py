@@ -24,7 +24,7 @@ LAYERS = [
     {"penalties", "lookups"},
     {"differentiation", "replay", "hooks"},
     {"multipliers", "step", "applied"},
-    {"attribution", "averages", "combined", "sparse"},
+    {"attribution", "averages", "combined", "decoupled", "sparse"},
     {"update"},
     {"attachment", "lazy"},
     {"closing", "replicas"},

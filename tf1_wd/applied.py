@@ -46,20 +46,34 @@ def updates_among(ops, train_op):
     if not found:
         raise UnsupportedUpdateError(
             "no trainable variable is updated behind %s. With SyncReplicasOptimizer the train_op only passes tokens: "
-            "put tf1_wd.decoupled_weight_decay around the code that builds it" % train_op.name
+            "put tf1_wd.decoupled_weight_decay around the code that builds it. What newer Keras optimizers return in a "
+            "graph is a counter, behind which nothing is trained: use one of tf.train" % train_op.name
         )
     return [(variable, found[op]) for op, variable in variables.items() if op in found]
 
 
 def written_variable(op):
     """The op of the variable that `op` assigns, or updates by a gradient; None if it does neither."""
-    return graph.holder(op.inputs[0]) if op.inputs and ("Apply" in op.type or op.type in _UPDATES) else None
+    if not op.inputs or not ("Apply" in op.type or op.type in _UPDATES):
+        return None
+    holder = graph.holder(op.inputs[0])
+    return holder if graph.is_variable(holder) else None
 
 
 def gradient_of(op):
     """What an update op takes as the gradient, or as the amount to assign."""
     gradient = graph.argument(op, ("grad", "delta", "value", "updates", "ref_updates"))
     return op.inputs[-1] if gradient is None else gradient
+
+
+def origin(gradient, variable):
+    """Where a gradient comes from that no call of tf.gradients made, as words for a message; "" if that is not seen.
+
+    gradient: list of tf.Tensor. variable: the op of the variable that it is applied to.
+    """
+    ops = graph.ancestors(gradient)
+    fed = [op.name for op in ops if op.type in ("Placeholder", "PlaceholderWithDefault")]
+    return " (it is fed through the placeholder %s)" % fed[0] if fed and variable not in ops else ""
 
 
 def holds_l2(gradient, variable):
@@ -70,11 +84,13 @@ def holds_l2(gradient, variable):
         if op in seen:
             continue
         seen.add(op)
+        if op is variable:
+            continue
         if graph.is_variable(op):  # an accumulator: what is assigned to it counts
             pending.extend(t for c in op.outputs[0].consumers() if "Assign" in c.type for t in list(c.inputs)[1:])
         elif op.type in ("Mul", "RealDiv"):
             for tensor, factor in (op.inputs, reversed(op.inputs)):
-                if _is_multiple(tensor, variable) and _is_uniform(factor):
+                if _is_multiple(tensor, variable) and is_uniform(factor):
                     return True
                 pending.append(tensor)
         elif op.type in _LINEAR:
@@ -97,11 +113,11 @@ def _is_multiple(tensor, variable):
         return _is_multiple(op.inputs[0], variable)
     if op.type == "Mul":
         a, b = op.inputs
-        return (_is_multiple(a, variable) and _is_uniform(b)) or (_is_multiple(b, variable) and _is_uniform(a))
+        return (_is_multiple(a, variable) and is_uniform(b)) or (_is_multiple(b, variable) and is_uniform(a))
     return variable in (graph.variables_behind(tensor) or ())
 
 
-def _is_uniform(tensor):
+def is_uniform(tensor):
     """True for a tensor that has one value everywhere, as far as its ops tell."""
     if tensor.shape.num_elements() == 1:
         return True
@@ -109,7 +125,7 @@ def _is_uniform(tensor):
     if op.type in ("Tile", "BroadcastTo", "Fill", "OnesLike", "ZerosLike"):
         return True
     if op.type in ("Mul", "RealDiv", "Reshape", "Identity", "Cast"):
-        return all(_is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else _is_uniform(op.inputs[0])
+        return all(is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else is_uniform(op.inputs[0])
     if op.type == "Const":
         value = _tf.constant_value(tensor)
         return bool((value == value.reshape(-1)[:1]).all())

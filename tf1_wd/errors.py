@@ -40,7 +40,7 @@ class UnsupportedUpdateError(Tf1WdError):
 
 
 class AlreadyDecoupledError(Tf1WdError):
-    """The optimizer decays weights by itself: use one of the two, not both."""
+    """The program or its optimizer decays weights by itself: use one of the two, not both."""
 
 
 class AmbiguousRateError(Tf1WdError):

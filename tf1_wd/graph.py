@@ -5,11 +5,11 @@ from __future__ import annotations
 from tf1_wd import _tf
 
 _VARIABLES = frozenset(["VariableV2", "Variable", "VarHandleOp"])
-_REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
+REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
 # what control flow puts between a tensor and its use in a branch or a loop
 GATES = frozenset(["Switch", "RefSwitch", "Enter", "RefEnter"])
 # one input, the same numbers out
-_READS = GATES | {"Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snapshot"}
+READS = GATES | {"Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snapshot"}
 # ops that run a function of the graph's library
 CALLS = frozenset(
     ["If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall"]
@@ -55,7 +55,7 @@ def holder(tensor):
 def read_source(tensor):
     """The variable that `tensor` is a plain read of (through identities and casts), as its op; else None."""
     op = _tf.outer_op(tensor.op)
-    while op.type in _READS and op.inputs:
+    while op.type in READS and op.inputs:
         op = _tf.outer_op(op.inputs[0].op)
     return op if is_variable(op) else None
 
@@ -70,7 +70,7 @@ def variables_behind(tensor):
         op = _tf.outer_op(pending.pop().op)
         if is_variable(op):
             found.append(op)
-        elif (op.type in _READS or op.type in _REARRANGEMENTS) and op.inputs:
+        elif (op.type in READS or op.type in REARRANGEMENTS) and op.inputs:
             pending.append(op.inputs[0])
         elif op.type in _JOINS:
             pending.extend(op.inputs[_JOINS[op.type]])

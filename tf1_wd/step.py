@@ -63,10 +63,12 @@ def decay(decays, scale, backend):
     for d in decays:
         key = (d.variable.device, d.variable.dtype.base_dtype, _tf.is_resource(d.variable))
         groups.setdefault(key, []).append(d)
-    ops = []
+    ops, g = [], tf.get_default_graph()
+    before = len(g.get_operations())
     for (device, _, _), group in groups.items():
         with on_device(device):
             ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend, name=NAME))
+    made([op for op in g.get_operations()[before:] if "Assign" in op.type])  # by the twin, one a variable
     return made(ops)
 
 

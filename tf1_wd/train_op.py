@@ -8,6 +8,7 @@ from tf1_wd import _tf, graph, hooks, step
 from tf1_wd._tf import tf
 from tf1_wd.applied import everything_behind, gradient_of, holds_l2, updates_among
 from tf1_wd.attachment import refuse_eager
+from tf1_wd.decoupled import Scalars, refuse_own_decay, rests
 from tf1_wd.errors import (
     CoupledPenaltyError,
     InvalidOptionError,
@@ -54,6 +55,7 @@ def attach(train_op, report=None, **options):
     Returns: what it was given: an Operation, a Tensor of the same value, or an object of the same kind.
 
     Raises: the errors of decoupled_weight_decay; CoupledPenaltyError if the gradient holds L2 already;
+      AlreadyDecoupledError if an op of the graph, behind train_op or not, takes a fraction of a variable off it;
       UnsupportedUpdateError if no variable is updated behind train_op (SyncReplicasOptimizer), if the update is inside
       a cond or a loop (it might be skipped), or if it has a decay already.
 
@@ -112,6 +114,7 @@ def _attach(train_op, op, rules, report):
             % (len(updates), op.name, len(collection.terms), plan)
         )
     check_rows(rules, plan)
+    refuse_own_decay([d.variable for d in plan.decaying])
     _refuse_coupled(updates, {d.name for d in plan.decaying})
     edges = _steps_before_increment(groups, behind)
     if (edges or rules.order == "before") and _tf.has_session(op.graph):
@@ -205,14 +208,14 @@ def _by_learning_rate(updates, rules):
 
 
 def _refuse_coupled(updates, decaying):
-    coupled = []
+    coupled, scalars = [], Scalars()
     for variable, ops in updates:
         holder = graph.variable_op(variable)
-        if holder.name in decaying and any(holds_l2(gradient_of(op), holder) for op in ops):
+        if holder.name in decaying and any(holds_l2(t, holder) for op in ops for t in rests(op, holder, scalars)):
             coupled.append(holder.name)
     if coupled:
         raise CoupledPenaltyError(
-            "the update behind this train_op shrinks %s already (L2 in its gradient, or a decay of its own), so a "
-            "decay would come on top of it. Put tf1_wd.decoupled_weight_decay around the code that builds the "
-            "train_op: it takes L2 out of the gradient" % ", ".join(coupled)
+            "the gradient behind this train_op holds L2 of %s, so a decay would come on top of it. Put "
+            "tf1_wd.decoupled_weight_decay around the code that builds the train_op: it takes L2 out of the gradient"
+            % ", ".join(coupled)
         )
