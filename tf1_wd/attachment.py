@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, UnsupportedUpdateError
@@ -82,10 +84,10 @@ def refuse_strategy():
 
 
 def refuse_decoupled(optimizer):
-    for name in ("weight_decay_rate", "_weight_decay", "weight_decay"):
+    for name in ("weight_decay_rate", "_weight_decay", "weight_decay", "_l2_regularization_strength"):
         value = getattr(optimizer, name, None)
-        if value is not None and not callable(value) and not (isinstance(value, (int, float)) and value == 0):
+        if value is not None and not callable(value) and not (isinstance(value, numbers.Number) and value == 0):
             raise AlreadyDecoupledError(
-                "%s decays weights by itself (%s=%r): use it without tf1_wd, or set its decay to 0"
+                "%s decays weights by itself (%s=%r): use it outside of the scope, or set its decay to 0"
                 % (type(optimizer).__name__, name, value)
             )

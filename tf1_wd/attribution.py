@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
-from tf1_wd.applied import holds_l2
+from tf1_wd.applied import holds_l2, origin
 from tf1_wd.coefficients import undelayed
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError
@@ -89,8 +89,9 @@ def _foreign(gradient, op, name, calls):
     refuse_l2_from_outside(gradient, op, name)
     if any(op in call.rates and call.derivatives[op] for call in calls):
         raise UnsupportedUpdateError(
-            "the gradient of %s was not computed by tf.gradients inside the scope, though the loss has L2 of it: move "
-            "compute_gradients or tf.gradients inside, or pass rates= if the gradient holds none" % name
+            "the gradient of %s was not computed by tf.gradients inside the scope%s, though the loss has L2 of it: "
+            "move compute_gradients or tf.gradients inside, or pass rates= if the gradient holds none"
+            % (name, origin(tensors_of(gradient), op))
         )
     return calls  # zeros in place of None, or a gradient made by hand
 

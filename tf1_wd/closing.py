@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from tf1_wd import graph, lazy
 from tf1_wd._tf import tf
+from tf1_wd.applied import written_variable
 from tf1_wd.attachment import refuse_eager
 from tf1_wd.averages import notes_on_averages
+from tf1_wd.decoupled import Scalars, refuse_own_decay, rests
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.penalties import read_collection
 from tf1_wd.plan import Decay, DecayPlan, check_rows
-from tf1_wd.rules import Rules
+from tf1_wd.rules import Rules, given_rate, selected
 from tf1_wd.step import describe
-from tf1_wd.update import NORM, NOT_APPLIED, STAYS
+from tf1_wd.update import NORM, NOT_APPLIED, STAYS, name_of
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,15 @@ def plan_of(record):
 def check(record, may_be_empty):
     """Raises if nothing was updated or nothing decays; warns of what looks like weight decay and is not applied.
 
-    may_be_empty: True if no update had to be built. Raises NothingUpdatedError, NothingToDecayError, EagerModeError.
+    may_be_empty: True if no update had to be built. Raises NothingUpdatedError, NothingToDecayError, EagerModeError,
+    AlreadyDecoupledError.
     """
     if not record.updates and not may_be_empty:
         refuse_eager()
-        raise NothingUpdatedError(
-            "no apply_gradients of a tf.train optimizer ran in the scope, so nothing decays: put the scope around "
-            "the code that calls minimize or apply_gradients%s"
-            % (" (gradients were computed in it)" if record.calls else "")
-        )
+        _refuse_nothing_updated(record)
+    refuse_own_decay([d.variable for update, _, _ in record.updates for d in update.decays])
     _refuse_lost_penalties(record)
+    _refuse_other_optimizers(record)
     plan = plan_of(record)
     if record.updates and all(update.is_empty for update, _, _ in record.updates):
         raise NothingToDecayError(
@@ -80,6 +81,11 @@ def check(record, may_be_empty):
     lazy.refuse_lookups_elsewhere([update for update, _, _ in record.updates], record.calls)
     for warning in _undecayed(record, plan):
         warnings.warn(warning, UndecayedWarning, stacklevel=4)
+
+
+def _trainable():
+    """The trainable variables of the default graph, but for those of a distribution strategy, which are several."""
+    return [v for v in tf.trainable_variables() if not hasattr(v, "values")]
 
 
 def _updated(record):
@@ -102,15 +108,74 @@ def _not_updated(record):
             yield Decay(None, op.name, dims, None, "penalty in %s, but no update of this scope trains it" % where)
 
 
+def _refuse_nothing_updated(record):
+    refuse_own_decay(_trainable())
+    movers = _movers(record)
+    text = ""
+    if movers:
+        text = " %s: %s" % (_words(movers), _OTHERS)
+    elif record.calls:
+        text = (
+            " Gradients that are fetched and applied in NumPy cannot be followed: decay there (w -= r * w), or feed "
+            "them to placeholders that apply_gradients takes inside the scope, with rates="
+        )
+    raise NothingUpdatedError(
+        "no apply_gradients of a tf.train optimizer ran in the scope, so nothing decays: put the scope around the code "
+        "that calls minimize or apply_gradients%s.%s"
+        % (" (gradients were computed in it)" if record.calls else "", text)
+    )
+
+
+def _refuse_other_optimizers(record):
+    """Raises if a variable that has a rate is updated in the scope by something else than a tf.train optimizer."""
+    movers = _movers(record)
+    penalised = {op for call in record.calls for op in call.rates}
+    for variable in _trainable() if movers else ():
+        op, name = graph.variable_op(variable), name_of(variable)
+        has_rate = op in penalised or given_rate(record.rules, variable, name)[0] is not None
+        if op in movers and has_rate and selected(record.rules, variable, name)[0]:
+            raise NothingUpdatedError(
+                "%s and would not decay with it: %s. Or exclude the variable" % (_words({op: movers[op]}), _OTHERS)
+            )
+
+
+_OTHERS = (
+    "an optimizer that is none of tf.train (Keras, own assignments) needs its train_op built outside of the scope, and "
+    "tf1_wd.attach(train_op, rates=...)"
+)
+
+
+def _words(movers):
+    return ", ".join("%s is updated by %s (%s)" % (v.name, op.name, op.type) for v, op in movers.items())
+
+
+def _movers(record):
+    """{variable: op}: what moves variables that no apply_gradients of the scope trains, after their gradients."""
+    updated, scalars, found, starts = _updated(record), Scalars(), {}, {}
+    for call in record.calls:
+        for variable in set(call.derivatives) - updated:
+            for tensor in call.derivatives[variable]:
+                starts.setdefault(tensor.op, []).append(variable)
+    begun = set() if record.calls or record.updates else set(map(graph.variable_op, _trainable()))
+    for g in {id(op.graph): op.graph for op in [*starts, *begun]}.values():
+        for op in g.get_operations():
+            begun.update(starts.get(op, ()))
+            variable = written_variable(op)
+            if variable in begun and variable not in found and rests(op, variable, scalars):
+                found[variable] = op
+    return found
+
+
 def _refuse_lost_penalties(record):
     updated = _updated(record)
     for call in record.calls:
         penalised = set(call.derivatives).intersection(call.rates)
         if penalised and not penalised & updated:
+            words = _words(_movers(record))
             raise NothingUpdatedError(
                 "the penalties of %s left the gradient, but no apply_gradients of a tf.train optimizer in the "
-                "scope updates them. Put the optimizer's call inside; an optimizer of another kind needs "
-                "tf1_wd.attach(train_op, rates=...)" % ", ".join(sorted(op.name for op in penalised))
+                "scope updates them%s. Put the optimizer's call inside; %s"
+                % (", ".join(sorted(op.name for op in penalised)), "; " + words if words else "", _OTHERS)
             )
 
 

@@ -7,11 +7,13 @@ import inspect
 
 from tf1_wd import _tf, graph, hooks, lazy
 from tf1_wd._tf import tf
+from tf1_wd.applied import origin
 from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_strategy
 from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
 from tf1_wd.closing import Record, check, plan_of
 from tf1_wd.combined import refuse_adasum, refuse_combined
-from tf1_wd.differentiation import GradientCall, as_list
+from tf1_wd.decoupled import refuse_own_decay
+from tf1_wd.differentiation import GradientCall, as_list, tensors_of
 from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.replicas import Replica, apply_in_replicas
 from tf1_wd.rules import given_rate, make_rules, selected
@@ -169,7 +171,6 @@ class Scope:
     def apply_gradients(self, original, optimizer, grads_and_vars, global_step=None, name=None, **kwargs):
         """Ties the decay to one update."""
         refuse_eager()
-        refuse_decoupled(optimizer)
         refuse_adasum(optimizer)
         refuse_strategy()
         pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
@@ -188,9 +189,11 @@ class Scope:
             self._record.updates.append((replica.update, replica.scale, tf.get_default_graph()))
             return train_op
         update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
-        self._refuse_unseen(update)
+        self._refuse_unseen(update, pairs)
         scale = 1.0
         if not update.is_empty:
+            refuse_decoupled(optimizer)
+            refuse_own_decay([d.variable for d in update.decays])
             scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
 
         def apply():
@@ -225,15 +228,16 @@ class Scope:
                 found[op] = rate
         return found
 
-    def _refuse_unseen(self, update):
+    def _refuse_unseen(self, update, pairs):
+        gradients = {id(v): tensors_of(g) for g, v in pairs}
         seen = {op for call in self._record.calls for op in call.derivatives}
         for d in update.decays:
             op = graph.variable_op(d.variable)
             if op not in seen and given_rate(self._rules, d.variable, d.name)[0] is None:
                 raise UnsupportedUpdateError(
-                    "the gradient of %s was not computed by tf.gradients inside the scope, so it is not known whether "
-                    "it holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds none"
-                    % d.name
+                    "the gradient of %s was not computed by tf.gradients inside the scope%s, so it is not known "
+                    "whether it holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds "
+                    "none" % (d.name, origin(gradients[id(d.variable)], op))
                 )
 
     def _refuse_gradient_of_gradient(self, call):
