@@ -14,6 +14,9 @@ if importlib.util.find_spec("tf_keras") is not None:  # TensorFlow 2.15 and befo
 import pytest
 import tensorflow.compat.v1 as tf
 
+# tf.contrib is in TensorFlow 1 alone, Keras AdamW in TensorFlow 2
+collect_ignore = ["test_the_others_%s.py" % ("keras" if tf.__version__.startswith("1.") else "contrib")]
+
 tf.disable_v2_behavior()
 # Two devices for the replicas of tests/test_replicas.py; it must be said before TensorFlow looks at any device.
 tf.config.experimental.set_virtual_device_configuration(
