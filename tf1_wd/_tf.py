@@ -201,20 +201,12 @@ def learning_rate(optimizer):
     return None
 
 
-def _subclasses(cls):
-    for sub in cls.__subclasses__():
-        yield sub
-        yield from _subclasses(sub)
-
-
 @contextlib.contextmanager
 def patched_apply_gradients(base, override):
     """For the time of the block, tf.train.Optimizer.apply_gradients and its overrides go through two wrappers.
 
-    So do the overrides of classes that are defined in the block.
-
     base: f(original, optimizer, grads_and_vars, global_step, name, **kwargs), for the method of tf.train.Optimizer.
-    override: f(original, optimizer, *args, **kwargs), for each subclass that defines its own.
+    override: f(original, optimizer, *args, **kwargs), for each subclass that defines its own, before or in the block.
     """
 
     def wrap_base(original):
@@ -230,19 +222,20 @@ def patched_apply_gradients(base, override):
         return apply_gradients
 
     with contextlib.ExitStack() as stack:
+        patched = set()
 
         def patch(cls, wrap=wrap_override):
-            original = vars(cls).get("apply_gradients")
-            if original is not None:
-                stack.enter_context(patched_attribute(cls, "apply_gradients", wrap(original)))
+            if cls not in patched and "apply_gradients" in vars(cls):
+                stack.enter_context(patched_attribute(cls, "apply_gradients", wrap(cls.apply_gradients)))
+            patched.add(cls)
+            for subclass in cls.__subclasses__():
+                patch(subclass)
 
         def patch_new(cls, **kwargs):
             super(tf.train.Optimizer, cls).__init_subclass__(**kwargs)
             patch(cls)
 
         patch(tf.train.Optimizer, wrap_base)
-        for cls in set(_subclasses(tf.train.Optimizer)):
-            patch(cls)
         stack.enter_context(patched_attribute(tf.train.Optimizer, "__init_subclass__", classmethod(patch_new)))
         yield
 

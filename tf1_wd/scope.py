@@ -189,11 +189,9 @@ class Scope:
             self._record.updates.append((replica.update, replica.scale, tf.get_default_graph()))
             return train_op
         update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
-        self._refuse_unseen(update, pairs)
+        self._refuse(optimizer, pairs, update)
         scale = 1.0
         if not update.is_empty:
-            refuse_decoupled(optimizer)
-            refuse_own_decay([d.variable for d in update.decays])
             scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
 
         def apply():
@@ -228,7 +226,11 @@ class Scope:
                 found[op] = rate
         return found
 
-    def _refuse_unseen(self, update, pairs):
+    def _refuse(self, optimizer, pairs, update):
+        """Raises before anything is built, if the gradients or the optimizer of an update leave no room for a decay."""
+        if not update.is_empty:
+            refuse_decoupled(optimizer)
+            refuse_own_decay([d.variable for d in update.decays])
         gradients = {id(v): tensors_of(g) for g, v in pairs}
         seen = {op for call in self._record.calls for op in call.derivatives}
         for d in update.decays:
@@ -237,7 +239,7 @@ class Scope:
                 raise UnsupportedUpdateError(
                     "the gradient of %s was not computed by tf.gradients inside the scope%s, so it is not known "
                     "whether it holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds "
-                    "none" % (d.name, origin(gradients[id(d.variable)], op))
+                    "none" % (d.name, origin(gradients.get(id(d.variable), []), op))
                 )
 
     def _refuse_gradient_of_gradient(self, call):
