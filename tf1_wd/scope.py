@@ -185,7 +185,11 @@ class Scope:
         loss_rates = self._loss_rates(pairs, behind)
         if tf.distribute.has_strategy():
             replica = Replica(pairs, calls, loss_rates)
-            train_op = apply_in_replicas(replica, self._rules, optimizer, global_step, name, self._refuse_unseen)
+
+            def check_update(update):
+                self._refuse(optimizer, pairs, update)
+
+            train_op = apply_in_replicas(replica, self._rules, optimizer, global_step, name, check_update)
             self._record.updates.append((replica.update, replica.scale, tf.get_default_graph()))
             return train_op
         update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
