@@ -13,6 +13,7 @@ if importlib.util.find_spec("tf_keras") is not None:  # TensorFlow 2.15 and befo
 
 import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.python.ops import control_flow_util
 
 # tf.contrib is in TensorFlow 1 alone, Keras AdamW in TensorFlow 2
 collect_ignore = ["test_the_others_%s.py" % ("keras" if tf.__version__.startswith("1.") else "contrib")]
@@ -37,6 +38,14 @@ def graph():
 def kind(request):
     """Runs the test on both kinds of variables."""
     with tf.variable_scope(tf.get_variable_scope(), use_resource=request.param == "resource"):
+        yield request.param
+
+
+@pytest.fixture(params=["switch, reference", "switch, resource", "function, resource"])
+def flow(request, monkeypatch):
+    """Control flow as Switch and Merge (TF 1), or as functions (TF 2's default, which knows no reference variables)."""
+    monkeypatch.setattr(control_flow_util, "ENABLE_CONTROL_FLOW_V2", request.param.startswith("function"))
+    with tf.variable_scope(tf.get_variable_scope(), use_resource=request.param.endswith("resource")):
         yield request.param
 
 

@@ -7,21 +7,12 @@ import oracle
 import pytest
 import tensorflow.compat.v1 as tf
 from conftest import run
-from tensorflow.python.ops import control_flow_util
 from test_scope import LR, RATE, W0, assert_close, data_loss, gradient, l2, weights
 
 import tf1_wd
 from tf1_wd import errors
 
 MICRO = 3
-
-
-@pytest.fixture(params=["switch, reference", "switch, resource", "function, resource"])
-def flow(request, monkeypatch):
-    """Control flow as Switch and Merge (TF 1), or as functions (TF 2's default, which knows no reference variables)."""
-    monkeypatch.setattr(control_flow_util, "ENABLE_CONTROL_FLOW_V2", request.param.startswith("function"))
-    with tf.variable_scope(tf.get_variable_scope(), use_resource=request.param.endswith("resource")):
-        yield request.param
 
 
 def read(variable):

@@ -107,21 +107,26 @@ def test_all_rows_is_the_default(optimizer, order, kind, backend):
 
 @pytest.mark.parametrize("order", ["after", "before"])
 @pytest.mark.parametrize("optimizer", KEEPS_ROWS)
-@pytest.mark.parametrize("rate", [0.05, 0.5, "schedule", "learning_rate"])
+@pytest.mark.parametrize("rate", [0.05, 0.5, "schedule"])
 def test_late_rows_end_where_all_others_do(rate, optimizer, order, kind):
     def schedule(step):
         return 0.1 + tf.cast(step % 10, tf.float64) / 10.0
 
-    options = {"schedule": {"rate": 0.5, "scale": schedule}, "learning_rate": {"rate": 0.5, "scale": "learning_rate"}}
-    options = options.get(rate, {"rate": rate})
+    options = {"rate": 0.5, "scale": schedule} if rate == "schedule" else {"rate": rate}
     ids, ends = batches(200, size=2), []
     for policy in ("all_rows", "lazy"):
         with tf.Graph().as_default(), tf.variable_scope("", use_resource=kind == "resource"):
             ends.append(Program(optimizer, order=order, sparse=policy, **options).weights(ids))
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-12)
-    scale = {"schedule": lambda t: 0.1 + (t % 10) / 10.0, "learning_rate": LR}.get(rate, 1.0)
+    scale = (lambda t: 0.1 + (t % 10) / 10.0) if rate == "schedule" else 1.0
     want = numpy_weights(optimizer, ids, order, options["rate"], "all_rows", scale)
     np.testing.assert_allclose(ends[1], want, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("policy", ["touched_rows", "lazy"])
+def test_rows_follow_the_learning_rate_too(policy, kind):
+    program, ids = Program("sgd", rate=0.5, scale="learning_rate", sparse=policy), batches(20)
+    np.testing.assert_allclose(program.weights(ids), numpy_weights("sgd", ids, "after", 0.5, policy, LR), rtol=1e-9)
 
 
 def test_a_row_that_is_not_touched_is_not_written(kind):
@@ -376,21 +381,54 @@ def test_dense_variables_beside_a_table_decay_as_ever(policy, order, kind):
 # --- around the update
 
 
-@pytest.mark.parametrize("order", ["after", "before"])
-@pytest.mark.parametrize("policy", ["touched_rows", "lazy"])
-def test_a_skipped_update_decays_no_row(policy, order, kind):
+def gated(policy, order, optimizer):
+    """(catch_up, the table, indices, gate, an update inside of tf.cond)."""
     w, ids, taken = table(), tf.placeholder(tf.int32, [None]), tf.placeholder(tf.bool, [])
     with tf1_wd.decoupled_weight_decay(rates=0.25, sparse=policy, order=order) as decay:
-        optimizer = tf.train.AdagradOptimizer(LR)
+        optimizer = oracle.tf_optimizer(tf, optimizer, LR)
         pairs = optimizer.compute_gradients(loss_of(tf.gather(w, ids), ids))
-        train_op = tf.cond(taken, lambda: tf.group(optimizer.apply_gradients(pairs)), lambda: tf.no_op())
-    catch_up, steps = decay.catch_up(), batches(20)
+        train_op = tf.cond(taken, lambda: tf.group(optimizer.apply_gradients(pairs)), tf.no_op)
+    return decay.catch_up(), w, ids, taken, train_op
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+@pytest.mark.parametrize("optimizer", ["adagrad", "ftrl"])
+@pytest.mark.parametrize("policy", ["touched_rows", "lazy"])
+def test_a_skipped_update_decays_no_row(policy, optimizer, order, flow):
+    if policy == "lazy" and flow.startswith("function"):
+        with pytest.raises(errors.UnsupportedUpdateError, match=r"built in a function.*another sparse="):
+            gated(policy, order, optimizer)
+        return
+    catch_up, w, ids, taken, train_op = gated(policy, order, optimizer)
+    steps = batches(20)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         for t, batch in enumerate(steps):
             session.run(train_op, {ids: batch, taken: t % 3 == 0})
         session.run(catch_up)
-        want = numpy_weights("adagrad", steps[::3], order, 0.25, policy)
+        want = numpy_weights(optimizer, steps[::3], order, 0.25, policy)
+        np.testing.assert_allclose(session.run(w), want, rtol=2e-6)
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+@pytest.mark.parametrize("optimizer", ["sgd", "ftrl"])
+def test_a_training_loop_decays_the_rows_of_every_turn(optimizer, order, flow):
+    w, steps = table(), batches(7, seed=3)
+    steps[3] = steps[2]  # batches of one size, in a tensor
+    ids = tf.constant(np.array(steps))
+
+    def turn(i):
+        now = ids[i]
+        with tf1_wd.decoupled_weight_decay(rates=0.25, sparse="touched_rows", order=order):
+            train_op = oracle.tf_optimizer(tf, optimizer, LR).minimize(loss_of(tf.gather(w, now), now))
+        with tf.control_dependencies([train_op]):
+            return i + 1
+
+    loop = tf.while_loop(lambda i: i < len(steps), turn, [tf.constant(0)], parallel_iterations=1)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(loop)
+        want = numpy_weights(optimizer, steps, order, 0.25, "touched_rows")
         np.testing.assert_allclose(session.run(w), want, rtol=2e-6)
 
 
