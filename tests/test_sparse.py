@@ -699,6 +699,20 @@ def test_the_plan_names_lookups_that_see_rows_as_last_touched(kind):
     assert "training" not in decay.plan.decays[0].why
 
 
+def test_the_plan_names_averages_of_late_rows(kind):
+    plans = {}
+    for policy in ("touched_rows", "lazy"):
+        with tf.Graph().as_default(), tf.variable_scope("", use_resource=kind == "resource"):
+            with tf1_wd.decoupled_weight_decay(rates=0.25, sparse=policy) as decay:
+                w = table()
+                train_op = tf.train.AdagradOptimizer(LR).minimize(tf.reduce_sum(tf.gather(w, [1])))
+                with tf.control_dependencies([train_op]):
+                    tf.train.ExponentialMovingAverage(0.9).apply([w])
+            plans[policy] = str(decay.plan)
+    assert "note:" not in plans["touched_rows"]
+    assert "note: the moving average table/ExponentialMovingAverage of table: takes rows as they" in plans["lazy"]
+
+
 # --- what is refused
 
 

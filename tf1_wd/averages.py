@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tf1_wd import graph
+from tf1_wd.rules import LAZY
 from tf1_wd.step import made_in
 
 UNORDERED = (
@@ -10,25 +11,28 @@ UNORDERED = (
     "decay: build it under tf.control_dependencies([train_op])"
 )
 
+LATE = "takes rows as they were last touched, before the decay that is still due with sparse='lazy'"
+
 _CHANGES = frozenset(["AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp"])
 _ASSIGNMENTS = _CHANGES | {"Assign", "AssignVariableOp"}
 _SUMS = frozenset(["Add", "AddV2", "AddN", "Sub", "Neg", "Mul", "RealDiv", "Cast"])
 
 
 def notes_on_averages(updates):
-    """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED).
+    """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE).
 
     updates: (update.Update, scale, tf.Graph) of each apply_gradients of a scope.
     """
-    decayed = {}
+    decayed, late = {}, {}
     for update, _, _ in updates:
-        for op in [graph.variable_op(d.variable) for d in update.decays]:
+        for d in update.decays:
+            op = graph.variable_op(d.variable)
             decayed.setdefault(op.graph, set()).add(op)
-    return tuple(
-        ("the moving average %s of %s" % pair, UNORDERED)
-        for where, ops in decayed.items()
-        for pair in unordered_averages(ops, where)
-    )
+            if d.rows == LAZY:
+                late.setdefault(op.graph, set()).add(op)
+    found = [(pair, UNORDERED) for where, ops in decayed.items() for pair in unordered_averages(ops, where)]
+    found += [((a.name, w.name), LATE) for where, ops in late.items() for a, w, _ in _all_averages(ops, where)]
+    return tuple(("the moving average %s of %s" % pair, text) for pair, text in found)
 
 
 def unordered_averages(decayed, where):
@@ -40,7 +44,7 @@ def unordered_averages(decayed, where):
 
     decayed: set of ops of variables. where: the tf.Graph to look in, as it stands.
     """
-    averages = [a for op in where.get_operations() for a in _averages(op, decayed)]
+    averages = _all_averages(decayed, where)
     if not averages:
         return []
     writers = _writers(where, {weight for _, weight, _ in averages})
@@ -62,6 +66,10 @@ def unordered_averages(decayed, where):
 
     open_ones = [(average.name, weight.name) for average, weight, take in averages if not is_ordered(weight, take)]
     return list(dict.fromkeys(open_ones))
+
+
+def _all_averages(decayed, where):
+    return [average for op in where.get_operations() for average in _averages(op, decayed)]
 
 
 def _averages(op, decayed):
