@@ -258,24 +258,42 @@ def test_concurrent_readers_see_no_half_decayed_tensor_in_a_thousand_runs(mode):
 
 @both_backends
 @both_kinds
-def test_concurrent_decays_of_the_same_variables_in_other_orders_do_not_block(backend, kind):
+def test_concurrent_decays_of_the_same_variables_in_other_orders_neither_block_nor_overlap(backend, kind):
     with session() as opened:
-        variables = [variable("w%d" % i, [1.0], kind, tf.float64) for i in range(20)]
-        steps = [decay(variables, 0.05, 1.0, backend=backend), decay(variables[::-1], 0.05, 1.0, backend=backend)]
+        variables = [variable("w%d" % i, np.ones(100000), kind, tf.float64) for i in range(4)]
+        orders = [variables, variables[::-1]] * 2
+        steps = [decay(order, 0.05, 1.0, backend=backend) for order in orders]
         opened.run(tf.global_variables_initializer())
+        run_in_threads(opened, steps, 50)
+        np.testing.assert_allclose(values(opened, variables), np.full((4, 100000), 0.95**200), rtol=1e-12)
 
-        def keep_decaying(step):
-            for _ in range(100):
-                opened.run(step)
 
-        threads = [threading.Thread(target=keep_decaying, args=[step]) for step in steps]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert not any(thread.is_alive() for thread in threads)
-        if backend == "native":  # the twin reads and writes in two ops, and so may lose one of two updates
-            np.testing.assert_allclose(values(opened, variables), np.full((20, 1), 0.95**200), rtol=1e-12)
+@both_backends
+@both_kinds
+@pytest.mark.parametrize("dtype", [tf.float16, tf.float32], ids=lambda dtype: dtype.name)
+def test_a_decay_overwrites_no_update_that_comes_in_between(backend, kind, dtype):
+    with session() as opened:
+        w = variable("w", np.zeros(30000), kind, dtype)
+        count = w.assign_add(tf.ones([30000], dtype), use_locking=True, read_value=False)
+        nothing = decay([w], tf.placeholder_with_default(1e-30, []), 1.0, backend=backend)  # too little to see
+        opened.run(tf.global_variables_initializer())
+        run_in_threads(opened, [count, nothing, count, nothing], 150)
+        np.testing.assert_array_equal(values(opened, [w])[0], np.full(30000, 300.0))
+
+
+def run_in_threads(opened, steps, times):
+    """Runs each step so many times, all at once."""
+
+    def keep_running(step):
+        for _ in range(times):
+            opened.run(step)
+
+    threads = [threading.Thread(target=keep_running, args=[step], daemon=True) for step in steps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 @both_backends

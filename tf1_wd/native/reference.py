@@ -15,19 +15,26 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
     rates: Tensor of shape [] or [N]; scale: Tensor of shape []; both float32, or float64 for double variables.
     At run time: InvalidArgumentError if a rate * scale is not in [0, 1), FailedPreconditionError if a variable is
     not initialized; then no variable is changed. A variable listed twice decays twice, one after the other.
+
+    Decays of other sessions and threads wait their turn: between the read and the write of one, another would take its
+    share of the same old weights. Updates do not wait, and none of them is lost: what is written is a difference.
     """
     with tf.name_scope(name):
         factors = tf.multiply(rates, scale)
         checks = range_checks(variables, factors)
         count = len(variables)
         factors = [factors] * count if rates.shape.ndims == 0 else tf.unstack(tf.broadcast_to(factors, [count]))
-        wait = list(checks)
+        # Nothing that may come from another process is waited for while the lock is held.
+        with tf.control_dependencies([*checks, *(factor.op for factor in factors)]):
+            lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="tf1_wd_decay"))
+        wait = [lock.op]
         for listing in _passes(variables):
             with tf.control_dependencies(wait):
                 reads = [_tf.fresh_read(variables[i]) for i in listing]
             with tf.control_dependencies([read.op for read in reads]):
                 wait = [_write(variables[i], read, factors[i], use_locking) for i, read in zip(listing, reads)]
-        return tf.group(*wait, name="group")
+        with tf.control_dependencies(wait):
+            return tf.raw_ops.ConsumeMutexLock(mutex_lock=lock, name="group")
 
 
 def _passes(variables):
@@ -45,11 +52,24 @@ def _passes(variables):
 
 def _write(variable, read, factor, use_locking):
     # Products are rounded before they are subtracted; half types are computed in float32 and rounded once.
-    if variable.dtype.base_dtype.name in HALF_TYPES:
-        wide = tf.cast(read, tf.float32)
-        value = tf.cast(wide - factor * wide, variable.dtype.base_dtype)
-        return variable.assign(value, use_locking=use_locking, read_value=False)
-    return variable.assign_sub(factor * read, use_locking=use_locking, read_value=False)
+    dtype = variable.dtype.base_dtype
+    amounts = _half_amounts(read, factor, dtype) if dtype.name in HALF_TYPES else [factor * read]
+    wait = []
+    for amount in amounts:
+        with tf.control_dependencies([a.op for a in amounts] + wait):
+            wait = [variable.assign_sub(amount, use_locking=use_locking, read_value=False)]
+    return wait[0]
+
+
+def _half_amounts(read, factor, dtype):
+    """What to take off a half precision weight, one after the other, to get at the rounded result."""
+    # Everything is computed from one copy: a read of a reference variable changes when the variable does.
+    weight = tf.cast(read, tf.float32)
+    result = tf.cast(tf.cast(weight - factor * weight, dtype), tf.float32)
+    difference = tf.cast(weight - result, dtype)
+    # The difference to a result below half of the weight is itself rounded.
+    rest = weight - tf.cast(difference, tf.float32) - result
+    return [difference, tf.cast(rest, dtype)]
 
 
 def range_checks(variables, factors):
