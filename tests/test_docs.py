@@ -14,7 +14,7 @@ PAGES = sorted(
 )
 
 
-def tests():
+def names_of_tests():
     return {
         node.name
         for path in (ROOT / "tests").rglob("test_*.py")
@@ -34,7 +34,7 @@ def rows(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_test_that_a_page_names_is_there(page):
     named = set(re.findall(r"`(test_\w+)`", page.read_text()))
-    assert named - tests() == set()
+    assert named - names_of_tests() == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -509,3 +509,13 @@ def test_a_scale_that_is_no_number_is_refused():
     w = weights(regularizer=l2())
     with pytest.raises(errors.InvalidOptionError, match="scale must be a number"):
         tf1_wd.attach(sgd().minimize(data_loss(w)), scale=tf.constant("0.1"))
+
+
+def test_the_twins_lock_stays_on_the_cpu_of_the_machine_that_holds_the_variable(kind, graph):
+    with tf.device("/job:ps/task:1/gpu:0"):
+        w = weights(regularizer=l2())
+    with tf1_wd.decoupled_weight_decay(backend="tensorflow"):
+        sgd().minimize(data_loss(w))
+    locks = [op for op in graph.get_operations() if "Mutex" in op.type]
+    assert len(locks) == 3
+    assert {op.device.lower() for op in locks} == {"/job:ps/task:1/device:cpu:0"}

@@ -25,7 +25,7 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
         count = len(variables)
         factors = [factors] * count if rates.shape.ndims == 0 else tf.unstack(tf.broadcast_to(factors, [count]))
         # Nothing that may come from another process is waited for while the lock is held.
-        with tf.control_dependencies([*checks, *(factor.op for factor in factors)]):
+        with tf.control_dependencies([*checks, *(factor.op for factor in factors)]), tf.device("/cpu:0"):
             lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="tf1_wd_decay"))
         wait = [lock.op]
         for listing in _passes(variables):
@@ -33,7 +33,7 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
                 reads = [_tf.fresh_read(variables[i]) for i in listing]
             with tf.control_dependencies([read.op for read in reads]):
                 wait = [_write(variables[i], read, factors[i], use_locking) for i, read in zip(listing, reads)]
-        with tf.control_dependencies(wait):
+        with tf.control_dependencies(wait), tf.device("/cpu:0"):  # there are no mutexes elsewhere
             return tf.raw_ops.ConsumeMutexLock(mutex_lock=lock, name="group")
 
 
