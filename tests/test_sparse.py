@@ -532,6 +532,47 @@ if tf.version.VERSION.startswith("1."):  # TensorFlow 2 has no tf.contrib
         np.testing.assert_allclose(ends[1], ends[0], rtol=1e-12)
 
 
+# --- replicas of a strategy
+
+
+class Unknown(tf.train.GradientDescentOptimizer):
+    """An optimizer whose step may read the weights, for all that tf1_wd knows."""
+
+
+def in_replicas(optimizer, order):
+    """(op of one update on two replicas, the table's copies, indices of each replica)."""
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    with strategy.scope():
+        w, ids = table(), [tf.placeholder(tf.int32, [None]) for _ in range(2)]
+
+        @tf1_wd.decoupled_weight_decay(rates=0.25, sparse="touched_rows", order=order)
+        def step():
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            mine = ids[number if isinstance(number, int) else int(tf.get_static_value(number))]
+            chosen = Unknown(LR) if optimizer == "unknown" else oracle.tf_optimizer(tf, optimizer, LR)
+            return chosen.minimize(loss_of(tf.gather(w, mine), mine))
+
+        run = getattr(strategy, "run", None) or strategy.experimental_run_v2
+        train_op = tf.group(*strategy.experimental_local_results(run(step)))
+        return train_op, strategy.experimental_local_results(w), ids
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "unknown"])
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_every_copy_decays_the_rows_that_any_replica_touches(optimizer, order):
+    train_op, copies, ids = in_replicas(optimizer, order)
+    steps = list(zip(batches(12), batches(12, seed=2)))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for step in steps:
+            session.run(train_op, dict(zip(ids, step)))
+        got = session.run(list(copies))
+    rule = "sgd" if optimizer == "unknown" else optimizer
+    want = numpy_weights(rule, [np.concatenate(step) for step in steps], order, 0.25, "touched_rows")
+    for copy in got:
+        np.testing.assert_allclose(copy, want, rtol=2e-6)
+
+
 # --- attach
 
 

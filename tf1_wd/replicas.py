@@ -9,7 +9,8 @@ from tf1_wd._tf import tf
 from tf1_wd.attachment import apply_with
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.errors import UnsupportedUpdateError
-from tf1_wd.rules import ALL_ROWS
+from tf1_wd.rules import LAZY
+from tf1_wd.sparse import Rows, indices_of
 from tf1_wd.step import scale_now
 from tf1_wd.update import Collection, collection_now, plan_update
 
@@ -58,10 +59,10 @@ def apply_in_replicas(replica, rules, optimizer, global_step, name, check):
 
 def _net_update(replicas, rules):
     """The Update of the first replica, with net rates."""
-    if rules.sparse != ALL_ROWS:
+    if rules.sparse == LAZY:
         raise UnsupportedUpdateError(
-            "under a distribution strategy every replica touches rows of its own, and sparse=%r would not decay the "
-            "copies of a table alike: use sparse=%r" % (rules.sparse, ALL_ROWS)
+            "under a distribution strategy every replica looks up rows of its own, and with sparse='lazy' other rows "
+            "would be up to date on each copy of a table: use another sparse="
         )
     copies = [_tf.copies(variable) for _, variable in replicas[0].pairs]
     loss_rates, collection = {}, collection_now()
@@ -97,4 +98,11 @@ def _on_copies(update, replicas, members):
         gradients=tuple(tensor for i in members for g, _ in replicas[i].pairs for tensor in tensors_of(g)),
         updated=tuple(op for key in update.updated for op in ops[key]),
         reads={op: [r for c in calls for r in c.reads_of(op)] for row in ops.values() for op in row},
+        rows={op: _rows(replicas, key) for key in update.rows for op in ops[key]},
     )
+
+
+def _rows(replicas, key):
+    """The rows that the gradients of all replicas touch, of the variable whose first copy has the op `key`."""
+    gradients = [g for r in replicas for g, v in r.pairs if graph.variable_op(_tf.copies(v)[0]) is key]
+    return Rows(indices_of(gradients))
