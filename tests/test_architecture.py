@@ -19,7 +19,7 @@ LAYERS = [
     {"plan", "native.cache"},
     {"_tf"},
     {"graph", "native.loader"},
-    {"copies", "native.reference"},
+    {"copies", "native.reference", "servers"},
     {"coefficients", "native.decay"},
     {"penalties", "lookups"},
     {"differentiation", "replay", "hooks"},

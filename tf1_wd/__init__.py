@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "decoupled_weight_decay": "tf1_wd.scope",
     "attach": "tf1_wd.train_op",
+    "load_native_op": "tf1_wd.native.loader",
+    "check_servers": "tf1_wd.servers",
     "DecayPlan": "tf1_wd.plan",
 }
 _PUBLIC.update(

@@ -26,7 +26,8 @@ def decay(variables, rates, scale, backend="auto", use_locking=True, name="weigh
     variables: non-empty list, all on one device, of one floating dtype, all reference or all resource variables.
     rates: Tensor, array or float of shape [] or [N]; scale: Tensor or float of shape []. Both are converted to
         float32, or float64 for double variables. Every rate * scale must be in [0, 1).
-    backend: "auto", "native" (an error where it cannot be), "tensorflow" (public TensorFlow ops only).
+    backend: "auto", "native" (an error where it cannot be), "tensorflow" (public TensorFlow ops only). "auto" takes the
+        latter for variables on the device of a job: the process that holds them need not have the op.
     use_locking: hold the locks of reference variables meanwhile; resource variables are always locked.
     Raises InvalidOptionError, InvalidRateError, NativeOpError. At run time InvalidArgumentError (a rate Tensor out of
         range) and FailedPreconditionError (a variable not initialized); then no variable is changed.
@@ -119,12 +120,20 @@ def _native_ops(variables, backend):
                     % (variable.op.name, variable.device)
                 )
         return loader.native_ops()
+    served = [variable for variable in variables if _job(variable) not in (None, "localhost")]
+    if served:
+        _warn_once(
+            "variable %s is on %s, and that process need not have the compiled op. To use it, call "
+            'tf1_wd.load_native_op() in every process that holds variables, pass backend="native", and let '
+            "tf1_wd.check_servers(target) make sure" % (served[0].op.name, served[0].device)
+        )
+        return None
     if _tf.gpu_visible() and any(_device_type(variable) != "CPU" for variable in variables):
         return None  # there is no GPU kernel
     current = loader.status()
     if current.state == "native":
         return loader.native_ops()
-    _warn_once(current.reason)
+    _warn_once("%s. `tf1-wd doctor` tells more" % current.reason)
     return None
 
 
@@ -132,13 +141,17 @@ def _device_type(variable):
     return tf.DeviceSpec.from_string(variable.device or "").device_type
 
 
+def _job(variable):
+    return tf.DeviceSpec.from_string(variable.device or "").job
+
+
 def _warn_once(reason):
     global _warned
     if not _warned:
         _warned = True
         warnings.warn(
-            "weight decay runs on public TensorFlow ops, with the same results but slower: %s. `tf1-wd doctor` tells "
-            'more; backend="tensorflow" silences this' % reason,
+            "weight decay runs on public TensorFlow ops, with the same results but slower: %s; "
+            'backend="tensorflow" silences this' % reason,
             NativeOpWarning,
             stacklevel=4,
         )

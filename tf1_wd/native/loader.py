@@ -39,6 +39,23 @@ def native_ops():
     return ops
 
 
+def load_native_op():
+    """Makes the decay op known to this process, for a parameter server: w <- w - (rate * scale) * w.
+
+    Compiles the op if it is nowhere. A process that builds the graph loads it by itself; one that only holds variables
+    has to be told to, before training begins: then the others can ask for backend="native".
+
+    Raises: NativeOpError, with the reason, where the op cannot be compiled or loaded.
+
+    Example:
+      >>> tf1_wd.load_native_op()
+      >>> tf.train.Server(cluster, job_name="ps", task_index=0).join()
+
+    Source: tf.load_op_library, which knows of its own process alone.
+    """
+    native_ops()
+
+
 def tensorflow_build():
     """What the running TensorFlow says of its own build."""
     return build.TensorFlowBuild(**_tf.build_facts())
