@@ -31,7 +31,11 @@ import tf1_wd
 from tf1_wd import errors
 
 TIMEOUT = 400  # seconds
-TRAINED = [name for name, case in CASES.items() if not case.get("adasum")]
+AMBIGUOUS = [name for name in CASES if name.startswith("no rates")]
+ADASUM = [name for name in CASES if name.startswith("Adasum")]
+# what only Horovod's own ops tell
+TOLD = [name for name in CASES if name.startswith(("loss scale, no rates", "sum"))]
+TRAINED = [name for name in CASES if name not in AMBIGUOUS + ADASUM + TOLD]
 ACCUMULATED = [name for name in TRAINED if CASES[name].get("passes") == 2]
 
 
@@ -112,12 +116,52 @@ def test_a_run_that_only_accumulates_counts_a_step_and_moves_no_weight(ranks, na
     assert found["steps"] == list(range(1, RUNS + 1))
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.get("adasum")])
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_accumulated_gradients_of_a_loss_with_penalties_ask_for_the_net_rate(ranks, name):
+    for rank in ranks:
+        assert rank[name]["error"].startswith("AmbiguousRateError: the gradient of net/w goes through variables")
+        assert "rates=" in rank[name]["error"]
+
+
+@pytest.mark.parametrize("name", ADASUM)
 def test_adasum_is_refused_by_name_with_the_way_out(ranks, name):
     for rank in ranks:
         assert rank[name]["error"].startswith("UnsupportedUpdateError")
         assert "AdasumOptimizer" in rank[name]["error"]
         assert "op=hvd.Average" in rank[name]["error"]
+
+
+if "horovod" in LIBRARIES:
+
+    @pytest.mark.parametrize("name", ["loss scale, no rates, reference", "loss scale, no rates, resource"])
+    @pytest.mark.parametrize("ranks", ["horovod"], indirect=True)
+    def test_a_loss_scale_around_an_average_does_not_scale_the_decay(ranks, name):
+        np.testing.assert_allclose(ranks[0][name]["weights"], expected(CASES[name]), rtol=1e-5, atol=2e-6)
+
+    @pytest.mark.parametrize("name", ["sum, reference", "sum, resource"])
+    @pytest.mark.parametrize("ranks", ["horovod"], indirect=True)
+    def test_a_sum_over_processes_asks_for_the_net_rate(ranks, name):
+        assert ranks[0][name]["error"].startswith("AmbiguousRateError: gradients of net/w are added up over processes")
+
+
+def scaled(factor, gate):
+    """The plan of an update whose loss is multiplied by `factor` and whose gradient is divided by it behind a gate."""
+    w = tf.get_variable("w", initializer=W0)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        optimizer = tf.train.GradientDescentOptimizer(LR)
+        pairs = optimizer.compute_gradients((pulled(w) + RATE * tf.nn.l2_loss(w)) * factor)
+        optimizer.apply_gradients([(gate(g) / factor, v) for g, v in pairs])
+    return decay.plan
+
+
+def test_a_loss_scale_around_a_cond_does_not_scale_the_decay(kind):
+    plan = scaled(8.0, lambda g: tf.cond(tf.placeholder(tf.bool, []), lambda: tf.identity(g), lambda: 2.0 * g / 2.0))
+    assert [d.rate for d in plan.decaying] == [pytest.approx(RATE)]
+
+
+def test_branches_that_multiply_a_gradient_by_other_numbers_ask_for_the_rate(kind):
+    with pytest.raises(errors.AmbiguousRateError, match=r"w is multiplied by other numbers in each branch .* rates="):
+        scaled(1.0, lambda g: tf.cond(tf.placeholder(tf.bool, []), lambda: g, lambda: 2.0 * g))
 
 
 # --- weights that go out of the graph, by whatever name

@@ -45,6 +45,8 @@ def loss_rate(gradient, variable, name, behind, calls):
     Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
     op = graph.variable_op(variable)
+    if gradient is not None:
+        _refuse_accumulated(gradient, behind or calls, op, name)
     if gradient is not None and not behind:
         behind = _foreign(gradient, op, name, calls)
     if not any(op in call.rates for call in behind):
@@ -78,14 +80,6 @@ def _combined(parts):
 def _foreign(gradient, op, name, calls):
     """The calls that tell the rate of a variable whose gradient comes from none of them directly."""
     calls = [call for call in calls if op in call.derivatives]
-    accumulated = [call for call in _accumulated(gradient, calls, op) if op in call.rates]
-    if accumulated:
-        rate = accumulated[0].rates[op]
-        raise AmbiguousRateError(
-            "the gradient of %s goes through variables (accumulation), so its net rate depends on how many gradients "
-            "go into an update. Pass it as rates=: where they are averaged, the rate that each of them has%s; where "
-            "they are added up, as many times that" % (name, " (%g)" % rate if isinstance(rate, float) else "")
-        )
     refuse_l2_from_outside(gradient, op, name)
     if any(op in call.rates and call.derivatives[op] for call in calls):
         raise UnsupportedUpdateError(
@@ -105,15 +99,29 @@ def refuse_l2_from_outside(gradient, op, name):
         )
 
 
-def _accumulated(gradient, calls, variable):
-    """The members of `calls` whose derivative is assigned to a variable that `gradient` reads."""
-    holders = [op for op in graph.ancestors(tensors_of(gradient), inputs=graph.sources) if graph.is_variable(op)]
+def _refuse_accumulated(gradient, calls, variable, name):
+    """Raises AmbiguousRateError if the gradient reads variables to which a gradient with L2 is assigned."""
+    with_rate = [call for call in calls if variable in call.rates and call.derivatives.get(variable)]
+    raw = {tensor.op: call for call in with_rate for tensor in call.derivatives[variable]}
+    all_raw = frozenset(t.op for call in calls for tensors in call.derivatives.values() for t in tensors)
+    ops = graph.ancestors(tensors_of(gradient), stop=all_raw, inputs=graph.sources)
     assigned = [
         tensor
-        for holder in holders
+        for holder in ops
+        if graph.is_variable(holder) and (_size(holder) != 1 or _size(variable) == 1)  # not a loss scale
         for consumer in holder.outputs[0].consumers()
         if "Assign" in consumer.type
         for tensor in list(consumer.inputs)[1:]
     ]
-    behind = set(graph.ancestors(assigned))
-    return [call for call in calls if any(t.op in behind for t in call.derivatives[variable])]
+    behind = graph.ancestors(assigned, inputs=lambda op: [t for t in op.inputs if t.dtype.base_dtype.is_floating])
+    rates = [raw[op].rates[variable] for op in behind if op in raw]
+    if rates:
+        raise AmbiguousRateError(
+            "the gradient of %s goes through variables (accumulation), so its net rate depends on how many gradients "
+            "go into an update. Pass it as rates=: where they are averaged, the rate that each of them has%s; where "
+            "they are added up, as many times that" % (name, " (%g)" % rates[0] if isinstance(rates[0], float) else "")
+        )
+
+
+def _size(variable):
+    return tf.TensorShape(variable.get_attr("shape")).num_elements()

@@ -21,6 +21,9 @@ _SAME = frozenset(
     ]
 )
 _CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"])
+_ALLREDUCES = frozenset(["HorovodAllreduce", "HorovodGroupedAllreduce"])
+_ALLGATHERS = frozenset(["HorovodAllgather", "HorovodGroupedAllgather"])
+_AVERAGE = 0  # reduce_op of Horovod's ops
 _LOOPS = frozenset(["Exit", "RefExit", "NextIteration", "RefNextIteration"])
 
 
@@ -29,11 +32,13 @@ class _Path(NamedTuple):
 
     factors: {key of a raw gradient: float or scalar tensor}. crossed: True if a non-linear op lies on the way.
     stacked: True if several raw gradients lie side by side in the tensor, to be reduced to their sum or mean.
+    called: an op on the way that runs a function; None if there is none.
     """
 
     factors: dict
     crossed: bool = False
     stacked: bool = False
+    called: object = None
 
 
 def multipliers(applied, raw, variable, is_sparse=False):
@@ -87,6 +92,14 @@ class _Walk:
         inputs = [t for t in graph.sources(op) if t.op in self._dependent and t.dtype.is_floating]
         if not inputs:
             return _Path({})  # another output of an op that makes a raw gradient
+        if op.type == "Merge":
+            return self._either([self.path(t) for t in inputs], op)
+        if op.type == "RealDiv" and op.inputs[0].op.type in _ALLGATHERS:  # by the number of processes
+            op, tensor = op.inputs[0].op, op.inputs[0]
+        elif op.type.startswith("Horovod") and not (op.type in _ALLREDUCES and op.get_attr("reduce_op") == _AVERAGE):
+            raise _added_up(self._name, op)
+        if op.type.startswith("Horovod"):
+            return self.path(op.inputs[tensor.value_index])
         if op.type in _SUMS or graph.is_accumulator(op):
             path = self._sum([self.path(t) for t in inputs], op)
             return _times(path, 1.0 / len(graph.sources(op))) if graph.is_accumulator(op) else path
@@ -115,6 +128,8 @@ class _Walk:
             return path
         if path.stacked:
             raise _ambiguous(self._name, op)
+        if op.type in graph.CALLS:
+            return path._replace(crossed=True, called=path.called or op)
         return path._replace(crossed=path.crossed or op.type not in (_SAME | _CLIPS))
 
     def _plainest(self, scalars):
@@ -124,6 +139,19 @@ class _Walk:
                 if not self.path(scalar).crossed:
                     return scalar
         return scalars[0]
+
+    def _either(self, paths, op):
+        """The path of all branches of a cond that the gradient goes through."""
+        for path in paths:
+            alike = [_same(factor, paths[0].factors.get(key)) for key, factor in path.factors.items()]
+            inside = [f for f in path.factors.values() if tf.is_tensor(f) and not _is_visible(f, op)]
+            if not all(alike) or len(path.factors) != len(paths[0].factors) or inside:
+                raise AmbiguousRateError(
+                    "the gradient of %s is multiplied by other numbers in each branch of a cond (%s), so its rate is "
+                    "not known. Pass the net rate of an update as rates=" % (self._name, op.name)
+                )
+        flags = {flag: any(getattr(path, flag) for path in paths) for flag in ("crossed", "stacked")}
+        return paths[0]._replace(called=next((p.called for p in paths if p.called is not None), None), **flags)
 
     def _sum(self, paths, op):
         factors = {}
@@ -140,7 +168,15 @@ class _Walk:
         divides = op.type == "RealDiv"
         if divides and other is op.inputs[0]:
             return path._replace(crossed=True)
-        if path.crossed or other.op in self._dependent or not _is_scalar(other) or self._is_threshold(other):
+        if other.op in self._dependent or not _is_scalar(other) or self._is_threshold(other):
+            return path
+        if path.called is not None and not _same(_value(other), 1.0):
+            raise AmbiguousRateError(
+                "the gradient of %s goes through a function (%s) and is multiplied behind it, and it is not known "
+                "whether that takes back what the function or the loss multiplied. Pass the net rate of an update as "
+                "rates=" % (self._name, path.called.name)
+            )
+        if path.crossed:
             return path
         value = _value(other)
         return _times(path, value, divides)
@@ -167,6 +203,22 @@ def _ambiguous(name, op):
         "gradients of %s from several tf.gradients calls are combined by %s (%s), and it is not known what that does "
         "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type)
     )
+
+
+def _added_up(name, op):
+    return AmbiguousRateError(
+        "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of an "
+        "update as rates=: as many times the rate that each of them has" % (name, op.name)
+    )
+
+
+def _is_visible(tensor, op):
+    """True unless `tensor` lives in a branch or a loop that `op` is not in."""
+    return _tf.control_flow_context(tensor.op) in (None, _tf.control_flow_context(op))
+
+
+def _same(a, b):
+    return a is b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b))
 
 
 def _times(path, factor, divides=False):

@@ -34,7 +34,10 @@ CASES = {
 }
 for _kind in ("reference", "resource"):
     CASES["scale, " + _kind] = {"kind": _kind, "passes": 2, "place": "collection", "scale": True}
-    CASES["loss scale, " + _kind] = {"kind": _kind, "place": "loss", "loss_scale": 8.0, "rates": RATE}
+    CASES["loss scale, rates, " + _kind] = {"kind": _kind, "place": "loss", "loss_scale": 8.0, "rates": RATE}
+    CASES["loss scale, no rates, " + _kind] = {"kind": _kind, "place": "loss", "loss_scale": 8.0}
+    CASES["no rates, " + _kind] = {"kind": _kind, "passes": 2, "place": "loss"}
+    CASES["sum, " + _kind] = {"kind": _kind, "place": "loss", "sum": True}
     CASES["Adasum, " + _kind] = {"kind": _kind, "place": "collection", "adasum": True}
 
 
@@ -65,7 +68,7 @@ def build(hvd, place="collection", order="after", kind="resource", backend="auto
         ):
             optimizer = hvd.DistributedOptimizer(
                 tf.train.AdamOptimizer(LR),
-                op=hvd.Adasum if more.get("adasum") else hvd.Average,
+                op=hvd.Adasum if more.get("adasum") else hvd.Sum if more.get("sum") else hvd.Average,
                 **({"backward_passes_per_step": passes} if passes > 1 else {}),
             )
             factor = more.get("loss_scale", 1.0)
