@@ -87,3 +87,15 @@ def test_resnet50_with_161_variables_gets_four_nodes(kind):
     live, made = add_nodes(decoupled("after"), "collection", kind, MODELS["resnet50"]())
     live_as_written, made_as_written = add_nodes(as_written, "collection", kind, MODELS["resnet50"]())
     assert (live - live_as_written, made - made_as_written) == (4, 4)
+
+
+@pytest.mark.parametrize("backend", ["native", "tensorflow"])
+@pytest.mark.parametrize("order", ["after", "before"])
+@pytest.mark.parametrize("optimizer", [tf.train.AdamOptimizer, tf.train.FtrlOptimizer])
+def test_no_control_flow_is_made_where_nothing_gates(optimizer, order, backend, kind, graph):
+    w = tf.get_variable("w", initializer=[1.0, 2.0], regularizer=lambda v: 0.25 * tf.nn.l2_loss(v))
+    loss = tf.reduce_sum(w) + tf.losses.get_regularization_loss()
+    with tf1_wd.decoupled_weight_decay(order=order, backend=backend, scale="learning_rate"):
+        optimizer(tf.placeholder(tf.float32, [])).minimize(loss)
+    gates = {"Switch", "Merge", "Enter", "Exit", "If", "StatelessIf", "While", "Case", "PartitionedCall", "Select"}
+    assert {op.type for op in graph.get_operations()} & gates == set()

@@ -37,6 +37,10 @@ COMBINATIONS = {
     "clipped together": lambda gs: tf.clip_by_global_norm([average_of_concat(gs)], 100.0)[0][0],
     "flattened and split": lambda gs: flattened(gs),
     "difference of minus": lambda gs: (gs[0] - (-gs[1] - gs[2])) / N,
+    "accumulate_n": lambda gs: tf.accumulate_n(gs) / N,
+    "divide_no_nan": lambda gs: tf.div_no_nan(tf.add_n(gs), np.float64(N)),
+    "printed": lambda gs: tf.Print(tf.add_n(gs), [0.0]) / N,
+    "a full tensor": lambda gs: tf.add_n(gs) / tf.fill([2, 3], np.float64(N)),
     "number of towers fed": lambda gs: tf.add_n(gs) / tf.placeholder_with_default(np.float64(N), []),
 }
 
@@ -246,3 +250,85 @@ def test_a_head_with_a_penalty_alone_keeps_its_slots(kind):
         train_op = optimizer.minimize(data_loss(w) + RATE * (tf.nn.l2_loss(w) + tf.nn.l2_loss(head)))
     assert optimizer.get_slot(head, "m") is not None
     assert_close(run(*[train_op] * 3, head), (1 - RATE) ** 3 * W0)
+
+
+BETWEEN = {
+    "Print": lambda g: tf.Print(g, [0.0]) / 4.0,
+    "stop_gradient": lambda g: tf.stop_gradient(g) / 4.0,
+    "identity_n": lambda g: tf.identity_n([g])[0] / 4.0,
+    "divide_no_nan": lambda g: tf.div_no_nan(g, np.float64(4.0)),
+    "fill": lambda g: g / tf.fill(tf.shape(g), np.float64(4.0)),
+    "centralized": lambda g: (g - tf.reduce_mean(g, axis=0, keepdims=True)) / 4.0,
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+def test_a_loss_scale_is_taken_back_whatever_stands_between(case, kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay() as decay:
+        raw = tf.gradients(4.0 * (data_loss(w) + RATE * tf.nn.l2_loss(w)), w)[0]
+        tf.train.GradientDescentOptimizer(LR).apply_gradients([(BETWEEN[case](raw), w)])
+    assert decay.plan.decaying[0].rate == pytest.approx(RATE)
+
+
+def test_a_multiple_of_what_is_not_known_asks_for_the_rate(kind):
+    w = weights("kernel")
+    with pytest.raises(errors.AmbiguousRateError, match=r"kernel goes through .*MatMul.*rates="):
+        with tf1_wd.decoupled_weight_decay():
+            raw = tf.gradients(4.0 * (data_loss(w) + RATE * tf.nn.l2_loss(w)), w)[0]
+            mixed = tf.matmul(raw, tf.eye(3, dtype=tf.float64)) / 4.0
+            tf.train.GradientDescentOptimizer(LR).apply_gradients([(mixed, w)])
+
+
+def test_a_loss_scale_that_the_step_changes_is_read_before_that(kind):
+    w = weights(value=np.full((64, 64), 1.0))
+    scale = tf.get_variable("scale", initializer=np.float64(4.0), trainable=False)
+    with tf1_wd.decoupled_weight_decay():
+        raw = tf.gradients(scale * (tf.reduce_sum(0.0 * w) + RATE * tf.nn.l2_loss(w)), w)[0]
+        gradient = raw / scale
+        update = tf.train.GradientDescentOptimizer(LR).apply_gradients([(gradient, w)])
+        with tf.control_dependencies([gradient]):
+            train_op = tf.group(update, scale.assign_add(4.0))
+    initialize = tf.global_variables_initializer()
+    with tf.Session() as session:
+        for _ in range(50):
+            session.run(initialize)
+            session.run(train_op)
+            np.testing.assert_allclose(session.run(w), np.full((64, 64), 1 - RATE), rtol=1e-12)
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_variables_of_each_towers_own_with_one_averaged_gradient_ask_for_the_net_rate(each, kind):
+    optimizer, copies = tf.train.GradientDescentOptimizer(LR), [weights("v%d" % i) for i in range(2)]
+
+    def build():
+        raw = []
+        for i, w in enumerate(copies):
+            penalty = (RATE if each else 2 * RATE * i) * tf.nn.l2_loss(w)
+            raw.append(tf.gradients(data_loss(w) + penalty, w)[0])
+        return optimizer.apply_gradients([(tf.add_n(raw) / 2, w) for w in copies])
+
+    with pytest.raises(errors.AmbiguousRateError, match=r"v\d is made of gradients of v\d too.*rates="):
+        with tf1_wd.decoupled_weight_decay():
+            build()
+    with tf1_wd.decoupled_weight_decay(rates=RATE):
+        train_op = build()
+    for got in run(train_op, copies):
+        assert_close(got, (1 - RATE) * (W0 - LR * gradient(W0)))
+
+
+def test_towers_from_outside_with_l2_in_them_are_refused(kind):
+    w = weights("kernel")
+    raw = [tf.gradients(data_loss(w) + RATE * tf.nn.l2_loss(w), w)[0] for _ in range(N)]
+    optimizer = tf.train.GradientDescentOptimizer(LR)
+    with pytest.raises(errors.CoupledPenaltyError, match="kernel"), tf1_wd.decoupled_weight_decay(rates=RATE):
+        optimizer.apply_gradients([(average_of_concat(raw), w)])
+    with pytest.raises(errors.CoupledPenaltyError, match="kernel"):
+        tf1_wd.attach(optimizer.apply_gradients([(average_of_concat(raw), w)]), rates=RATE)
+
+
+def test_an_own_decay_behind_stop_gradient_is_found(kind):
+    w = weights("kernel")
+    w.assign_sub(RATE * tf.stop_gradient(w))
+    with pytest.raises(errors.AlreadyDecoupledError, match="kernel"), tf1_wd.decoupled_weight_decay(rates=RATE):
+        tf.train.GradientDescentOptimizer(LR).minimize(data_loss(w))

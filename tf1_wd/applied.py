@@ -88,9 +88,9 @@ def holds_l2(gradient, variable):
             continue
         if graph.is_variable(op):  # an accumulator: what is assigned to it counts
             pending.extend(t for c in op.outputs[0].consumers() if "Assign" in c.type for t in list(c.inputs)[1:])
-        elif op.type in ("Mul", "RealDiv"):
+        elif op.type in ("Mul", "RealDiv", "DivNoNan"):
             for tensor, factor in (op.inputs, reversed(op.inputs)):
-                if _is_multiple(tensor, variable) and is_uniform(factor):
+                if _is_multiple(tensor, variable) and graph.is_uniform(factor):
                     return True
                 pending.append(tensor)
         elif op.type in _LINEAR:
@@ -99,11 +99,12 @@ def holds_l2(gradient, variable):
 
 
 # ops through which a summand of a gradient passes, if only in part
-_SUMS = ("AddN", "Add", "AddV2", "Sub", "Neg")
-_READS = ("Identity", "IdentityN", "Cast", "CheckNumerics", "ReadVariableOp", "Switch")
-_SHAPES = ("Reshape", "Squeeze", "ExpandDims", "Transpose", "Slice")
+_SUMS = ("AddN", "Add", "AddV2", "AccumulateNV2", "Sub", "Neg", "Sum", "Mean")
+_READS = ("Identity", "IdentityN", "Print", "StopGradient", "Cast", "CheckNumerics", "ReadVariableOp", "Switch")
+_SHAPES = ("Reshape", "Squeeze", "ExpandDims", "Transpose", "Slice", "StridedSlice", "Split", "SplitV", "Unpack")
+_JOINS = ("ConcatV2", "Concat", "Pack", "Merge")
 _CLIPS = ("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2")
-_LINEAR = frozenset([*_SUMS, *_READS, *_SHAPES, *_CLIPS])
+_LINEAR = frozenset([*_SUMS, *_READS, *_SHAPES, *_JOINS, *_CLIPS])
 
 
 def _is_multiple(tensor, variable):
@@ -112,21 +113,6 @@ def _is_multiple(tensor, variable):
     if op.type == "Pow":
         return _is_multiple(op.inputs[0], variable)
     if op.type == "Mul":
-        a, b = op.inputs
-        return (_is_multiple(a, variable) and is_uniform(b)) or (_is_multiple(b, variable) and is_uniform(a))
+        pairs = [(op.inputs[0], op.inputs[1]), (op.inputs[1], op.inputs[0])]
+        return any(_is_multiple(tensor, variable) and graph.is_uniform(factor) for tensor, factor in pairs)
     return variable in (graph.variables_behind(tensor) or ())
-
-
-def is_uniform(tensor):
-    """True for a tensor that has one value everywhere, as far as its ops tell."""
-    if tensor.shape.num_elements() == 1:
-        return True
-    op = tensor.op
-    if op.type in ("Tile", "BroadcastTo", "Fill", "OnesLike", "ZerosLike"):
-        return True
-    if op.type in ("Mul", "RealDiv", "Reshape", "Identity", "Cast"):
-        return all(is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else is_uniform(op.inputs[0])
-    if op.type == "Const":
-        value = _tf.constant_value(tensor)
-        return bool((value == value.reshape(-1)[:1]).all())
-    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf1_wd import graph
+from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.applied import holds_l2, origin
 from tf1_wd.coefficients import undelayed
@@ -46,6 +46,7 @@ def loss_rate(gradient, variable, name, behind, calls):
     """
     op = graph.variable_op(variable)
     if gradient is not None:
+        _refuse_other_copies(gradient, op, calls)
         _refuse_accumulated(gradient, behind or calls, op, name)
     if gradient is not None and not behind:
         behind = _foreign(gradient, op, name, calls)
@@ -65,7 +66,22 @@ def loss_rate(gradient, variable, name, behind, calls):
         op,
         is_sparse=isinstance(gradient, tf.IndexedSlices),
     )
-    return _combined([(call.rates[op], factor) for call, factor in zip(reached, factors) if op in call.rates])
+    rate = _combined([(call.rates[op], factor) for call, factor in zip(reached, factors) if op in call.rates])
+    _read_in_time(rate, gradient)
+    return rate
+
+
+def _read_in_time(rate, gradient):
+    """Lets the gradient wait for a rate known at run time; what depends on the gradient may change where it comes from.
+
+    A loss scale in a reference variable, say, that is doubled when all gradients are finite.
+    """
+    if not tf.is_tensor(rate):
+        return
+    behind = set(graph.ancestors([rate], inputs=graph.sources))
+    for op in {tensor.op for tensor in tensors_of(gradient)} - behind:
+        if op.graph is rate.graph and _tf.control_flow_context(op) is _tf.control_flow_context(rate.op):
+            _tf.add_control_inputs(op, [rate.op])
 
 
 def _combined(parts):
@@ -97,6 +113,42 @@ def refuse_l2_from_outside(gradient, op, name):
             "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
             "move compute_gradients or tf.gradients inside" % name
         )
+
+
+# ops that combine gradients of one shape
+_COMBINE = frozenset(
+    [
+        *("Add", "AddV2", "AddN", "AccumulateNV2", "Sum", "Mean", "Mul", "RealDiv", "DivNoNan"),
+        *("ConcatV2", "Concat", "Pack", "ExpandDims", "Squeeze", "Reshape", "Identity", "Cast"),
+    ]
+)
+
+
+def _refuse_other_copies(gradient, variable, calls):
+    """Raises AmbiguousRateError if gradients by other variables, with L2 of these, are parts of the gradient.
+
+    So it is where every tower has variables of its own: how far their L2 was one of this variable is not known.
+    """
+    shape = variable.get_attr("shape")
+    others = {
+        graph.key(tensor): op
+        for call in calls
+        for op, tensors in call.derivatives.items()
+        for tensor in tensors[:1]
+        if op is not variable and op in call.rates and op.get_attr("shape") == shape
+    }
+    seen, pending = set(), tensors_of(gradient)[:1]
+    while pending and others:
+        tensor = pending.pop()
+        if graph.key(tensor) in others:
+            raise AmbiguousRateError(
+                "the gradient of %s is made of gradients of %s too, with L2 of that (variables of each tower's own, "
+                "say), so its net rate is not known. Pass it as rates="
+                % (variable.name, others[graph.key(tensor)].name)
+            )
+        if tensor.op not in seen and tensor.op.type in _COMBINE:
+            seen.add(tensor.op)
+            pending.extend(t for t in tensor.op.inputs if t.shape.num_elements() != 1)
 
 
 def _refuse_accumulated(gradient, calls, variable, name):

@@ -13,7 +13,7 @@ import operator
 import random
 
 from tf1_wd import _tf, graph, step
-from tf1_wd.applied import gradient_of, is_uniform, written_variable
+from tf1_wd.applied import gradient_of, written_variable
 from tf1_wd.errors import AlreadyDecoupledError
 
 
@@ -175,7 +175,7 @@ class Scalars:
 
 def _is_factor(tensor):
     """True for a tensor that multiplies all elements alike; of a placeholder without a shape that is assumed."""
-    if is_uniform(tensor):
+    if graph.is_uniform(tensor):
         return True
     if tensor.shape.rank is not None:
         return False
@@ -187,7 +187,8 @@ def _divided(a, b):
     return a / b if b else math.inf
 
 
-_SAME = graph.READS | graph.REARRANGEMENTS | graph.GATES | {"Gather", "GatherV2", "ResourceGather"}
+_SAME = graph.READS | graph.REARRANGEMENTS | graph.GATES
+_SAME |= {"StopGradient", "PreventGradient", "Print", "Gather", "GatherV2", "ResourceGather"}
 _CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue"])
 _CHOICES = frozenset(["Select", "SelectV2", "Merge"])
 _SIGNS = {"Add": (1.0, 1.0), "AddV2": (1.0, 1.0), "Sub": (1.0, -1.0), "Neg": (-1.0,)}

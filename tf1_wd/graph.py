@@ -178,3 +178,18 @@ def same_structure(a, b):
 
 def _attributes(op):
     return {k: v.SerializeToString() for k, v in op.node_def.attr.items() if not k.startswith("_")}
+
+
+def is_uniform(tensor):
+    """True for a tensor that has one value everywhere, as far as its ops tell."""
+    if tensor.shape.num_elements() == 1:
+        return True
+    op = tensor.op
+    if op.type in ("Tile", "BroadcastTo", "Fill", "OnesLike", "ZerosLike"):
+        return True
+    if op.type in ("Mul", "RealDiv", "Reshape", "Identity", "Cast"):
+        return all(is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else is_uniform(op.inputs[0])
+    if op.type == "Const":
+        value = _tf.constant_value(tensor)
+        return bool((value == value.reshape(-1)[:1]).all())
+    return False

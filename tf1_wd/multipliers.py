@@ -11,12 +11,14 @@ from tf1_wd._tf import tf
 from tf1_wd.coefficients import undelayed
 from tf1_wd.errors import AmbiguousRateError
 
-_SUMS = frozenset(["Add", "AddV2", "AddN"])
+_SUMS = frozenset(["Add", "AddV2", "AddN", "AccumulateNV2"])
+_DIVISIONS = frozenset(["RealDiv", "DivNoNan", "Xdivy"])
 _JOINS = frozenset(["ConcatV2", "Concat", "Pack"])
 _SAME = frozenset(
     [
         *_JOINS,
         *("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "CheckNumerics", "Switch"),
+        *("Print", "StopGradient", "PreventGradient", "Snapshot", "Placeholder"),
         *("Split", "SplitV", "Slice", "StridedSlice", "Unpack", "UnsortedSegmentSum"),
     ]
 )
@@ -24,6 +26,9 @@ _CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"])
 _ALLREDUCES = frozenset(["HorovodAllreduce", "HorovodGroupedAllreduce"])
 _ALLGATHERS = frozenset(["HorovodAllgather", "HorovodGroupedAllgather"])
 _AVERAGE = 0  # reduce_op of Horovod's ops
+# what people take a step of instead of the gradient, and exchanges with other processes that are not looked into
+_STEPS = frozenset(["Sign", "Tanh", "Sigmoid", "Softsign", "PyFunc", "PyFuncStateless", "EagerPyFunc"])
+_EXCHANGES = ("Collective", "Nccl")
 _LOOPS = frozenset(["Exit", "RefExit", "NextIteration", "RefNextIteration"])
 
 
@@ -32,13 +37,13 @@ class _Path(NamedTuple):
 
     factors: {key of a raw gradient: float or scalar tensor}. crossed: True if a non-linear op lies on the way.
     stacked: True if several raw gradients lie side by side in the tensor, to be reduced to their sum or mean.
-    called: an op on the way that runs a function; None if there is none.
+    unknown: an op on the way of which it is not known whether it multiplies; None if there is none.
     """
 
     factors: dict
     crossed: bool = False
     stacked: bool = False
-    called: object = None
+    unknown: object = None
 
 
 def multipliers(applied, raw, variable, is_sparse=False):
@@ -92,6 +97,8 @@ class _Walk:
         inputs = [t for t in graph.sources(op) if t.op in self._dependent and t.dtype.is_floating]
         if not inputs:
             return _Path({})  # another output of an op that makes a raw gradient
+        if op.type == "IdentityN":
+            return self.path(op.inputs[tensor.value_index])
         if op.type == "Merge":
             return self._either([self.path(t) for t in inputs], op)
         if op.type == "RealDiv" and op.inputs[0].op.type in _ALLGATHERS:  # by the number of processes
@@ -120,17 +127,19 @@ class _Walk:
         n = inputs[main].shape.num_elements()
         if op.type in ("Sum", "Mean") and n and tensor.shape.num_elements() == self._size:
             return _times(path, self._size / n if op.type == "Mean" else 1.0)._replace(stacked=False)
-        if op.type in ("Mul", "RealDiv"):
+        if op.type == "Mul" or op.type in _DIVISIONS:
             return self._scaled(path, op, inputs[main])
         if op.type == "Neg":
             return path if path.crossed else _times(path, -1.0)
-        if op.type in ("Identity", "Cast", "CheckNumerics", "Reshape", "Placeholder"):
-            return path
+        if op.type in ("Identity", "Cast", "CheckNumerics", "Reshape", "Placeholder", "Sub"):
+            return path  # Sub: of a mean of the gradient, say
         if path.stacked:
             raise _ambiguous(self._name, op)
-        if op.type in graph.CALLS:
-            return path._replace(crossed=True, called=path.called or op)
-        return path._replace(crossed=path.crossed or op.type not in (_SAME | _CLIPS))
+        if op.type in _SAME | _CLIPS:
+            return path
+        if op.type in _STEPS or op.type.startswith(_EXCHANGES):
+            return path._replace(crossed=True)
+        return path._replace(crossed=True, unknown=path.unknown or op)
 
     def _plainest(self, scalars):
         """The one of these scalars that is the gradient of a scalar variable, and no norm of it."""
@@ -151,7 +160,7 @@ class _Walk:
                     "not known. Pass the net rate of an update as rates=" % (self._name, op.name)
                 )
         flags = {flag: any(getattr(path, flag) for path in paths) for flag in ("crossed", "stacked")}
-        return paths[0]._replace(called=next((p.called for p in paths if p.called is not None), None), **flags)
+        return paths[0]._replace(unknown=next((p.unknown for p in paths if p.unknown is not None), None), **flags)
 
     def _sum(self, paths, op):
         factors = {}
@@ -161,20 +170,21 @@ class _Walk:
         crossed = any(p.crossed for p in paths)
         if len(factors) > 1 and (crossed or (any(p.stacked for p in paths) and not all(p.stacked for p in paths))):
             raise _ambiguous(self._name, op)
-        return _Path(factors, crossed, any(p.stacked for p in paths))
+        unknown = next((p.unknown for p in paths if p.unknown is not None), None)
+        return _Path(factors, crossed, any(p.stacked for p in paths), unknown)
 
     def _scaled(self, path, op, main):
         other = op.inputs[1] if main is op.inputs[0] else op.inputs[0]
-        divides = op.type == "RealDiv"
+        divides = op.type in _DIVISIONS
         if divides and other is op.inputs[0]:
             return path._replace(crossed=True)
-        if other.op in self._dependent or not _is_scalar(other) or self._is_threshold(other):
+        if other.op in self._dependent or not graph.is_uniform(other) or self._is_threshold(other):
             return path
-        if path.called is not None and not _same(_value(other), 1.0):
+        if path.unknown is not None and not _same(_value(other), 1.0):
             raise AmbiguousRateError(
-                "the gradient of %s goes through a function (%s) and is multiplied behind it, and it is not known "
-                "whether that takes back what the function or the loss multiplied. Pass the net rate of an update as "
-                "rates=" % (self._name, path.called.name)
+                "the gradient of %s goes through %s (%s) and is multiplied behind it, and it is not known whether that "
+                "takes back what that op or the loss multiplied. Pass the net rate of an update as rates="
+                % (self._name, path.unknown.name, path.unknown.type)
             )
         if path.crossed:
             return path
@@ -185,7 +195,7 @@ class _Walk:
         return [
             t
             for op in self._dependent - sources
-            if op.type in ("Mul", "RealDiv")
+            if op.type == "Mul" or op.type in _DIVISIONS
             for scale in op.inputs
             if scale.op in self._dependent and _is_scalar(scale)
             for inner in graph.ancestors([scale], stop=sources)
@@ -236,9 +246,11 @@ def _match(value, limit):
     return math.isclose(limit, value, rel_tol=1e-5) or math.isclose(limit * value, 1.0, rel_tol=1e-5)
 
 
-def _value(scalar):
-    value = _tf.constant_value(scalar)
-    return scalar if value is None else float(value.reshape(-1)[0])
+def _value(uniform):
+    value = _tf.constant_value(uniform)
+    if value is not None:
+        return float(value.reshape(-1)[0])
+    return uniform if _is_scalar(uniform) else tf.reshape(uniform, [-1])[0]
 
 
 def _is_scalar(tensor):
