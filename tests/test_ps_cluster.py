@@ -145,11 +145,16 @@ def build(kind, backend, sync=False):
 def test_the_decay_runs_on_the_server_that_holds_the_variable(kind, backend, sync):
     ops, plan = build(kind, backend, sync)
     assert [d.name for d in plan.decaying] == ["w/part_0", "w/part_1", "v"]
-    assert {op.device for op in ops} == {"/job:ps/task:0", "/job:ps/task:1"}
+    assert {task(op) for op in ops} == {("ps", 0), ("ps", 1)}
     for d in plan.decaying:
         consumers = [op for op in d.variable.op.outputs[0].consumers() if op in ops]
         assert consumers
-        assert {op.device for op in consumers} == {d.variable.device}
+        assert {task(op) for op in consumers} == {task(d.variable)}
+
+
+def task(x):
+    device = tf.DeviceSpec.from_string(x.device)
+    return device.job, device.task
 
 
 def native_ops(ops):
