@@ -35,7 +35,7 @@ def test_the_script_runs_alone_and_learns(tmp_path):
     # tf-slim's batch_norm is broken on TF 2.14 and later: there, what it needs is put back first
     start = [SCRIPT] if tf.version.VERSION.startswith("1.") else ["-c", INSTALL_AND_RUN, SCRIPT]
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(EXAMPLES))
-    environment.pop("TF_USE_LEGACY_KERAS")
+    environment.pop("TF_USE_LEGACY_KERAS", None)
     output = subprocess.check_output(
         [sys.executable, *start, "--steps", "150"], cwd=str(tmp_path), env=environment, text=True
     )
