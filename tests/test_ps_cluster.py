@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 
 import tf1_wd
 from tf1_wd import errors
+from tf1_wd.applied import everything_behind
 from tf1_wd.native import decay
 
 # deprecated, for distribution strategies, which parameter servers are not
@@ -124,7 +125,7 @@ print([passes(trained())] + [passes(values) for values in wrong] + [passes(train
 # --- what is built
 
 
-def build(kind, backend, sync=False):
+def build(kind, backend, optimizer):
     """The ops that a decay consists of, on two parameter servers, and its plan."""
     cluster = tf.train.ClusterSpec({"ps": ["a:1", "b:1"], "worker": ["c:1", "d:1"]})
     with tf.device(tf.train.replica_device_setter(cluster=cluster, worker_device="/job:worker/task:1")):
@@ -133,17 +134,16 @@ def build(kind, backend, sync=False):
         v = tf.get_variable("v", [3], regularizer=lambda v: RATE * tf.nn.l2_loss(v))
         loss = tf.reduce_sum(tf.matmul(tf.ones([2, 4]), w) * v) + RATE * tf.nn.l2_loss(w)
         loss += tf.losses.get_regularization_loss()
-        optimizer = tf.train.AdamOptimizer()
-        if sync:
-            optimizer = tf.train.SyncReplicasOptimizer(optimizer, 2, 2)
+        step = tf.train.get_or_create_global_step()
         with tf1_wd.decoupled_weight_decay(backend=backend) as scope:
-            optimizer.minimize(loss, tf.train.get_or_create_global_step())
+            optimizer.minimize(loss, step)
     return [op for op in tf.get_default_graph().get_operations() if "weight_decay" in op.name], scope.plan
 
 
 @pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
 def test_the_decay_runs_on_the_server_that_holds_the_variable(kind, backend, sync):
-    ops, plan = build(kind, backend, sync)
+    optimizer = tf.train.AdamOptimizer()
+    ops, plan = build(kind, backend, tf.train.SyncReplicasOptimizer(optimizer, 2, 2) if sync else optimizer)
     assert [d.name for d in plan.decaying] == ["w/part_0", "w/part_1", "v"]
     assert {task(op) for op in ops} == {("ps", 0), ("ps", 1)}
     for d in plan.decaying:
@@ -157,6 +157,41 @@ def task(x):
     return device.job, device.task
 
 
+def test_a_synchronous_update_needs_nothing_of_a_worker(kind, backend):
+    optimizer = tf.train.SyncReplicasOptimizer(tf.train.AdamOptimizer(), 2, 2)
+    build(kind, backend, optimizer)
+    (update,) = optimizer.get_chief_queue_runner().enqueue_ops
+    tasks = {task(op) for op in everything_behind([update])}
+    assert {("ps", 0), ("ps", 1)} <= tasks
+    assert "worker" not in {job for job, _ in tasks}
+
+
+UNKNOWN = {
+    "the rate of w depends on images": lambda data, l2, fed: tf.where(tf.is_nan(data + l2), tf.zeros([]), data + l2),
+    "the rate of w depends on fed": lambda data, l2, fed: data + fed * l2,
+    "scale depends on fed": lambda data, l2, fed: data + l2,
+}
+
+
+@pytest.mark.parametrize("message", UNKNOWN)
+def test_a_decay_that_depends_on_what_the_chief_is_not_fed_is_refused(message, kind):
+    w, step = tf.get_variable("w", [3]), tf.train.get_or_create_global_step()
+    images, fed = tf.placeholder(tf.float32, [3], name="images"), tf.placeholder_with_default(0.5, [], name="fed")
+    loss = UNKNOWN[message](tf.reduce_sum(w * images), RATE * tf.nn.l2_loss(w), fed)
+    optimizer = tf.train.SyncReplicasOptimizer(tf.train.GradientDescentOptimizer(0.1), 2, 2)
+    with pytest.raises(errors.UnsupportedUpdateError, match=message + r", .* in a run of its own\. Pass rates="):
+        with tf1_wd.decoupled_weight_decay(scale=fed if "scale" in message else 1.0):
+            optimizer.minimize(loss, step)
+
+
+def test_a_scale_of_the_global_step_is_known_to_the_chief(kind):
+    w, step = tf.get_variable("w", [3]), tf.train.get_or_create_global_step()
+    optimizer = tf.train.SyncReplicasOptimizer(tf.train.GradientDescentOptimizer(0.1), 2, 2)
+    with tf1_wd.decoupled_weight_decay(scale=lambda s: tf.train.piecewise_constant(s, [5], [1.0, 0.1])) as scope:
+        optimizer.minimize(tf.reduce_sum(w * tf.placeholder(tf.float32, [3])) + RATE * tf.nn.l2_loss(w), step)
+    assert [d.name for d in scope.plan.decaying] == ["w"]
+
+
 def native_ops(ops):
     return [op for op in ops if op.type.startswith("Tf1Wd")]
 
@@ -164,7 +199,7 @@ def native_ops(ops):
 def test_auto_does_not_trust_a_server_to_have_the_op_and_says_how_to_get_it(kind, monkeypatch):
     monkeypatch.setattr(decay, "_warned", False)
     with pytest.warns(errors.NativeOpWarning) as caught:
-        ops, _ = build(kind, "auto")
+        ops, _ = build(kind, "auto", tf.train.AdamOptimizer())
     assert native_ops(ops) == []
     (message,) = [str(w.message) for w in caught if w.category is errors.NativeOpWarning]
     for part in ("on /job:ps/task:", "tf1_wd.load_native_op()", 'backend="native"', "tf1_wd.check_servers(target)"):
@@ -172,7 +207,7 @@ def test_auto_does_not_trust_a_server_to_have_the_op_and_says_how_to_get_it(kind
 
 
 def test_native_is_taken_at_its_word_for_servers(kind):
-    assert len(native_ops(build(kind, "native")[0])) == 2
+    assert len(native_ops(build(kind, "native", tf.train.AdamOptimizer())[0])) == 2
 
 
 def test_auto_takes_the_op_for_variables_of_this_process(kind):

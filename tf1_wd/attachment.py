@@ -63,6 +63,22 @@ def refuse_eager():
         )
 
 
+def refuse_inputs(update, scale):
+    """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
+    asked = [("the rate of %s" % d.name, d.rate) for d in update.decays] + [("scale", scale)]
+    asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]
+    if not asked or not graph.is_taken(update.gradients):
+        return
+    for what, tensor in asked:
+        inputs = [op.name for op in graph.ancestors([tensor]) if graph.is_input(op) and op.type not in graph.CALLS]
+        if inputs:
+            raise UnsupportedUpdateError(
+                "%s depends on %s, which is not there when the update runs: it takes gradients out of accumulators, as "
+                "SyncReplicasOptimizer does, in a run of its own. Pass rates=, and a scale that depends on variables "
+                "alone, such as the global step" % (what, ", ".join(inputs[:3]))
+            )
+
+
 _STRATEGIES = ("MirroredStrategy", "MirroredStrategyV1", "OneDeviceStrategy", "OneDeviceStrategyV1")
 
 

@@ -89,6 +89,11 @@ def is_accumulator(op):
     return op.type.endswith("AccumulatorTakeGradient")
 
 
+def is_taken(tensors):
+    """True if gradients come out of accumulators, so that another run of the graph has computed them."""
+    return any(is_accumulator(op) for op in ancestors(tensors))
+
+
 def data_inputs(op):
     """The tensors that an op takes."""
     return op.inputs

@@ -8,7 +8,7 @@ import inspect
 from tf1_wd import _tf, graph, hooks, lazy
 from tf1_wd._tf import tf
 from tf1_wd.applied import origin
-from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_strategy
+from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_inputs, refuse_strategy
 from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
 from tf1_wd.closing import Record, check, plan_of
 from tf1_wd.combined import refuse_adasum, refuse_combined
@@ -197,6 +197,7 @@ class Scope:
         scale = 1.0
         if not update.is_empty:
             scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
+            refuse_inputs(update, scale)
 
         def apply():
             return original(optimizer, pairs, global_step, name, **kwargs)

@@ -28,7 +28,7 @@ class Update:
     decisions: one plan.Decay a variable of the update. replayed: penalties.Term with a step of their own.
     movable: {op: tf.Variable} that they may move. notes: (name of a term, what became of it).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
-    reads: {op of a variable: ops that read it for a penalty, and must come before it is written}.
+    reads: {op of a variable: ops of its run that read it for a penalty, and must come before it is written}.
     rows: {op of a variable that decays by rows: sparse.Rows}.
     """
 
@@ -87,6 +87,8 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
     fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
     decisions = decide(list(trained.values()), rules, loss_rates, collection.rates)
     by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
+    # The loss is then not computed in the run of the update, and to read its penalties would be in vain.
+    apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
     return Update(
         decisions=tuple(decisions),
         replayed=tuple(term for term, fate in fates if fate == _REPLAYED),
@@ -94,7 +96,7 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
         notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
-        reads={key: [op for c in calls for op in c.reads_of(key)] for key in trained},
+        reads={key: [] if apart else [op for c in calls for op in c.reads_of(key)] for key in trained},
         rows={key: sparse.Rows(sparse.indices_of(gradients[key])) for key in by_rows},
     )
 
