@@ -1,19 +1,24 @@
 """Times session.run of a training step of 500 small variables: the bare optimizer, and the same with weight decay.
 
-Usage: python benchmarks/latency.py [--program net updates] [--variables 500] [--rounds 200] [--json FILE]
+Usage: python benchmarks/latency.py [--program net updates] [--variables 500] [--builds 3] [--rounds 15] [--json FILE]
 
 What is timed is the cost of deciding what decays and when, not that of moving bytes: the weights are small. "net" is a
 net of 250 dense layers of 8 units, forward and backward; "updates" has constants for gradients, so that the optimizer's
-update ops are all there is: the worst case. Every way is first checked against NumPy, then all are run in turn in one
-session, round by round; what counts is the median of the ratios of a round. "bare again" is a second copy of the bare
-step: it tells how much two equal steps differ.
+update ops are all there is: the worst case. Every way is first checked against NumPy. Then all are run in turn,
+each for some steps on end as a training loop does (the first ones of them find the caches full of another
+way's nodes and are not counted); what counts is the median over the rounds of the ratio of a round's medians. All is
+built several times over, in a random order, as the same step may be 10 % faster or slower in another place of memory.
+"bare again" is a second copy of the bare step: it tells how much two equal steps differ.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import contextlib
 import json
 import os
+import random
 import statistics
 import sys
 import time
@@ -27,6 +32,7 @@ import tf1_wd
 from tf1_wd import render
 
 RATE, LR, UNITS = 0.0625, 0.0078125, 8
+UNCOUNTED, COUNTED = 5, 15  # steps of a way in a round
 OPTIMIZERS = {"SGD": tf.train.GradientDescentOptimizer, "Adam": tf.train.AdamOptimizer}
 
 
@@ -94,41 +100,47 @@ def check(after, start):
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def measure(model, optimizer, resource, count, rounds):
-    """{way: milliseconds of every round}."""
+def measure(program, optimizer, resource, count, rounds):
+    """{way: milliseconds of a step, of every round}. Every way has a graph and a session of its own."""
     start = first_weights(count)
-    with tf.Graph().as_default():
-        built = {}
-        for name, build in WAYS.items():
-            with tf.variable_scope(name.replace(",", "").replace(" ", "_"), use_resource=resource):
+    with contextlib.ExitStack() as stack:
+        steps, after = {}, {}
+        for name in random.sample(list(WAYS), len(WAYS)):  # what is built first may lie better in memory
+            with tf.Graph().as_default(), tf.variable_scope("model", use_resource=resource):
                 variables = [tf.get_variable("v%d" % i, initializer=value) for i, value in enumerate(start)]
-                built[name] = variables, build(OPTIMIZERS[optimizer](LR), model(variables), variables)
-        with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            steps = {name: session.make_callable(train_op) for name, (_, train_op) in built.items()}
-            for step in steps.values():
-                step()
-            check({name: session.run(variables) for name, (variables, _) in built.items()}, start)
-            return time_in_turn(steps, rounds)
+                train_op = WAYS[name](OPTIMIZERS[optimizer](LR), PROGRAMS[program](variables), variables)
+                session = stack.enter_context(contextlib.closing(tf.Session()))
+                session.run(tf.global_variables_initializer())
+                steps[name] = session.make_callable(train_op)
+                steps[name]()
+                after[name] = session.run(variables)
+        check(after, start)
+        return time_in_turn(steps, rounds)
 
 
 def time_in_turn(steps, rounds):
-    """{name: milliseconds of every round}; every second round runs them in reverse."""
+    """{name: milliseconds of a step, of every round}; every second round runs them in reverse."""
     times = {name: [] for name in steps}
-    for round_ in range(rounds + 10):
+    for round_ in range(rounds + 1):
         for name in list(steps) if round_ % 2 else reversed(list(steps)):
-            start = time.perf_counter()
-            steps[name]()
-            if round_ >= 10:  # the first ones warm up
-                times[name].append(1e3 * (time.perf_counter() - start))
+            block = [milliseconds(steps[name]) for _ in range(UNCOUNTED + COUNTED)]
+            if round_ > 0:  # the first one warms up
+                times[name].append(statistics.median(block[UNCOUNTED:]))
     return times
+
+
+def milliseconds(step):
+    start = time.perf_counter()
+    step()
+    return 1e3 * (time.perf_counter() - start)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", nargs="+", choices=PROGRAMS, default=list(PROGRAMS))
     parser.add_argument("--variables", type=int, default=500)
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--builds", type=int, default=3, help="how often each graph is built anew")
+    parser.add_argument("--rounds", type=int, default=15, help="of each build")
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
     tf.disable_v2_behavior()
@@ -137,7 +149,11 @@ def main():
     for program in arguments.program:
         for optimizer in OPTIMIZERS:
             for resource in (False, True):
-                times = measure(PROGRAMS[program], optimizer, resource, arguments.variables, arguments.rounds)
+                times = collections.defaultdict(list)
+                for _ in range(arguments.builds):
+                    measured = measure(program, optimizer, resource, arguments.variables, arguments.rounds)
+                    for name in WAYS:
+                        times[name] += measured[name]
                 ratios = [statistics.median(a / b for a, b in zip(times[name], times["bare"])) for name in WAYS]
                 kind = "resource" if resource else "reference"
                 rows.append((program, optimizer, kind, statistics.median(times["bare"]), *ratios[1:]))

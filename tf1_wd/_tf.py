@@ -6,11 +6,11 @@ Each private name is listed with the versions it was checked on.
 from __future__ import annotations
 
 import contextlib
-import gc
 import inspect
 import threading
 
 import tensorflow.compat.v1 as tf
+from tensorflow.python.client import session as session_module
 from tensorflow.python.framework import smart_cond
 from tensorflow.python.ops import control_flow_util, gradients_util, resource_variable_ops
 
@@ -129,35 +129,12 @@ def outer_op(op):
     return outer(op.outputs[0]).op if op.type == "Placeholder" else op
 
 
-def has_session(graph):
-    """True if a tf.Session on `graph` exists. It may hold the ops already, and then their edges are fixed."""
-    return any(issubclass(type(o), tf.Session) and o.graph is graph for o in gc.get_objects())
-
-
-def function_bodies(graph):
-    """{name: (op types in the body)} of the functions in the library of `graph`."""
-    library = graph.as_graph_def().library
-    return {f.signature.name: frozenset(node.op for node in f.node_def) for f in library.function}
-
-
 def add_control_inputs(op, control_inputs):
     """Makes an existing op wait for others.
 
     Private: Operation._add_control_inputs (1.15.5, 2.15.1, 2.21.0).
     """
     op._add_control_inputs(control_inputs)
-
-
-def step_ignores_weights(optimizer):
-    """True if the optimizer's step is known to depend on gradients and slots alone, not on the weights."""
-    return type(optimizer) in (
-        tf.train.GradientDescentOptimizer,
-        tf.train.MomentumOptimizer,
-        tf.train.AdamOptimizer,
-        tf.train.RMSPropOptimizer,
-        tf.train.AdagradOptimizer,
-        tf.train.AdadeltaOptimizer,
-    )
 
 
 @contextlib.contextmanager
@@ -268,6 +245,40 @@ def patched_gradients(wrapper):
         yield
 
 
+@contextlib.contextmanager
+def patched_sessions(before_run):
+    """For the time of the block, `before_run(graph, ops)` is called before a session of any thread runs `ops`.
+
+    For Session.make_callable it is called once, when the callable is made.
+
+    Private: session.BaseSession, its _do_run(handle, target_list, fetch_list, ...) (1.15.5, 2.15.1, 2.21.0).
+    """
+    base = session_module.BaseSession
+    do_run, make_callable = base._do_run, base.make_callable
+
+    def run(self, handle, target_list, fetch_list, *args, **kwargs):
+        before_run(self.graph, [*target_list, *(tensor.op for tensor in fetch_list)])
+        return do_run(self, handle, target_list, fetch_list, *args, **kwargs)
+
+    def make(self, fetches, *args, **kwargs):
+        elements = [self.graph.as_graph_element(fetch) for fetch in tf.nest.flatten(fetches)]
+        before_run(self.graph, [getattr(element, "op", element) for element in elements])
+        return make_callable(self, fetches, *args, **kwargs)
+
+    with patched_attribute(base, "_do_run", run), patched_attribute(base, "make_callable", make):
+        yield
+
+
+def outermost(graph):
+    """The graph of the program that holds `graph`, the body of a function (2.x), or is it.
+
+    Private: FuncGraph.outer_graph (1.15.5, 2.15.1, 2.21.0).
+    """
+    while getattr(graph, "outer_graph", None) is not None:
+        graph = graph.outer_graph
+    return graph
+
+
 def gradients(ys, xs, grad_ys=None, stop_gradients=None):
     """tf.gradients, never through `patched_gradients`."""
     return _gradients_helper(ys, xs, grad_ys=grad_ys, stop_gradients=stop_gradients)
@@ -281,19 +292,3 @@ def same_versions(graph_def, graph):
 def fresh_read(variable):
     """A new read of `variable` that obeys the control dependencies in force; `value()` may be an older, cached one."""
     return variable.read_value() if is_resource(variable) else tf.identity(operand(variable))
-
-
-def build_facts():
-    """How this TensorFlow was built: the fields of native.build.TensorFlowBuild by name."""
-    return {
-        "version": tf.version.VERSION,
-        "revision": tf.version.GIT_VERSION,
-        "abi": int(tf.sysconfig.CXX11_ABI_FLAG),
-        "compile_flags": tuple(tf.sysconfig.get_compile_flags()),
-        "link_flags": tuple(tf.sysconfig.get_link_flags()),
-    }
-
-
-def load_op_library(path):
-    """The module with the Python functions of the ops in a shared library."""
-    return tf.load_op_library(path)

@@ -18,10 +18,11 @@ def apply_with(update, rules, scale, optimizer, apply):
     """
     if rules.order == "after":
         return _apply_then(optimizer, update, apply, lambda: build_after(update, rules, scale))
-    in_place = _tf.step_ignores_weights(optimizer)
+    in_place = _step_ignores_weights(optimizer)
     # In place, the decay must not change weights that a gradient or the loss has yet to read.
     earlier = [tensor.op for tensor in update.gradients] + [op for ops in update.reads.values() for op in ops]
-    with tf.control_dependencies(_awaited(earlier) if in_place else []):
+    # One op waits for all of them, and not each op of the decay.
+    with tf.control_dependencies([tf.group(*_awaited(earlier))] if in_place else []):
         first, build_rest = build_before(update, rules, scale, in_place)
     with tf.control_dependencies(first):
         return apply() if in_place else _apply_then(optimizer, update, apply, build_rest)
@@ -49,6 +50,18 @@ def _apply_then(optimizer, update, apply, build):
 
     with _tf.patched_finish(optimizer, finish_and_build):
         return apply()
+
+
+def _step_ignores_weights(optimizer):
+    """True if the optimizer's step is known to depend on gradients and slots alone, not on the weights."""
+    return type(optimizer) in (
+        tf.train.GradientDescentOptimizer,
+        tf.train.MomentumOptimizer,
+        tf.train.AdamOptimizer,
+        tf.train.RMSPropOptimizer,
+        tf.train.AdagradOptimizer,
+        tf.train.AdadeltaOptimizer,
+    )
 
 
 def _awaited(ops):

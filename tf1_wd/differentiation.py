@@ -119,8 +119,14 @@ def _functions_with_l2(ops):
     }
     if not called:
         return []
-    bodies = _tf.function_bodies(ops[0].graph)
+    bodies = _function_bodies(ops[0].graph)
     return sorted(name for name in called if "L2Loss" in bodies.get(name, ()))
+
+
+def _function_bodies(graph):
+    """{name: (op types in the body)} of the functions in the library of `graph`."""
+    library = graph.as_graph_def().library
+    return {f.signature.name: frozenset(node.op for node in f.node_def) for f in library.function}
 
 
 def as_list(value):

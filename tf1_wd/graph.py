@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 from tf1_wd import _tf
+from tf1_wd._tf import tf
 
 _VARIABLES = frozenset(["VariableV2", "Variable", "VarHandleOp"])
 REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
@@ -134,6 +137,18 @@ def ancestors(tensors, stop=frozenset(), inputs=data_inputs):
     return list(seen)
 
 
+def predecessors(ops):
+    """All ops that run when a session runs `ops`: through data and control edges, themselves included; lazily."""
+    seen, pending = set(), list(ops)
+    while pending:
+        op = pending.pop()
+        if op not in seen:
+            seen.add(op)
+            yield op
+            pending.extend(tensor.op for tensor in op.inputs)
+            pending.extend(op.control_inputs)
+
+
 def between(origins, ops, stop=frozenset(), inputs=data_inputs):
     """The ops among `ops` that depend on one of `origins` (ops), without these, in the order of `ops`.
 
@@ -198,3 +213,8 @@ def is_uniform(tensor):
         value = _tf.constant_value(tensor)
         return bool((value == value.reshape(-1)[:1]).all())
     return False
+
+
+def has_session(graph):
+    """True if a tf.Session on `graph` exists. It may hold the ops already, and then their edges are fixed."""
+    return any(issubclass(type(o), tf.Session) and o.graph is graph for o in gc.get_objects())

@@ -136,7 +136,7 @@ def _tables_of(updates):
 
 def _lookups(d, calls, here):
     op = graph.variable_op(d.variable)
-    if op.graph is not here or _tf.has_session(here):
+    if op.graph is not here or graph.has_session(here):
         what = "the update is built in a function" if op.graph is not here else "a tf.Session on this graph exists"
         raise UnsupportedUpdateError(
             "%s, so lookups of %s can no more be told to wait for a decay: build the train_op before that, or use "

@@ -117,7 +117,7 @@ def _attach(train_op, op, rules, report):
     refuse_own_decay([d.variable for d in plan.decaying])
     _refuse_coupled(updates, {d.name for d in plan.decaying})
     edges = _steps_before_increment(groups, behind)
-    if (edges or rules.order == "before") and _tf.has_session(op.graph):
+    if (edges or rules.order == "before") and graph.has_session(op.graph):
         raise UnsupportedUpdateError(
             "a tf.Session on this graph exists already, and new control edges between its ops might be ignored. Attach "
             "before the session is made, or use order='after'%s" % (" and a scale that is no callable" if edges else "")

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import NamedTuple
 
-from tf1_wd import _tf
+from tf1_wd._tf import tf
 from tf1_wd.errors import NativeOpError
 from tf1_wd.native import build, cache
 
@@ -58,7 +58,13 @@ def load_native_op():
 
 def tensorflow_build():
     """What the running TensorFlow says of its own build."""
-    return build.TensorFlowBuild(**_tf.build_facts())
+    return build.TensorFlowBuild(
+        version=tf.version.VERSION,
+        revision=tf.version.GIT_VERSION,
+        abi=int(tf.sysconfig.CXX11_ABI_FLAG),
+        compile_flags=tuple(tf.sysconfig.get_compile_flags()),
+        link_flags=tuple(tf.sysconfig.get_link_flags()),
+    )
 
 
 def _load_once():
@@ -99,6 +105,6 @@ def _find_and_load(tensorflow):
 
 def _load(path):
     try:
-        return _tf.load_op_library(path)
-    except _tf.tf.errors.OpError as error:
+        return tf.load_op_library(path)
+    except tf.errors.OpError as error:
         raise NativeOpError("%s does not load: %s" % (path, error.message)) from error

@@ -49,11 +49,13 @@ class ReferenceVariables {
   std::vector<tensorflow::mutex*> Mutexes(tensorflow::OpKernelContext* ctx, int count,
                                           bool use_locking) const {
     std::vector<tensorflow::mutex*> mutexes;
+    mutexes.reserve(count);
     for (int i = 0; use_locking && i < count; ++i) mutexes.push_back(ctx->input_ref_mutex(i));
     return mutexes;
   }
 
   void Open(tensorflow::OpKernelContext* ctx, int count, bool use_locking) {
+    tensors_.reserve(count);
     for (int i = 0; i < count; ++i) tensors_.push_back(ctx->mutable_input(i, use_locking));
   }
 
@@ -96,6 +98,7 @@ class ResourceVariables {
   // would see half of it.
   std::vector<tensorflow::mutex*> Mutexes(tensorflow::OpKernelContext*, int, bool) const {
     std::vector<tensorflow::mutex*> mutexes;
+    mutexes.reserve(variables_.size());
     for (const auto& variable : variables_) mutexes.push_back(variable->mu());
     return mutexes;
   }
@@ -198,6 +201,7 @@ Status PlanPasses(tensorflow::OpKernelContext* ctx, Variables* variables,
     void* target = nullptr;
   };
   std::unordered_map<const void*, Listed> listed;
+  listed.reserve(rates.size());
   for (size_t i = 0; i < rates.size(); ++i) {
     const int64_t size = variables->Value(i).NumElements();
     if (rates[i] == 0 || size == 0) continue;
@@ -207,7 +211,10 @@ Status PlanPasses(tensorflow::OpKernelContext* ctx, Variables* variables,
       source = Data(variables->Value(i));
       TF_RETURN_IF_ERROR(variables->PrepareTarget(ctx, i, &variable.target));
     }
-    if (variable.times == passes->size()) passes->emplace_back();
+    if (variable.times == passes->size()) {
+      passes->emplace_back();
+      if (passes->size() == 1) passes->back().reserve(rates.size());
+    }
     (*passes)[variable.times++].push_back({variable.target, source, size, rates[i]});
   }
   return Ok();
