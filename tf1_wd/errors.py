@@ -27,6 +27,10 @@ class EagerModeError(Tf1WdError, RuntimeError):
     """The scope works on graphs: build inside `tf.Graph().as_default()` or disable v2 behavior."""
 
 
+class ProgramNotFoundError(Tf1WdError, FileNotFoundError):
+    """The program to execute is not there: correct its path, or the name of the module."""
+
+
 class NothingToDecayError(Tf1WdError):
     """No variable of the update has a rate: declare penalties, or pass `rates=`."""
 
