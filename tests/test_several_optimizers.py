@@ -230,3 +230,14 @@ def test_an_optimizer_with_nothing_but_frozen_penalties_says_that_nothing_decays
     with pytest.raises(errors.NothingToDecayError, match="frozen"):
         with tf1_wd.decoupled_weight_decay():
             adam().minimize(loss, var_list=[bias])
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_an_optimizer_of_all_variables_takes_no_rate_from_the_loss_of_another(order, kind):
+    w, v = weights(), weights("v", value=V0)
+    with tf1_wd.decoupled_weight_decay(order=order):
+        first = adam().minimize(data_loss(w) + RATE * tf.nn.l2_loss(w))
+        second = adam().minimize(data_loss(v) + 2 * RATE * tf.nn.l2_loss(v))
+    got = run(first, second, first, second, {"w": w, "v": v})
+    assert_close(got["w"], oracle.train("adam", LR, W0, gradient, 2, order, RATE))
+    assert_close(got["v"], oracle.train("adam", LR, V0, gradient, 2, order, 2 * RATE))

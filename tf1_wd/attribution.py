@@ -52,6 +52,8 @@ def loss_rate(gradient, variable, name, behind, calls):
         behind = _foreign(gradient, op, name, calls)
     if not any(op in call.rates for call in behind):
         return None
+    if gradient is None and not all(call.derivatives[op] for call in behind):
+        return None  # it is None because another loss, of another optimizer say, does not reach the variable
     if gradient is None or not any(op in call.rates and call.derivatives[op] for call in behind):
         if len(behind) > 1:
             raise AmbiguousRateError(

@@ -85,20 +85,40 @@ class DecayPlan:
         lines = [render.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
         lines += ["note: %s: %s" % (_some(self.notes, text), text) for text in dict(map(reversed, self.notes))]
-        scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
-        lines.append(
-            "%d of %d variables decay, %s of %s weights: %s, r times scale %s. Half-life: steps in which a weight "
-            "that gets no gradient halves."
-            % (
-                len(self.decaying),
-                len(self.decays),
-                f"{sum(d.size for d in self.decaying):,}",
-                f"{sum(d.size for d in self.decays):,}",
-                _FORMULAS[self.order],
-                " or ".join(scales) or "1",
-            )
-        )
+        lines.append(self.summary() + ". Half-life: steps in which a weight that gets no gradient halves.")
         return "\n".join(lines)
+
+    def summary(self):
+        """How many variables decay, and by which formula, in a sentence without its full stop."""
+        scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
+        return "%d of %d variables decay, %s of %s weights: %s, r times scale %s" % (
+            len(self.decaying),
+            len(self.decays),
+            f"{sum(d.size for d in self.decaying):,}",
+            f"{sum(d.size for d in self.decays):,}",
+            _FORMULAS[self.order],
+            " or ".join(scales) or "1",
+        )
+
+    def as_dict(self):
+        """The plan as JSON can hold it; a rate that is known at run time alone is the text "run time"."""
+        return {
+            "order": self.order,
+            "variables": [
+                {
+                    "name": d.name,
+                    "shape": list(d.shape),
+                    "rate": _rate(d.rate),
+                    "scale": d.scale,
+                    "half_life": _half_life(d),
+                    "rows": d.rows,
+                    "why": d.why,
+                }
+                for d in self.decays
+            ],
+            "terms": dict(self.terms),
+            "notes": [list(note) for note in self.notes],
+        }
 
 
 def half_life(rate):
@@ -182,8 +202,7 @@ def _no(trained, why):
 
 def _some(notes, text):
     """What a text is said of: the first five, and how many more."""
-    of = [what for what, said in notes if said == text]
-    return ", ".join(of[:5]) + (", and %d more" % (len(of) - 5) if len(of) > 5 else "")
+    return render.some([what for what, said in notes if said == text])
 
 
 def _product(shape):

@@ -1,4 +1,4 @@
-"""Plain-text tables; no dependencies."""
+"""Plain-text tables and lists; no dependencies."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def table(rows, header):
         return "  ".join(aligned).rstrip()
 
     return "\n".join([line(header), line(["-" * w for w in widths]), *map(line, texts)])
+
+
+def some(names):
+    """The first five names, and how many more there are."""
+    return ", ".join(names[:5]) + (", and %d more" % (len(names) - 5) if len(names) > 5 else "")
 
 
 def _text(cell):

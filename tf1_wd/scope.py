@@ -104,12 +104,21 @@ class Scope:
     def __exit__(self, kind, error, traceback):
         hooks.forget()
         if kind is None:
-            check(self._record, self._may_be_empty)
+            self.check()
 
     @property
     def plan(self):
         """Every decision taken so far, with its reason: a DecayPlan."""
         return plan_of(self._record)
+
+    @property
+    def raw_gradients(self):
+        """The ops of gradients from which penalties were taken out."""
+        return {t.op for call in self._record.calls for op in call.rates for t in call.derivatives.get(op, ())}
+
+    def check(self):
+        """Raises, or warns, as leaving the scope does, of what was built so far."""
+        check(self._record, self._may_be_empty)
 
     def catch_up(self):
         """The op that brings all rows up to date whose decay is due under sparse="lazy"; without any, it does nothing.

@@ -1,0 +1,194 @@
+"""`tf1-wd run`: an untouched TF1 program, with its L2 turned into true weight decay."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+
+from tf1_wd import legacy, program, render
+from tf1_wd.errors import InvalidOptionError
+from tf1_wd.rules import BACKENDS, CONVENTIONS, LEARNING_RATE, ORDERS, SOURCES, SPARSE, make_rules
+
+_NOT_TRAINED = {
+    False: "no train_op ran, so nothing decayed",
+    True: "the program uses tf1_wd itself, and was left to it",
+}
+STOP, UNCHANGED = "stop", "run-unchanged"
+
+
+def add_arguments(parser):
+    parser.usage = "tf1-wd run [options] [-m] program [its arguments]"
+    parser.add_argument("-m", dest="is_module", action="store_true", help="program is a module, as in python -m")
+    parser.add_argument(
+        "--decay", choices=("on", "off"), default="on", help="off: only let old code run on this TensorFlow"
+    )
+    add_rules(parser)
+    parser.add_argument(
+        "--if-impossible",
+        choices=(STOP, UNCHANGED),
+        default=STOP,
+        help="what to do with a program that cannot be decoupled: stop (exit code 1), or start it anew as it is",
+    )
+    parser.add_argument("--report", metavar="FILE", help="write what was done there as JSON")
+    parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+def add_rules(parser):
+    """The options of decoupled_weight_decay, as options of the command."""
+    parser.add_argument(
+        "--convention", choices=sorted(CONVENTIONS), default="adamw", help="scale and order (default: %(default)s)"
+    )
+    parser.add_argument("--order", choices=ORDERS, help="decay the updated weights, or take r * old weights off")
+    parser.add_argument("--scale", metavar="S", help="what multiplies every rate: a number, or %r" % LEARNING_RATE)
+    parser.add_argument(
+        "--source",
+        choices=SOURCES,
+        default="loss",
+        help="where rates come from; collection: also of penalties that were never added (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="[PATTERN=]RATE",
+        action="append",
+        help="a rate instead of those of the penalties; may be repeated, the first that matches counts",
+    )
+    for name in ("include", "exclude"):
+        parser.add_argument(
+            "--" + name, metavar="PATTERN", action="append", help="regular expression, searched in a variable's name"
+        )
+    parser.add_argument("--sparse", choices=SPARSE, default=SPARSE[0], help="which rows of embeddings decay")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="of the decay op (default: %(default)s)")
+
+
+def rules_of(args):
+    """The Rules that the options say. Raises InvalidOptionError, InvalidRateError."""
+    scale = args.scale
+    if scale is not None and scale != LEARNING_RATE:
+        try:
+            scale = float(scale)
+        except ValueError:
+            raise InvalidOptionError("--scale %s: it takes a number, or %s" % (scale, LEARNING_RATE)) from None
+    return make_rules(
+        source=args.source,
+        rates=_rates(args.rate),
+        include=args.include,
+        exclude=args.exclude,
+        scale=scale,
+        order=args.order,
+        convention=args.convention,
+        backend=args.backend,
+        sparse=args.sparse,
+    )
+
+
+def _rates(texts):
+    if not texts:
+        return None
+    pairs = [text.rpartition("=") for text in texts]
+    if len(pairs) > 1 and not all(equals for _, equals, _ in pairs):
+        raise InvalidOptionError("--rate %s: several rates need a PATTERN=RATE each" % " --rate ".join(texts))
+    return {pattern: rate for pattern, _, rate in pairs} if pairs[0][1] else pairs[0][2]
+
+
+def program_of(args):
+    """The Program that the words after the options name. Raises InvalidOptionError."""
+    words = args.program[1:] if args.program[:1] == ["--"] else args.program
+    if not words:
+        raise InvalidOptionError("which program? tf1-wd %s [options] train.py [its arguments]" % args.verb)
+    return program.Program(words[0], tuple(words[1:]), args.is_module)
+
+
+def run(args):
+    """Executes the program; its exit code, or 1 if it cannot be decoupled."""
+    surroundings = os.getcwd(), dict(os.environ)
+    target, rules = program_of(args), rules_of(args)
+    report = args.report and os.path.abspath(args.report)
+    if report and not os.access(os.path.dirname(report), os.W_OK):
+        raise InvalidOptionError("--report %s: no such directory, or not writable" % report)
+    legacy.install()
+    if args.decay == "off":
+        return program.end(program.attempt(target))
+    from tf1_wd import runner
+
+    result = runner.run(target, rules, lambda plan: _say(_summary(plan)), lambda text: _say("warning: %s" % text))
+    if report:
+        with open(report, "w") as file:
+            json.dump(_facts(target, result), file, indent=2)
+    if result.error is None:
+        if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
+            _say(_NOT_TRAINED[result.has_own_scope])
+        return program.end(result.raised)
+    _say("%s%s" % (result.error, _where(result.error)))
+    if args.if_impossible == UNCHANGED:
+        if not result.plans:
+            _say("the program starts anew, unchanged")
+            _start_anew(target, *surroundings)
+        _say("it has trained already, so it does not start anew")
+    elif not result.plans:
+        _say("to run it as it is: tf1-wd run --decay off %s" % str(target))
+    code = result.raised.code if isinstance(result.raised, SystemExit) else None
+    return code if isinstance(code, int) and code else 1
+
+
+def _start_anew(target, directory, environment):
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.chdir(directory)
+    words = ["-m", target.target] if target.is_module else [target.target]
+    command = [sys.executable, "-m", "tf1_wd", "run", "--decay", "off", *words, *target.arguments]
+    os.execve(sys.executable, command, environment)
+
+
+def _say(text):
+    print("tf1-wd run: %s" % text, file=sys.stderr, flush=True)
+
+
+def _where(error):
+    """The line of the program that led to an error, if it is in one."""
+    frames = traceback.extract_tb(program.frames_of_program(error))
+    here = os.path.dirname(os.path.abspath(program.__file__))
+    for frame in reversed(frames):
+        if "site-packages" not in frame.filename and not frame.filename.startswith(here):
+            return "\n  at %s:%d: %s" % (frame.filename, frame.lineno, frame.line)
+    return ""
+
+
+def _summary(plan):
+    lines = [plan.summary()]
+    decaying, others = _grouped(plan.decaying, lambda d: _rate(d)), _grouped(plan.left_alone, lambda d: d.why)
+    lines += ["  rate %s: %s" % (rate, names) for rate, names in decaying]
+    lines += ["  left alone (%s): %s" % (why, names) for why, names in others]
+    lines += ["  term %s: %s" % term for term in plan.terms]
+    return "\n".join(lines + ["  note: %s: %s" % note for note in plan.notes])
+
+
+def _rate(decay):
+    rate = "%g" % decay.rate if isinstance(decay.rate, float) else "known at run time"
+    return "%s, %s" % (rate, decay.why)
+
+
+def _grouped(decays, key):
+    groups = {}
+    for d in decays:
+        groups.setdefault(key(d), []).append(d.name)
+    return [(text, render.some(names)) for text, names in groups.items()]
+
+
+def _facts(target, result):
+    from tf1_wd import __version__
+    from tf1_wd._tf import tf
+
+    decoupled = result.plans or result.has_own_scope
+    return {
+        "program": str(target),
+        "arguments": list(target.arguments),
+        "tensorflow": tf.version.VERSION,
+        "tf1_wd": __version__,
+        "outcome": "refused" if result.error else "decoupled" if decoupled else "no training",
+        "error": result.error and "%s: %s" % (type(result.error).__name__, result.error),
+        "warnings": result.warnings,
+        "graphs": [plan.as_dict() for plan in result.plans],
+    }
