@@ -9,12 +9,17 @@ import sys
 import traceback
 
 from tf1_wd import legacy, program, render
-from tf1_wd.errors import InvalidOptionError
+from tf1_wd.errors import AmbiguousRateError, InvalidOptionError, NothingToDecayError
 from tf1_wd.rules import BACKENDS, CONVENTIONS, LEARNING_RATE, ORDERS, SOURCES, SPARSE, make_rules
 
 _NOT_TRAINED = {
     False: "no train_op ran, so nothing decayed",
     True: "the program uses tf1_wd itself, and was left to it",
+}
+# in the words of the command what an error's advice says in those of Python
+_HINTS = {
+    NothingToDecayError: "\n  --source collection uses penalties that are in no loss; --rate gives all variables a rate",
+    AmbiguousRateError: "\n  --rate [PATTERN=]RATE passes it",
 }
 STOP, UNCHANGED = "stop", "run-unchanged"
 
@@ -121,7 +126,7 @@ def run(args):
         if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
             _say(_NOT_TRAINED[result.has_own_scope])
         return program.end(result.raised)
-    _say("%s%s" % (result.error, _where(result.error)))
+    _say("%s%s%s" % (result.error, _where(result.error), _HINTS.get(type(result.error), "")))
     if args.if_impossible == UNCHANGED:
         if not result.plans:
             _say("the program starts anew, unchanged")
