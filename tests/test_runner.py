@@ -87,6 +87,12 @@ def test_a_penalty_that_was_never_added_is_not_switched_on(execute):
     assert "result" not in program  # it did not train
 
 
+def test_a_coefficient_of_zero_is_named(execute):
+    result, _, _ = execute(L2_IN_THE_LOSS.replace("RATE *", "0.0 *"))
+    assert isinstance(result.error, NothingToDecayError)
+    assert "The penalties have the coefficient 0" in str(result.error)
+
+
 def test_a_penalty_that_was_never_added_decays_when_asked_for(execute):
     _, program, _ = execute(IN_THE_COLLECTION, source="collection")
     assert_close(program["result"][0], adamw())

@@ -13,7 +13,7 @@ from tf1_wd.averages import notes_on_averages
 from tf1_wd.decoupled import Scalars, refuse_own_decay, rests
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.penalties import read_collection
-from tf1_wd.plan import Decay, DecayPlan, check_rows
+from tf1_wd.plan import ZERO, Decay, DecayPlan, check_rows
 from tf1_wd.rules import Rules, given_rate, selected
 from tf1_wd.step import describe
 from tf1_wd.update import NORM, NOT_APPLIED, STAYS, name_of
@@ -67,12 +67,15 @@ def check(record, may_be_empty):
     if record.updates and all(update.is_empty for update, _, _ in record.updates):
         raise NothingToDecayError(
             "none of %d variables decays. Looked at the loss (%d penalties), the collection REGULARIZATION_LOSSES "
-            "(%d entries) and rates=%s. Declare penalties, or pass rates=. Per variable:\n%s"
+            "(%d entries) and rates=%s.%s Declare penalties, or pass rates=. Per variable:\n%s"
             % (
                 len(plan.decays),
                 sum(len(call.penalties) for call in record.calls),
                 len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)),
                 "given" if record.rules.rates else "None",
+                " The penalties have the coefficient 0: set it, as the program's flags may do."
+                if any(d.why.endswith(ZERO) for d in plan.decays)
+                else "",
                 plan,
             )
         )

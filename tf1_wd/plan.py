@@ -14,6 +14,7 @@ from tf1_wd.rules import ALL_ROWS, LAZY, TOUCHED_ROWS, check_rate, given_rate, s
 
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
 _STALE = ", and the loss counts the penalty of rows as last touched"
+ZERO = ", with rate 0"
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w"}
 
 
@@ -177,7 +178,7 @@ def _yes(trained, rate, why, rules, stale=""):
         if isinstance(rules.scale, float):
             check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
         if rate == 0.0:
-            return _no(trained, "%s, with rate 0" % why)
+            return _no(trained, why + ZERO)
     rows = _rows(trained, rules)
     return Decay(trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows)
 

@@ -18,7 +18,7 @@ _NOT_TRAINED = {
 }
 # in the words of the command what an error's advice says in those of Python
 _HINTS = {
-    NothingToDecayError: "\n  --source collection uses penalties that are in no loss; --rate gives all variables a rate",
+    NothingToDecayError: "\n  --source collection uses penalties that are in no loss, and --rate gives a rate to all",
     AmbiguousRateError: "\n  --rate [PATTERN=]RATE passes it",
 }
 STOP, UNCHANGED = "stop", "run-unchanged"
@@ -118,7 +118,14 @@ def run(args):
         return program.end(program.attempt(target))
     from tf1_wd import runner
 
-    result = runner.run(target, rules, lambda plan: _say(_summary(plan)), lambda text: _say("warning: %s" % text))
+    said = set()
+
+    def say_once(text):  # an Estimator makes the same graph anew for each call
+        if text not in said:
+            said.add(text)
+            _say(text)
+
+    result = runner.run(target, rules, lambda plan: say_once(_summary(plan)), lambda text: say_once("warning: " + text))
     if report:
         with open(report, "w") as file:
             json.dump(_facts(target, result), file, indent=2)
