@@ -10,7 +10,8 @@ from conftest import run
 from test_scope import LR, RATE, W0, assert_close, data_loss, gradient, l2, weights
 
 import tf1_wd
-from tf1_wd import errors
+from tf1_wd import errors, step
+from tf1_wd.applied import everything_behind
 
 MICRO = 3
 
@@ -156,6 +157,19 @@ def test_l2_in_a_gradient_from_outside_of_the_scope_is_seen_in_a_branch(flow):
     optimizer = tf.train.GradientDescentOptimizer(LR)
     with pytest.raises(errors.CoupledPenaltyError, match="kernel"), tf1_wd.decoupled_weight_decay(rates=RATE):
         tf.cond(tf.placeholder(tf.bool, []), lambda: optimizer.apply_gradients([(2.0 * raw, w)]), tf.no_op)
+
+
+def test_a_decay_before_the_step_waits_for_the_gradients_that_come_out_of_a_loop(flow, graph, backend):
+    w = weights(regularizer=l2())
+    loss = tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s + data_loss(w)), [0, tf.zeros([], w.dtype)])[1]
+    optimizer = tf.train.GradientDescentOptimizer(LR)
+    with tf1_wd.decoupled_weight_decay(order="before", backend=backend):
+        grads_and_vars = optimizer.compute_gradients(loss)
+        optimizer.apply_gradients(grads_and_vars)
+    decays = [op for op in graph.get_operations() if step.is_decay(op)]
+    assert decays
+    for op in decays:
+        assert grads_and_vars[0][0].op in everything_behind([op])
 
 
 def test_gradients_added_up_in_a_loop_ask_for_the_net_rate():

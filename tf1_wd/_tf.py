@@ -95,13 +95,14 @@ def awaited(op):
     """What ops made now can wait for so that `op` runs before them: a list of one op, or of none.
 
     Outside of branches and loops that is `op`. A function waits for its arguments, so there it is `op`'s value as one
-    of them. There is none for an op in another branch, loop or function, and in a loop for one outside of it.
+    of them. There is none for an op in another branch, loop or function, and in a loop for one outside of it. What a
+    loop hands out, the gradients of its invariants among it, is outside of that loop.
 
-    Private: Graph._get_control_flow_context, control_flow_util.GetContainingWhileContext, FuncGraph.outer_graph
-    (1.15.5, 2.15.1, 2.21.0).
+    Private: Graph._get_control_flow_context, control_flow_util.GetContainingWhileContext, GetOutputContext,
+    FuncGraph.outer_graph (1.15.5, 2.15.1, 2.21.0).
     """
     here = tf.get_default_graph()
-    inner, outer = here._get_control_flow_context(), control_flow_context(op)
+    inner, outer = here._get_control_flow_context(), control_flow_util.GetOutputContext(op)
     if op.graph is here:
         waits = inner is outer or (outer is None and control_flow_util.GetContainingWhileContext(inner) is None)
         return [op] if waits else []
