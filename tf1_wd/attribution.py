@@ -19,7 +19,6 @@ def calls_behind(gradient, variable, calls):
     op = graph.variable_op(variable)
     if gradient is None:
         return [call for call in calls if op in call.derivatives]
-    raw = {graph.key(t): call for call in calls for tensors in call.derivatives.values() for t in tensors}
     found, seen, pending = {}, set(), tensors_of(gradient)
     while pending:
         tensor = pending.pop()
@@ -27,15 +26,28 @@ def calls_behind(gradient, variable, calls):
         if key in seen:
             continue
         seen.add(key)
-        if key in raw:
-            if any(graph.key(t) == key for t in raw[key].derivatives.get(op, ())):
-                found[id(raw[key])] = raw[key]
-        else:
+        of = _call_of(key, calls)
+        if of is None:
             pending.extend(graph.sources(tensor.op))
+        elif any(graph.key(t) == key for t in of.derivatives.get(op, ())):
+            found[id(of)] = of
     return list(found.values())
 
 
+def _call_of(key, calls):
+    """The last of the calls that returned the tensor with this key, or None."""
+    return next((call for call in reversed(calls) if key in call.raw), None)
+
+
 def loss_rate(gradient, variable, name, behind, calls):
+    """As `net_rate`; and lets the gradient wait for a rate that is known at run time only."""
+    rate = net_rate(gradient, variable, name, behind, calls)
+    if gradient is not None:
+        _read_in_time(rate, gradient)
+    return rate
+
+
+def net_rate(gradient, variable, name, behind, calls):
     """The rate that the loss gives a variable in an update, or None.
 
     It is the sum over the calls behind the gradient of their rates, each times the scalars by which the program
@@ -68,9 +80,7 @@ def loss_rate(gradient, variable, name, behind, calls):
         op,
         is_sparse=isinstance(gradient, tf.IndexedSlices),
     )
-    rate = _combined([(call.rates[op], factor) for call, factor in zip(reached, factors) if op in call.rates])
-    _read_in_time(rate, gradient)
-    return rate
+    return _combined([(call.rates[op], factor) for call, factor in zip(reached, factors) if op in call.rates])
 
 
 def _read_in_time(rate, gradient):
@@ -131,34 +141,38 @@ def _refuse_other_copies(gradient, variable, calls):
 
     So it is where every tower has variables of its own: how far their L2 was one of this variable is not known.
     """
-    shape = variable.get_attr("shape")
-    others = {
-        graph.key(tensor): op
-        for call in calls
-        for op, tensors in call.derivatives.items()
-        for tensor in tensors[:1]
-        if op is not variable and op in call.rates and op.get_attr("shape") == shape
-    }
     seen, pending = set(), tensors_of(gradient)[:1]
-    while pending and others:
+    while pending and any(call.rates for call in calls):
         tensor = pending.pop()
-        if graph.key(tensor) in others:
+        other = _other_copy(tensor, variable, calls)
+        if other is not None:
             raise AmbiguousRateError(
                 "the gradient of %s is made of gradients of %s too, with L2 of that (variables of each tower's own, "
-                "say), so its net rate is not known. Pass it as rates="
-                % (variable.name, others[graph.key(tensor)].name)
+                "say), so its net rate is not known. Pass it as rates=" % (variable.name, other.name)
             )
         if tensor.op not in seen and tensor.op.type in _COMBINE:
             seen.add(tensor.op)
             pending.extend(t for t in tensor.op.inputs if t.shape.num_elements() != 1)
 
 
+def _other_copy(tensor, variable, calls):
+    """The variable of the same shape that `tensor` is the gradient by, if it has L2; else None."""
+    key, shape = graph.key(tensor), variable.get_attr("shape")
+    for call in calls:
+        others = call.raw.get(key, ())
+        if variable in others:
+            continue
+        for op in others:
+            if op in call.rates and graph.key(call.derivatives[op][0]) == key and op.get_attr("shape") == shape:
+                return op
+    return None
+
+
 def _refuse_accumulated(gradient, calls, variable, name):
     """Raises AmbiguousRateError if the gradient reads variables to which a gradient with L2 is assigned."""
     with_rate = [call for call in calls if variable in call.rates and call.derivatives.get(variable)]
     raw = {tensor.op: call for call in with_rate for tensor in call.derivatives[variable]}
-    all_raw = frozenset(t.op for call in calls for tensors in call.derivatives.values() for t in tensors)
-    ops = graph.ancestors(tensors_of(gradient), stop=all_raw, inputs=graph.sources)
+    ops = graph.ancestors(tensors_of(gradient), stop=_RawOps(calls), inputs=graph.sources)
     assigned = [
         tensor
         for holder in ops
@@ -175,6 +189,16 @@ def _refuse_accumulated(gradient, calls, variable, name):
             "go into an update. Pass it as rates=: where they are averaged, the rate that each of them has%s; where "
             "they are added up, as many times that" % (name, " (%g)" % rates[0] if isinstance(rates[0], float) else "")
         )
+
+
+class _RawOps:
+    """The ops that make the raw gradients of some calls, as a set that takes no time to make."""
+
+    def __init__(self, calls):
+        self._calls = calls
+
+    def __contains__(self, op):
+        return any((op, i) in call.raw for call in self._calls for i in range(len(op.outputs)))
 
 
 def _size(variable):

@@ -14,7 +14,8 @@ class GradientCall:
     as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
     norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2 inside a branch
     or a loop. functions_with_l2: names of functions that ys call. derivatives: {op of a variable: tensors of its raw
-    gradient}, after `keep`. is_decay_alone: True if nothing but penalties reaches the variables, after `keep`.
+    gradient}, after `keep`. raw: {graph.key of a tensor: ops of the variables whose raw gradient it is part of},
+    after `keep`. is_decay_alone: True if nothing but penalties reaches the variables, after `keep`.
     """
 
     def __init__(self, ys, xs, grad_ys):
@@ -24,7 +25,8 @@ class GradientCall:
         candidates = find_penalties(self.ops, self.ys)
         weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
         self.penalties = [penalty for penalty, _ in weighed]
-        self.norms = [p.tensor.op.name for p in candidates if all(p is not kept for kept in self.penalties)]
+        kept = set(map(id, self.penalties))
+        self.norms = [p.tensor.op.name for p in candidates if id(p) not in kept]
         self.rates = rates(weighed)
         self.gated = gated_variables(self.ops, self.ys)
         self.functions_with_l2 = _functions_with_l2(self.ops)
@@ -32,6 +34,7 @@ class GradientCall:
         self.constants = self._outermost(impure)
         self.terms = self._terms_of_variables(impure)
         self.derivatives = {}
+        self.raw = {}
         self.is_decay_alone = bool(self.rates)
 
     def keep(self, results):
@@ -49,6 +52,8 @@ class GradientCall:
                 self.is_decay_alone = False
             if op is not None:
                 self.derivatives[op] = tensors_of(gradient)
+                for tensor in self.derivatives[op]:
+                    self.raw.setdefault(graph.key(tensor), []).append(op)
             kept.append(gradient)
         return kept
 
