@@ -14,14 +14,17 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path
 
 # From the bottom up: a module imports modules of lower layers only, or of its own where that is written down.
 LAYERS = [
-    {"errors", "render"},
+    {"errors", "render", "sources"},
     {"rules", "native.build", "program"},
     {"plan", "native.cache"},
+    {"report"},
+    {"audit_text"},
+    {"audit_html"},
     {"_tf"},
-    {"graph", "native.loader"},
+    {"graph", "native.loader", "_tf_files"},
     {"copies", "native.reference", "servers"},
     {"coefficients", "native.decay"},
-    {"penalties", "lookups"},
+    {"penalties", "lookups", "roles"},
     {"differentiation", "replay", "hooks"},
     {"multipliers", "step", "applied"},
     {"attribution", "averages", "combined", "decoupled", "sparse"},
@@ -29,8 +32,11 @@ LAYERS = [
     {"attachment", "lazy"},
     {"closing", "replicas"},
     {"scope"},
-    {"train_op", "watch"},
-    {"runner"},
+    {"facts"},
+    {"structure"},
+    {"observe", "findings"},
+    {"train_op", "watch", "audit"},
+    {"runner", "audit_program"},
     {"legacy.moves"},
     {"legacy.estimator"},
     {"legacy.install"},
@@ -38,7 +44,7 @@ LAYERS = [
     {"doctor", "demo_curves"},
     {"demo"},
     {"cli.quiet"},
-    {"cli.build", "cli.doctor", "cli.demo", "cli.run"},
+    {"cli.build", "cli.doctor", "cli.demo", "cli.run", "cli.audit"},
     {"cli.main"},
     {"__main__"},
 ]
@@ -47,13 +53,16 @@ WITHOUT_TENSORFLOW = [
     "render",
     "rules",
     "plan",
+    "report",
+    "sources",
+    "audit_html",
     "native.build",
     "native.cache",
     "program",
     "cli.main",
     "legacy.moves",
 ]
-MAY_NAME_TENSORFLOW = {"_tf"}
+MAY_NAME_TENSORFLOW = {"_tf", "_tf_files"}
 # The lines a module may have; a module that shrinks below 300 leaves the list.
 LONG = {}
 
@@ -127,4 +136,4 @@ def test_private_names_of_tensorflow_stay_in_one_place(name):
         and not node.attr.startswith("__")
         and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "scope"))
     ]
-    assert [p for p in private if p != "_replace"] == []
+    assert [p for p in private if p not in ("_replace", "_exit")] == []

@@ -55,6 +55,10 @@ class NestedScopeError(Tf1WdError):
     """Two scopes are open at once: keep the one nearest to the optimizer."""
 
 
+class AuditError(Tf1WdError):
+    """There is nothing to audit, or the file is no graph: follow the advice in the message."""
+
+
 class NativeOpError(Tf1WdError):
     """The compiled op cannot be had: run `tf1-wd doctor`, or drop `backend="native"`."""
 

@@ -1,0 +1,87 @@
+"""The part of TensorFlow's door that audits go through: graphs from files, graphs that are finalized.
+
+Each private name is listed with the versions it was checked on, as in _tf.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tf1_wd._tf import tf
+
+__all__ = ["import_meta_graph", "meta_graph", "saved_model", "traceback", "unfinalized", "values_in_session"]
+
+
+@contextlib.contextmanager
+def unfinalized(graph):
+    """Context manager: ops may be added to a graph that is finalized.
+
+    Private: Graph._finalized (1.15.5, 2.15.1, 2.21.0).
+    """
+    finalized = graph.finalized
+    graph._finalized = False
+    try:
+        yield
+    finally:
+        graph._finalized = finalized
+
+
+def saved_model(data):
+    """The SavedModel message in the bytes of a saved_model.pb; raises ValueError for other bytes.
+
+    Private: tensorflow.core.protobuf.saved_model_pb2 (1.15.5, 2.15.1, 2.21.0).
+    """
+    message = saved_model_pb2.SavedModel()
+    try:
+        message.ParseFromString(data)
+    except Exception as error:  # google.protobuf.message.DecodeError, which lives elsewhere in each version
+        raise ValueError(str(error)) from error
+    return message
+
+
+def meta_graph(data):
+    """The MetaGraphDef in the bytes of a .meta file; raises ValueError for other bytes."""
+    message = tf.MetaGraphDef()
+    try:
+        message.ParseFromString(data)
+    except Exception as error:
+        raise ValueError(str(error)) from error
+    if not message.graph_def.node:
+        raise ValueError("it holds no graph")
+    return message
+
+
+def import_meta_graph(message):
+    """Imports a MetaGraphDef into the default graph, without the Saver that TensorFlow would add to it."""
+    if not message.HasField("saver_def"):
+        message.saver_def.filename_tensor_name = message.saver_def.save_tensor_name = "none:0"
+        message.saver_def.restore_op_name = "none"
+    tf.train.import_meta_graph(message, clear_devices=True)
+
+
+def traceback(op):
+    """Where an op was made: (file, line, function, code) of each frame, the outermost first."""
+    frames = []
+    for frame in op.traceback or ():
+        if hasattr(frame, "filename"):
+            frames.append((frame.filename, frame.lineno, frame.name, frame.line))
+        else:
+            frames.append(tuple(frame)[:4])
+    return frames
+
+
+def values_in_session(graph, tensors):
+    """{key: array} of tensors, from the session that a program has on a graph; {} if it has none, or no values yet.
+
+    tensors: {key: tf.Tensor}.
+    """
+    for session in [o for o in gc.get_objects() if issubclass(type(o), tf.Session)]:
+        if session.graph is graph:
+            try:
+                return session.run(tensors)
+            except Exception:  # closed, or not initialized: each version raises its own
+                continue
+    return {}
