@@ -1,0 +1,123 @@
+"""`tf1-wd audit`: what the weight decay of a program, a .meta graph or a SavedModel really is."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import threading
+
+from tf1_wd import audit_html, audit_text, legacy, program
+from tf1_wd.cli import quiet
+from tf1_wd.errors import InvalidOptionError
+
+_EPILOG = """exit code: 0; 1 if the program failed, or on findings with --strict; 2 wrong usage.
+What the program prints goes to stderr; the report goes to stdout. A program is stopped before its first training step,
+and what it would save on being stopped is not written."""
+
+
+def add_arguments(parser):
+    parser.usage = "tf1-wd audit [options] [-m] program [its arguments] | graph.meta | saved_model_folder"
+    parser.epilog = _EPILOG
+    parser.add_argument("-m", dest="is_module", action="store_true", help="program is a module, as in python -m")
+    parser.add_argument("--steps", type=int, default=0, metavar="N", help="let N training steps run (default: 0)")
+    parser.add_argument("--checkpoint", metavar="PREFIX", help="of the weights, for a graph from a file")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print the report as JSON")
+    shape.add_argument("--markdown", action="store_true", help="print the report as Markdown")
+    parser.add_argument("--html", metavar="FILE", help="also write the report as one page for a browser")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 if there are findings")
+    parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+def run(args):
+    """Audits, prints the report; the exit code."""
+    try:
+        words = _checked(args)
+    except InvalidOptionError as error:
+        print("tf1-wd audit: %s" % error, file=sys.stderr)
+        return 2
+    before = set(threading.enumerate())
+    report = _of_graph(words[0], args.checkpoint) if _is_graph(args, words) else _of_program(args, words)
+    _print(report, args)
+    code = 1 if args.strict and report.findings else 0
+    if any(not thread.daemon for thread in set(threading.enumerate()) - before):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # threads of a program that was stopped would keep the process alive
+    return code
+
+
+def _checked(args):
+    """The words after the options. Raises InvalidOptionError."""
+    words = args.program[1:] if args.program[:1] == ["--"] else args.program
+    if not words:
+        raise InvalidOptionError("which program? tf1-wd audit [options] train.py [its arguments], or a graph.meta")
+    if args.steps < 0:
+        raise InvalidOptionError("--steps %d: it takes 0 or more" % args.steps)
+    args.html = args.html and os.path.abspath(args.html)  # the program may change the working directory
+    if args.html and not os.access(os.path.dirname(args.html), os.W_OK):
+        raise InvalidOptionError("--html %s: no such directory, or not writable" % args.html)
+    is_graph = _is_graph(args, words)
+    if is_graph and len(words) > 1:
+        raise InvalidOptionError("a graph takes no arguments: %s" % " ".join(words[1:]))
+    if args.checkpoint and not is_graph:
+        raise InvalidOptionError("--checkpoint is for a graph from a file; a program has its own weights")
+    return words
+
+
+def _print(report, args):
+    if args.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        print(audit_text.markdown(report) if args.markdown else audit_text.text(report))
+    if args.html:
+        with open(args.html, "w", encoding="utf-8") as file:
+            file.write(audit_html.page(report))
+        print("tf1-wd audit: page written to %s" % args.html, file=sys.stderr)
+
+
+def _is_graph(args, words):
+    return not args.is_module and _names_a_graph(words[0])
+
+
+def _names_a_graph(path):
+    return path.endswith((".meta", ".pb")) or os.path.isfile(os.path.join(path, "saved_model.pb"))
+
+
+def _of_graph(path, checkpoint):
+    with quiet.tensorflow_import():
+        from tf1_wd import audit
+    return audit.audit_file(path, checkpoint)
+
+
+def _of_program(args, words):
+    target = program.Program(words[0], tuple(words[1:]), args.is_module)
+    with _stdout_to_stderr():
+        legacy.install()
+        from tf1_wd import audit_program
+
+        result = audit_program.audit_program(target, args.steps)
+    if result.report is None:
+        program.end(result.raised)
+        raise SystemExit(1)  # not reached: end raises what the program raised
+    return result.report
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr():
+    """What is written to stdout in the block, by Python or below it, goes to stderr."""
+    sys.stdout.flush()
+    kept, before = os.dup(1), sys.stdout
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stdout = before
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
