@@ -1,0 +1,6 @@
+# refused: a Keras model trains itself
+import tensorflow as tf
+
+model = tf.keras.Sequential([tf.keras.layers.Dense(10)])
+model.compile(optimizer=tf.train.AdamOptimizer(1e-3), loss='mse')
+model.fit(x, y)

@@ -1,0 +1,13 @@
+# An update inside tf.cond, by a nested function that closes over the gradients.
+import tensorflow as tf
+
+
+def build(optimizer, loss):
+    grads_and_vars = optimizer.compute_gradients(loss)
+    is_finite = tf.reduce_all([tf.reduce_all(tf.is_finite(g)) for g, _ in grads_and_vars])
+
+    def update():
+        return optimizer.apply_gradients(grads_and_vars)
+
+    train_op = tf.cond(is_finite, update, tf.no_op)
+    return train_op
