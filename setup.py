@@ -14,6 +14,7 @@ from setuptools.command.build_py import build_py
 HERE = os.path.dirname(os.path.abspath(__file__))
 # with build isolation there is no TensorFlow: the op is then compiled on first use
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
+PATCH = ["libcst>=1.0.1,<2"]  # 1.0.1 is the last that runs on Python 3.7
 DEMO = ["tf-slim", "matplotlib", "tqdm"]
 
 
@@ -72,6 +73,7 @@ setup(
             "tf-keras; python_version>='3.8'",
         ],
         "demo": DEMO,
+        "patch": PATCH,
         # tensorflow-estimator requires no TensorFlow; TensorFlow 1.15 and 2.15 bring their own
         "test": [
             "pytest",
@@ -79,6 +81,7 @@ setup(
             "setuptools",
             "tensorflow-estimator==2.15.0; python_version>='3.8'",
             *DEMO,
+            *PATCH,
         ],
     },
     entry_points={"console_scripts": ["tf1-wd = tf1_wd.cli.main:main"]},
