@@ -16,7 +16,7 @@ import pytest
 
 from tf1_wd.cli import patch as cli
 from tf1_wd.cli.main import main
-from tf1_wd.patch import compat, patching
+from tf1_wd.patch import compat, patching, reporting
 
 CASES = pathlib.Path(__file__).resolve().parent / "patch_cases"
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "legacy_examples"
@@ -167,8 +167,9 @@ def test_every_name_moved_to_tf_slim_is_there(trained):
         b"# -*- coding: latin-1 -*-\n# Z\xfcrich\n" + SCRIPT,
         b"\xef\xbb\xbf" + SCRIPT,
         SCRIPT.rstrip(b"\n"),
+        SCRIPT.replace(b"loss =", b"\x0c\nloss ="),
     ],
-    ids=["CRLF", "latin-1", "BOM", "no newline at the end"],
+    ids=["CRLF", "latin-1", "BOM", "no newline at the end", "form feed"],
 )
 def test_line_ends_and_encodings_stay(source):
     after = patched(source).source
@@ -176,6 +177,7 @@ def test_line_ends_and_encodings_stay(source):
     newline = b"\r\n" if b"\r\n" in source else b"\n"
     expected = source.replace(b"tf\n", b"tf\nimport tf1_wd\n").replace(b"tf\r\n", b"tf\r\nimport tf1_wd\r\n")
     assert after == expected.replace(b"train_op =", call + newline + b"    train_op =")
+    assert "\n+    train_op" in reporting.diff("train.py", source, after)
 
 
 @pytest.mark.parametrize(
@@ -258,8 +260,8 @@ def test_files_without_a_train_op_alone_are_no_success(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--rates", "a lot"], "--rates: 'a lot' is not a number"),
-        (["--rates", "conv=0.1", "--rates", "0.2"], "PATTERN=RATE each time"),
+        (["--rate", "a lot"], "--rate: 'a lot' is not a number"),
+        (["--rate", "conv=0.1", "--rates", "0.2"], "PATTERN=RATE each time"),
         (["--rates", "1.5"], "1.5"),
         (["--exclude", "conv("], "conv("),
         (["--convention", "paper"], "scale="),

@@ -22,7 +22,9 @@ def add_arguments(parser):
     call.add_argument("--source", choices=SOURCES, help="where rates come from; default: loss")
     call.add_argument("--order", choices=ORDERS)
     call.add_argument("--scale", help="a number, or learning_rate")
-    call.add_argument("--rates", action="append", metavar="[PATTERN=]RATE", help="can be given several times")
+    call.add_argument(
+        "--rate", "--rates", dest="rates", action="append", metavar="[PATTERN=]RATE", help="can be given several times"
+    )
     call.add_argument("--include", action="append", metavar="PATTERN", help="can be given several times")
     call.add_argument("--exclude", action="append", metavar="PATTERN", help="can be given several times")
     call.add_argument("--backend", choices=BACKENDS)
@@ -101,10 +103,10 @@ def _options(args):
 def _rates(words):
     pairs = [word.rpartition("=")[::2] for word in words]
     if all(pattern for pattern, _ in pairs):
-        return {pattern: _number("--rates", rate) for pattern, rate in pairs}
+        return {pattern: _number("--rate", rate) for pattern, rate in pairs}
     if len(pairs) > 1:
-        raise InvalidOptionError("--rates takes one RATE for all variables, or PATTERN=RATE each time")
-    return _number("--rates", pairs[0][1])
+        raise InvalidOptionError("--rate takes one RATE for all variables, or PATTERN=RATE each time")
+    return _number("--rate", pairs[0][1])
 
 
 def _number(option, text):

@@ -82,7 +82,7 @@ def _check(chains, rates_given):
                 chain.update.line,
                 "gradients are summed up in variables before they are applied, so how often a penalty counts is not in "
                 "the graph",
-                "say the rates: --rates 1e-4, or --rates 'PATTERN=1e-4'",
+                "say the rates: --rate 1e-4, or --rate 'PATTERN=1e-4'",
             )
 
 

@@ -8,7 +8,7 @@ import libcst as cst
 import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from tf1_wd.patch.tree import Step, argument, blocks_of, dotted, last_name
+from tf1_wd.patch.tree import Step, argument, blocks_of, dotted, last_name, simple_parts
 
 MINIMIZE, GRADIENTS, APPLY = "minimize", "gradients", "apply_gradients"
 
@@ -21,6 +21,8 @@ _METHODS = {
     "optimize_loss": MINIMIZE,  # tf.contrib.layers
     "optimize_clones": GRADIENTS,  # slim's model_deploy
 }
+_FUNCTIONS = ("create_train_op", "optimize_loss")  # of modules, where the others are methods of an optimizer
+_TENSORFLOW = ("tensorflow", "tf_slim", "horovod")
 _RUNS = {"run", "eval", "run_step", "fit", "train_and_evaluate"}
 _SPECS = ("EstimatorSpec", "ModelFnOps", "create_estimator_spec")
 # methods that an optimizer class defines: what they call is handed over, not built
@@ -105,11 +107,14 @@ class _Finder:
         self.units = []
         self._positions = positions
         self._defined = set()  # (class or "", name) of every function of the file
+        self._modules = {}  # name -> the module that it stands for
+        self._imported = {}  # the same, and name -> where from for what is imported from a module
 
     def module(self, module):
         collect = _Definitions()
         module.visit(collect)
         self._defined = collect.found
+        self._modules, self._imported = imported_names(module)
         unit = Unit(module, "<module>", "", None, module, 1)
         self.units.append(unit)
         self._block(unit, module, (), "")
@@ -154,13 +159,21 @@ class _Finder:
         receiver = dotted(node.func.value) if isinstance(node.func, cst.Attribute) else None
         if self.is_local(name, receiver, unit):
             return  # noted by reference
-        kind = _METHODS.get(name)
-        if name == "gradients" and receiver is not None and receiver.split(".")[0] in ("tf", "tensorflow"):
-            kind = GRADIENTS
-        if kind is not None and not (isinstance(node.func, cst.Name) and name in ("minimize", "optimize_clones")):
+        kind = GRADIENTS if name == "gradients" else _METHODS.get(name)
+        if kind is not None and not self._is_foreign(name, node.func, receiver):
             unit.events.append(Event(kind, node, path, line, in_lambda))
         elif isinstance(node.func, cst.Attribute) and (name in _RUNS or (name == "train" and "slim" in str(receiver))):
             unit.runs.append((path, line))
+
+    def _is_foreign(self, name, func, receiver):
+        """Whether a call by a method's name is one of another module of the program, or of another library."""
+        if name in ("gradients", "optimize_clones"):
+            return False
+        root = (receiver or "").split(".")[0]
+        if name in _FUNCTIONS:
+            origin = self._imported.get(name if isinstance(func, cst.Name) else root)
+            return origin is not None and origin.split(".")[0] not in _TENSORFLOW
+        return isinstance(func, cst.Name) or self._modules.get(root, "tensorflow").split(".")[0] not in _TENSORFLOW
 
     def reference(self, unit, node, path):
         """Notes the use of a function of this file, called or handed on."""
@@ -178,6 +191,22 @@ class _Finder:
         if name in _METHODS:
             return receiver in ("self", "cls") and bool(owners - {""})
         return bool(owners - {""})
+
+
+def imported_names(module):
+    """(name -> module of each `import`, the same with name -> module of each `from module import name`)."""
+    modules, names = {}, {}
+    for _, small in simple_parts(module, (cst.Import, cst.ImportFrom)):
+        if isinstance(small.names, cst.ImportStar):
+            continue
+        for alias in small.names:
+            full = dotted(alias.name)
+            name = alias.asname.name.value if alias.asname else full.split(".")[0]
+            if isinstance(small, cst.Import):
+                modules[name] = full
+            else:
+                names[name] = "." if small.relative or small.module is None else dotted(small.module)
+    return modules, {**modules, **names}
 
 
 class _Definitions(cst.CSTVisitor):

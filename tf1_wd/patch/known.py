@@ -70,7 +70,8 @@ def _assigned(body):
     for assign in m.findall(body, m.Assign()):
         for target in assign.targets:
             name = dotted(target.target)
-            found[name] = None if name in found else assign.value
+            if name:
+                found[name] = None if name in found else assign.value
     return found
 
 

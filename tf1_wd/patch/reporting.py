@@ -9,7 +9,7 @@ import tokenize
 
 def diff(path, before, after):
     """A unified diff of two versions of a file, both bytes; the text ends lines as the file does."""
-    old, new = (_text(source).splitlines(keepends=True) for source in (before, after))
+    old, new = (list(io.StringIO(_text(source), newline="\n")) for source in (before, after))  # not at form feeds
     lines = difflib.unified_diff(old, new, "a/%s" % path.lstrip("/"), "b/%s" % path.lstrip("/"))
     return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
 

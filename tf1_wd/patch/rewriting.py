@@ -50,8 +50,8 @@ class _Scopes(cst.CSTTransformer):
                 if wrap.first == i:
                     run_start[id(wrap)] = len(body)
             if i in removed:
-                comments = [line for line in statement.leading_lines if line.comment is not None]
-                carried.extend(comments)
+                if any(line.comment is not None for line in statement.leading_lines):
+                    carried.extend(statement.leading_lines)  # the author's words stay
                 statement = cst.parse_statement(removed[i]) if removed[i] else None
             if statement is not None:
                 if carried:
