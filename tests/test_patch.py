@@ -316,3 +316,12 @@ def test_the_diff_applies(tmp_path, capsys):
         source.decode().splitlines(keepends=True), patched(source).source.decode().splitlines(keepends=True)
     )
     assert lines[2:] == list(expected)[2:]
+
+
+def test_the_diffs_of_the_documentation_are_those_of_the_command():
+    page = (CASES.parent.parent / "docs" / "patch.md").read_text()
+    shown = re.findall(r"<!-- case: (\w+) -->\n```diff\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == page.count("```diff")
+    for name, text in shown:
+        diff = reporting.diff(name, source_of(name), patched(source_of(name), arguments(name)).source)
+        assert text == "".join(diff.splitlines(keepends=True)[2:]), name
