@@ -238,6 +238,16 @@ def full_filter():
     sgd(data(w, beta) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, beta) if "batch_normalization" not in v.name]))
 
 
+def filter_of_whole_names():
+    w, bias = weights(), weights("fc/bias", [3])
+    sgd(data(w, bias) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, bias) if v.name not in ["bias", "gamma"]]))
+
+
+def full_filter_of_whole_names():
+    w, bias = weights(), weights("bias", [3])
+    sgd(data(w, bias) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, bias) if v.op.name not in ["bias", "gamma"]]))
+
+
 def norm_decayed():
     gamma = weights("gamma", [3])
     sgd(data(gamma) + collected(gamma))
@@ -305,6 +315,7 @@ FINDINGS = [
     ("double-counted", doubled_by_the_collection, ["w"], not_inert),
     ("inert", inert, ["w"], not_inert),
     ("empty-filter", empty_filter, ["w", "BatchNorm/beta"], full_filter),
+    ("empty-filter", filter_of_whole_names, ["w", "fc/bias"], full_filter_of_whole_names),
     ("norm-decayed", norm_decayed, ["gamma"], norm_not_decayed),
     ("bias-decayed", bias_decayed, ["shift"], bias_not_decayed),
     ("frozen-decayed", frozen_decayed, ["frozen"], nothing_frozen),

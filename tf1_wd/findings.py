@@ -120,10 +120,10 @@ def _empty_filters(scene):
         yield Finding(
             "empty-filter",
             names,
-            "The test for '%s' at %s matches the name of no trainable variable, so it filters nothing: %s penalised."
-            % (test.text, test.where, _count(names) + (" is" if len(names) == 1 else " are")),
+            "The test for %s at %s matches the name of no trainable variable, so it filters nothing: %s penalised."
+            % (test, test.where, _count(names) + (" is" if len(names) == 1 else " are")),
             "Correct the string (near names: %s), or decide with `tf1-wd run --exclude PATTERN SCRIPT`, which refuses "
-            "a pattern that matches nothing" % _some(_nearest(test.text, all_names)),
+            "a pattern that matches nothing" % _some(_nearest(test.texts[0], all_names)),
         )
 
 

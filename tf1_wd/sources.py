@@ -29,16 +29,25 @@ class Line:
 
 @dataclass(frozen=True)
 class NameFilter:
-    """A test of variables' names by a string, such as `'batch_normalization' not in v.name`."""
+    """A test of variables' names: `'batch_normalization' not in v.name`, or `v.name not in ['bias', 'gamma']`.
 
-    text: str
+    texts: the strings. whole: None if they are searched in the name; otherwise what the test's names end with that op
+    names do not: ":0", or "".
+    """
+
+    texts: tuple
     file: str
     number: int
     lowers: bool
+    whole: object = None
 
     def matches(self, name):
-        """True if the string occurs in `name`, as the test has it."""
-        return self.text in (name.lower() if self.lowers else name)
+        """True if one of the strings occurs in `name`, or is the name, as the test has it."""
+        name = name.lower() if self.lowers else name
+        return any(text in name if self.whole is None else text == name + self.whole for text in self.texts)
+
+    def __str__(self):
+        return " / ".join(map(repr, self.texts))
 
     @property
     def where(self):
@@ -81,7 +90,7 @@ def _is_library(file, directories):
 
 @functools.lru_cache(maxsize=None)
 def name_filters(line):
-    """The tests of names, by `in` and `not in`, that decide whether the statement at a Line runs: tuple of NameFilter.
+    """The tests of names, by `in`, `not in`, `==` and `!=`, that decide whether the statement at a Line runs, as a tuple.
 
     Looked at are the conditions of comprehensions and of `if` around the line, and what they call or refer to in the
     same file.
@@ -173,15 +182,59 @@ def _filters(test, definitions, file):
     while pending:
         outer, depth = pending.pop()
         for node in ast.walk(outer):
-            if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-                name = node.comparators[0]
-                for text in _strings(node.left, outer, definitions):
-                    if _is_name(name):
-                        found.append(NameFilter(text, file, node.lineno, "lower" in ast.dump(name)))
+            if isinstance(node, ast.Compare):
+                for texts, name, whole in _compared(node, outer, definitions, _loop_names(file)):
+                    found.append(NameFilter(texts, file, node.lineno, "lower" in ast.dump(name), whole))
             elif isinstance(node, ast.Name) and depth < 3 and node.id not in seen:
                 seen.add(node.id)
                 pending += [(definition, depth + 1) for definition in definitions.get(node.id, [])]
     return found
+
+
+@functools.lru_cache(maxsize=None)
+def _loop_names(file):
+    """What loops, comprehensions and lambdas of a file call their elements: a variable may be one of these."""
+    found = set()
+    for node in ast.walk(_parsed(file)[0]):
+        if isinstance(node, (ast.comprehension, ast.For)):
+            found.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
+        elif isinstance(node, ast.Lambda):
+            found.update(a.arg for a in node.args.args)
+    return found
+
+
+def _compared(node, test, definitions, loop_names):
+    """(strings, the name they are compared with, NameFilter.whole) of a comparison: tuples."""
+    left, right, operator = node.left, node.comparators[0], node.ops[0]
+    if isinstance(operator, (ast.In, ast.NotIn)):
+        if _is_name(right):
+            for text in _strings(left, test, definitions):
+                yield (text,), right, None
+        elif _name_of(left) in loop_names:
+            for sequence in [right, *_sequences(right, definitions)]:
+                if isinstance(sequence, (ast.List, ast.Tuple, ast.Set)):
+                    texts = [text for text in map(_string, sequence.elts) if text is not None]
+                    if texts:
+                        yield tuple(texts), left, _ending(left)
+    elif isinstance(operator, (ast.Eq, ast.NotEq)):
+        for name, text in ((left, _string(right)), (right, _string(left))):
+            if text is not None and _name_of(name) in loop_names:
+                yield (text,), name, _ending(name)
+
+
+def _ending(name):
+    """What `v.name` has at its end, and `v.op.name` has not."""
+    return "" if isinstance(name.value, ast.Attribute) else ":0"
+
+
+def _name_of(node):
+    """The id of v in `v.name` and `v.op.name`; None for anything else."""
+    if not isinstance(node, ast.Attribute) or node.attr != "name":
+        return None
+    of = node.value
+    if isinstance(of, ast.Attribute) and of.attr == "op":
+        of = of.value
+    return of.id if isinstance(of, ast.Name) else None
 
 
 def _strings(node, test, definitions):
