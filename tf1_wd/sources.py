@@ -90,7 +90,7 @@ def _is_library(file, directories):
 
 @functools.lru_cache(maxsize=None)
 def name_filters(line):
-    """The tests of names, by `in`, `not in`, `==` and `!=`, that decide whether the statement at a Line runs, as a tuple.
+    """The tests of names, by `in`, `not in`, `==` and `!=`, that decide whether the statement at a Line runs.
 
     Looked at are the conditions of comprehensions and of `if` around the line, and what they call or refer to in the
     same file.
