@@ -37,7 +37,7 @@ LAYERS = [
     {"observe", "findings"},
     {"train_op", "watch", "audit"},
     {"runner", "audit_program"},
-    {"legacy.moves"},
+    {"legacy.moves", "legacy.numpy_names"},
     {"legacy.estimator"},
     {"legacy.install"},
     {"legacy"},
