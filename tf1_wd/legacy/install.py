@@ -1,4 +1,4 @@
-"""Makes TF1 code, tf-slim first, find on TensorFlow 2.14 and later what it found on 1.15; reversible."""
+"""Makes TF1 code run on TensorFlow 2: graph mode, tf.contrib, tf.estimator, Keras 2, names that moved; reversible."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import os
 import sys
 
 from tf1_wd.errors import Tf1WdError
+from tf1_wd.legacy.aliases import AliasFinder, import_or_none
+from tf1_wd.legacy.behavior import put_behavior
 from tf1_wd.legacy.estimator import put_back
-from tf1_wd.legacy.moves import MOVES
+from tf1_wd.legacy.facade import put_facade
+from tf1_wd.legacy.finder import load, put_contrib
+from tf1_wd.legacy.numpy_names import put_names
+from tf1_wd.legacy.table_core import MODULES, ROWS
 
 _SWITCH = "TF_USE_LEGACY_KERAS"
 
@@ -24,14 +29,22 @@ class KerasChosenError(Tf1WdError, RuntimeError):
 
 
 def install():
-    """Imports TensorFlow with Keras 2 behind tf.layers and tf.nn.rnn_cell, and puts moved names back.
+    """Makes TensorFlow 2 look like TensorFlow 1 to the code that runs from here on.
 
-    Where tensorflow-estimator is installed (`pip install tensorflow-estimator==2.15.0` leaves TensorFlow as it is),
-    tf.estimator is back too; TPUs and distribution strategies in it are not.
+    - `import tensorflow as tf` gives the names of tf.compat.v1 in graph mode (v2 behavior is disabled); a name that v1
+      lacks is TensorFlow 2's.
+    - `tensorflow.contrib` can be imported in every spelling (docs/legacy.md lists what is there). A name without a
+      stand-in is a NoStandInError, an AttributeError, where it is used; imported by name, it is an ImportError.
+    - tf.layers and tf.nn.rnn_cell are Keras 2's, where tf-keras is installed. Where tensorflow-estimator is
+      (`pip install tensorflow-estimator==2.15.0` leaves TensorFlow as it is), tf.estimator is back too; TPUs and
+      distribution strategies in it are not. tf-slim, Keras and the estimator are imported when they are asked for.
+    - names of tensorflow.python that moved are at their old place too; so is what NumPy took away (np.float).
 
-    On TF 1.15 it changes nothing. A name that TensorFlow still has is left alone, so a second call changes nothing
-    either. Call it before TensorFlow is imported: submodules of tf.keras (`from tensorflow.keras.layers import ...`)
-    are found by what the environment says then.
+    Call it before TensorFlow is imported. It imports TensorFlow itself. On TF 1.15 it changes nothing. A second call
+    changes nothing either, and nor does its end.
+
+    close() takes everything back, but for modules that hold the names already, and, where the default graph was used
+    meanwhile, v2 behavior: TensorFlow does not go back to eager execution then.
 
     Returns: a contextlib.ExitStack; its close() takes everything back. Also a context manager.
 
@@ -42,11 +55,20 @@ def install():
             _refuse_keras_3()
             os.environ[_SWITCH] = "1"
             stack.callback(os.environ.pop, _SWITCH, None)
+        tensorflow = importlib.import_module("tensorflow")
+        if tensorflow.__version__.startswith("1."):
+            return stack.pop_all()
         for owner, name, value in _missing():
             setattr(owner, name, value)
             stack.callback(delattr, owner, name)
         _repair_normalization(stack)
         put_back(stack)
+        put_behavior(stack)
+        put_names(stack)
+        if importlib.util.find_spec("tensorflow.contrib") is None:
+            put_contrib(stack)
+            _put_modules(stack)
+        put_facade(stack)
         return stack.pop_all()
 
 
@@ -66,11 +88,29 @@ def _refuse_keras_3():
 
 def _missing():
     """(owner, name, value) of each moved name that this TensorFlow lacks."""
-    for move in MOVES:
-        owner = importlib.import_module(move.old)
-        if not hasattr(owner, move.name):
-            module, name = move.new.split(":")
-            yield owner, move.name, getattr(importlib.import_module(module), name)
+    for row in ROWS:
+        module, _, name = row.old.rpartition(".")
+        owner = importlib.import_module(module)
+        if not hasattr(owner, name):
+            yield owner, name, load(row)
+
+
+def _put_modules(stack):
+    """Modules that TensorFlow has no longer, under their old names.
+
+    Their finder is the first: a package's path would find its modules a second time, under their old names.
+    """
+    gone = {old: new for old, new in MODULES.items() if not _is_there(old)}
+    finder = AliasFinder(lambda name: import_or_none(gone[name]) if name in gone else None)
+    sys.meta_path.insert(0, finder)
+    stack.callback(finder.leave)
+
+
+def _is_there(module):
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is its package
+        return False
 
 
 def _repair_normalization(stack):

@@ -6,32 +6,33 @@ from typing import NamedTuple
 
 
 class Move(NamedTuple):
-    """What code expects as `old`.`name` is now `new`, "module:name"."""
+    """What code expects as `old` is now `new`, "module:name" or a whole "module"; `since` names the first release."""
 
     old: str
-    name: str
     new: str
+    since: str
+    note: str = ""
 
 
-# What tf-slim 1.1.0 uses. All are at their old place in 1.15.5, and gone from it in 2.15.1 and 2.21.0.
-MOVES = (
-    # slim.batch_norm(updates_collections=None), slim.learning.create_train_op
-    Move("tensorflow.python.framework.ops", "Tensor", "tensorflow.python.framework.tensor:Tensor"),
-    Move(
-        "tensorflow.python.framework.ops", "IndexedSlices", "tensorflow.python.framework.indexed_slices:IndexedSlices"
-    ),
-    # slim.tfexample_decoder
-    Move("tensorflow.python.ops.control_flow_ops", "case", "tensorflow.python.ops.control_flow_case:case"),
-    Move("tensorflow.python.ops.control_flow_ops", "cond", "tensorflow.python.ops.cond:cond"),
-    Move("tensorflow.python.ops.array_ops", "stack", "tensorflow.python.ops.array_ops_stack:stack"),
-    # slim.layers.legacy_relu
-    Move("tensorflow.python.ops.array_ops", "unstack", "tensorflow.python.ops.array_ops_stack:unstack"),
-    # slim.losses.metric_learning, slim.metrics
-    Move("tensorflow.python.ops.control_flow_ops", "while_loop", "tensorflow.python.ops.while_loop:while_loop"),
-    Move("tensorflow.python.ops.control_flow_ops", "Assert", "tensorflow.python.ops.control_flow_assert:Assert"),
-    # slim.local_variable, slim.global_variable
-    Move("tensorflow.python.ops.variable_scope", "variable", "tensorflow.python.ops.variable_v1:VariableV1"),
-)
+def area(package, *groups, since="2.0"):
+    """The moves of one package.
+
+    groups: (home, "name other old=new", note): `package.name` is now `home:name`, `package.old` is `home:new`. A home
+    is a module, or "module:attribute" of one. The note may be left out.
+    """
+    found = []
+    for home, names, *note in groups:
+        for word in names.split():
+            old, _, new = word.partition("=")
+            found.append(
+                Move("%s.%s" % (package, old), home + ("." if ":" in home else ":") + (new or old), since, *note)
+            )
+    return tuple(found)
+
+
+def modules(*pairs, since="2.0"):
+    """Moves of whole modules: (old, new)."""
+    return tuple(Move(old, new, since) for old, new in pairs)
 
 
 class Gone(NamedTuple):

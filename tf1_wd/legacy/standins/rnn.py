@@ -1,0 +1,92 @@
+"""Stacks of bidirectional layers, as in tf.contrib.rnn."""
+
+from __future__ import annotations
+
+import tensorflow.compat.v1 as tf
+
+
+def _check(cells_fw, cells_bw, states_fw, states_bw):
+    for cells in (cells_fw, cells_bw):
+        if not isinstance(cells, list) or not cells:
+            raise ValueError("cells_fw and cells_bw must be lists of RNNCells (one per layer), not %r" % (cells,))
+    if len(cells_fw) != len(cells_bw):
+        raise ValueError("Forward and Backward cells must have the same depth.")
+    for states in (states_fw, states_bw):
+        if states is not None and (not isinstance(states, list) or len(states) != len(cells_fw)):
+            raise ValueError("Initial states must be a list of state tensors (one per layer).")
+    nothing = [None] * len(cells_fw)
+    return zip(cells_fw, cells_bw, states_fw or nothing, states_bw or nothing)
+
+
+def stack_bidirectional_rnn(
+    cells_fw,
+    cells_bw,
+    inputs,
+    initial_states_fw=None,
+    initial_states_bw=None,
+    dtype=None,
+    sequence_length=None,
+    scope=None,
+):
+    """(outputs, states forwards, states backwards): each layer reads both directions of the one below.
+
+    inputs: list over time of [batch, size]. cells_fw, cells_bw: lists, one cell a layer.
+    """
+    layers = _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
+    states_fw, states_bw = [], []
+    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
+        for i, (cell_fw, cell_bw, state_fw, state_bw) in enumerate(layers):
+            with tf.variable_scope("cell_%d" % i) as cell_scope:
+                inputs, state_fw, state_bw = tf.nn.static_bidirectional_rnn(
+                    cell_fw,
+                    cell_bw,
+                    inputs,
+                    initial_state_fw=state_fw,
+                    initial_state_bw=state_bw,
+                    sequence_length=sequence_length,
+                    dtype=dtype,
+                    scope=cell_scope,
+                )
+            states_fw.append(state_fw)
+            states_bw.append(state_bw)
+    return inputs, tuple(states_fw), tuple(states_bw)
+
+
+def stack_bidirectional_dynamic_rnn(
+    cells_fw,
+    cells_bw,
+    inputs,
+    initial_states_fw=None,
+    initial_states_bw=None,
+    dtype=None,
+    sequence_length=None,
+    parallel_iterations=None,
+    time_major=False,
+    scope=None,
+    swap_memory=False,
+):
+    """(outputs, states forwards, states backwards) of tf.nn.bidirectional_dynamic_rnn, layer upon layer.
+
+    inputs: [batch, time, size], or [time, batch, size] if time_major. cells_fw, cells_bw: lists, one cell a layer.
+    """
+    layers = _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
+    states_fw, states_bw = [], []
+    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
+        for i, (cell_fw, cell_bw, state_fw, state_bw) in enumerate(layers):
+            with tf.variable_scope("cell_%d" % i):
+                outputs, (state_fw, state_bw) = tf.nn.bidirectional_dynamic_rnn(
+                    cell_fw,
+                    cell_bw,
+                    inputs,
+                    initial_state_fw=state_fw,
+                    initial_state_bw=state_bw,
+                    sequence_length=sequence_length,
+                    parallel_iterations=parallel_iterations,
+                    dtype=dtype,
+                    swap_memory=swap_memory,
+                    time_major=time_major,
+                )
+                inputs = tf.concat(outputs, 2)
+            states_fw.append(state_fw)
+            states_bw.append(state_bw)
+    return inputs, tuple(states_fw), tuple(states_bw)

@@ -1,0 +1,78 @@
+"""Where the names of tf.contrib.rnn, seq2seq, legacy_seq2seq and crf are now. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from tf1_wd.legacy.moves import area, modules
+
+_V1 = "tensorflow.compat.v1"
+_OURS = "tf1_wd.legacy.standins."
+
+RNN = area(
+    "tensorflow.contrib.rnn",
+    (
+        _V1 + ":nn.rnn_cell",
+        "BasicLSTMCell BasicRNNCell DeviceWrapper DropoutWrapper GRUCell LSTMCell LSTMStateTuple MultiRNNCell RNNCell "
+        "ResidualWrapper",
+    ),
+    (_OURS + "keras", "LayerRNNCell"),
+    (_V1 + ":nn", "static_rnn static_bidirectional_rnn static_state_saving_rnn"),
+    (
+        "tensorflow.python.ops.rnn",
+        "transpose_batch_time=_transpose_batch_time best_effort_input_batch_size=_best_effort_input_batch_size",
+    ),
+    (_OURS + "rnn", "stack_bidirectional_dynamic_rnn stack_bidirectional_rnn"),
+    (
+        _OURS + "rnn_wrappers",
+        "AttentionCellWrapper EmbeddingWrapper HighwayWrapper InputProjectionWrapper OutputProjectionWrapper",
+    ),
+    (
+        _OURS + "rnn_cells",
+        "LayerNormBasicLSTMCell CoupledInputForgetGateLSTMCell NASCell UGRNNCell SRUCell IndRNNCell",
+    ),
+    (_OURS + "rnn_conv", "ConvLSTMCell Conv1DLSTMCell Conv2DLSTMCell Conv3DLSTMCell"),
+    (
+        _OURS + "rnn_fused",
+        "LSTMBlockCell LSTMBlockFusedCell GRUBlockCell GRUBlockCellV2 FusedRNNCell FusedRNNCellAdaptor "
+        "TimeReversedFusedRNN",
+    ),
+) + modules(("tensorflow.contrib.rnn.python.ops.core_rnn_cell", "tf1_wd.legacy.standins.rnn_wrappers"))
+
+SEQ2SEQ = area(
+    "tensorflow.contrib.seq2seq",
+    (_OURS + "seq2seq_decoder", "BasicDecoder BasicDecoderOutput Decoder dynamic_decode"),
+    (
+        _OURS + "seq2seq_helper",
+        "CustomHelper GreedyEmbeddingHelper Helper InferenceHelper SampleEmbeddingHelper TrainingHelper",
+    ),
+    (_OURS + "seq2seq_scheduled", "ScheduledEmbeddingTrainingHelper ScheduledOutputTrainingHelper"),
+    (_OURS + "seq2seq_attention", "AttentionMechanism BahdanauAttention LuongAttention hardmax"),
+    (_OURS + "seq2seq_wrapper", "AttentionWrapper AttentionWrapperState"),
+    (
+        _OURS + "seq2seq_beam",
+        "BeamSearchDecoder BeamSearchDecoderOutput BeamSearchDecoderState FinalBeamSearchDecoderOutput gather_tree "
+        "tile_batch",
+    ),
+    (_OURS + "seq2seq_loss", "sequence_loss"),
+)
+
+LEGACY_SEQ2SEQ = area(
+    "tensorflow.contrib.legacy_seq2seq",
+    (
+        _OURS + "legacy_seq2seq",
+        "attention_decoder basic_rnn_seq2seq embedding_attention_decoder embedding_attention_seq2seq "
+        "embedding_rnn_decoder embedding_rnn_seq2seq embedding_tied_rnn_seq2seq rnn_decoder tied_rnn_seq2seq",
+    ),
+    (_OURS + "legacy_seq2seq_loss", "model_with_buckets sequence_loss sequence_loss_by_example"),
+)
+
+CRF = area(
+    "tensorflow.contrib.crf",
+    (
+        _OURS + "crf",
+        "crf_binary_score crf_decode crf_log_likelihood crf_log_norm crf_multitag_sequence_score crf_sequence_score "
+        "crf_unary_score viterbi_decode",
+    ),
+)
+
+
+ROWS = RNN + SEQ2SEQ + LEGACY_SEQ2SEQ + CRF
