@@ -50,7 +50,7 @@ LAYERS = [
     {"runner", "audit_program"},
     *STANDINS,
     OTHER_STANDINS,
-    {"legacy.moves", "legacy.numpy_names", "legacy.modules", "legacy.aliases", "legacy.behavior"},
+    {"legacy.moves", "legacy.modules", "legacy.aliases", "legacy.behavior"},
     {
         "legacy.table_core",
         "legacy.table_data",
@@ -58,7 +58,7 @@ LAYERS = [
         "legacy.table_sequences",
         "legacy.table_training",
     },
-    {"legacy.table", "legacy.estimator", "legacy.facade"},
+    {"legacy.table", "legacy.estimator", "legacy.facade", "legacy.others"},
     {"legacy.finder"},
     {"legacy.install"},
     {"legacy"},

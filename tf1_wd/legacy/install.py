@@ -14,7 +14,7 @@ from tf1_wd.legacy.behavior import put_behavior
 from tf1_wd.legacy.estimator import put_back
 from tf1_wd.legacy.facade import put_facade
 from tf1_wd.legacy.finder import load, put_contrib
-from tf1_wd.legacy.numpy_names import put_names
+from tf1_wd.legacy.others import put_others
 from tf1_wd.legacy.table_core import MODULES, ROWS
 
 _SWITCH = "TF_USE_LEGACY_KERAS"
@@ -38,7 +38,7 @@ def install():
     - tf.layers and tf.nn.rnn_cell are Keras 2's, where tf-keras is installed. Where tensorflow-estimator is
       (`pip install tensorflow-estimator==2.15.0` leaves TensorFlow as it is), tf.estimator is back too; TPUs and
       distribution strategies in it are not. tf-slim, Keras and the estimator are imported when they are asked for.
-    - names of tensorflow.python that moved are at their old place too; so is what NumPy took away (np.float).
+    - names of tensorflow.python that moved are at their old place too; so is what NumPy took away.
 
     Call it before TensorFlow is imported. It imports TensorFlow itself. On TF 1.15 it changes nothing. A second call
     changes nothing either, and nor does its end.
@@ -64,7 +64,7 @@ def install():
         _repair_normalization(stack)
         put_back(stack)
         put_behavior(stack)
-        put_names(stack)
+        put_others(stack)
         if importlib.util.find_spec("tensorflow.contrib") is None:
             put_contrib(stack)
             _put_modules(stack)
