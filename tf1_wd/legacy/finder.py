@@ -77,6 +77,13 @@ class _Module(types.ModuleType):
         setattr(self, name, value)
         return value
 
+    def __setattr__(self, name, value):
+        # Python sets a submodule as an attribute of its package. contrib's arg_scope is a function there, as the
+        # package imported it from the module of the same name.
+        full = "%s.%s" % (self.__name__, name)
+        if not (isinstance(value, _Module) and full in table.MOVES and not table.home(full)):
+            super().__setattr__(name, value)
+
     def _find(self, name):
         full = "%s.%s" % (self.__name__, name)
         if full in table.MOVES and not table.home(full):

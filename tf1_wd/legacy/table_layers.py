@@ -103,7 +103,7 @@ FRAMEWORK = area(
     ("tensorflow.contrib.framework.python.framework.checkpoint_utils", "tensorflow.python.training.checkpoint_utils"),
     ("tensorflow.contrib.framework.python.framework.graph_util", "tensorflow.python.framework.graph_util"),
     ("tensorflow.contrib.framework.python.ops.variables", "tf_slim.ops.variables"),
-    ("tensorflow.contrib.framework.python.ops.arg_scope", "tf_slim.ops.arg_scope"),
+    ("tensorflow.contrib.framework.python.ops.arg_scope", "tf_slim.ops.arg_scope:arg_scope"),
 )
 
 LOSSES = area(
