@@ -33,7 +33,7 @@ LAYERS = [
     {"audit_html"},
     {"_tf"},
     {"graph", "native.loader", "_tf_files"},
-    {"copies", "native.reference", "servers"},
+    {"copies", "upstream", "native.reference", "servers"},
     {"coefficients", "native.decay"},
     {"penalties", "lookups", "roles"},
     {"differentiation", "replay", "hooks"},

@@ -9,6 +9,7 @@ from tf1_wd.coefficients import undelayed
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError
 from tf1_wd.multipliers import multipliers
+from tf1_wd.upstream import Upstream
 
 
 def calls_behind(gradient, variable, calls):
@@ -19,24 +20,26 @@ def calls_behind(gradient, variable, calls):
     op = graph.variable_op(variable)
     if gradient is None:
         return [call for call in calls if op in call.derivatives]
-    found, seen, pending = {}, set(), tensors_of(gradient)
-    while pending:
-        tensor = pending.pop()
-        key = graph.key(tensor)
-        if key in seen:
-            continue
-        seen.add(key)
-        of = _call_of(key, calls)
-        if of is None:
-            pending.extend(graph.sources(tensor.op))
-        elif any(graph.key(t) == key for t in of.derivatives.get(op, ())):
-            found[id(of)] = of
+    raw = _upstream(calls).behind(tensors_of(gradient)).raw
+    reached = [(call, graph.key(t)) for call in calls for t in call.derivatives.get(op, ())]
+    found = {id(call): call for call, key in reached if key in raw and _call_of(key, calls) is call}
     return list(found.values())
 
 
 def _call_of(key, calls):
-    """The last of the calls that returned the tensor with this key, or None."""
-    return next((call for call in reversed(calls) if key in call.raw), None)
+    """The last of the calls that returned the tensor with this key."""
+    return next(call for call in reversed(calls) if key in call.raw)
+
+
+def _upstream(calls):
+    """The Upstream of some GradientCalls, which keep it."""
+    if not calls:
+        return Upstream(lambda key: False)
+    key = tuple(map(id, calls))
+    if key not in calls[-1].upstream:
+        members = list(calls)
+        calls[-1].upstream[key] = Upstream(lambda key: any(key in call.raw for call in members))
+    return calls[-1].upstream[key]
 
 
 def loss_rate(gradient, variable, name, behind, calls):
@@ -78,6 +81,7 @@ def net_rate(gradient, variable, name, behind, calls):
         tensors_of(gradient)[0],
         [call.derivatives[op][0] for call in reached],
         op,
+        _upstream(calls),
         is_sparse=isinstance(gradient, tf.IndexedSlices),
     )
     return _combined([(call.rates[op], factor) for call, factor in zip(reached, factors) if op in call.rates])
@@ -172,11 +176,11 @@ def _refuse_accumulated(gradient, calls, variable, name):
     """Raises AmbiguousRateError if the gradient reads variables to which a gradient with L2 is assigned."""
     with_rate = [call for call in calls if variable in call.rates and call.derivatives.get(variable)]
     raw = {tensor.op: call for call in with_rate for tensor in call.derivatives[variable]}
-    ops = graph.ancestors(tensors_of(gradient), stop=_RawOps(calls), inputs=graph.sources)
+    holders = _upstream(calls).behind(tensors_of(gradient)).variables
     assigned = [
         tensor
-        for holder in ops
-        if graph.is_variable(holder) and (_size(holder) != 1 or _size(variable) == 1)  # not a loss scale
+        for holder in holders
+        if _size(holder) != 1 or _size(variable) == 1  # not a loss scale
         for consumer in holder.outputs[0].consumers()
         if "Assign" in consumer.type
         for tensor in list(consumer.inputs)[1:]
@@ -189,16 +193,6 @@ def _refuse_accumulated(gradient, calls, variable, name):
             "go into an update. Pass it as rates=: where they are averaged, the rate that each of them has%s; where "
             "they are added up, as many times that" % (name, " (%g)" % rates[0] if isinstance(rates[0], float) else "")
         )
-
-
-class _RawOps:
-    """The ops that make the raw gradients of some calls, as a set that takes no time to make."""
-
-    def __init__(self, calls):
-        self._calls = calls
-
-    def __contains__(self, op):
-        return any((op, i) in call.raw for call in self._calls for i in range(len(op.outputs)))
 
 
 def _size(variable):

@@ -13,9 +13,10 @@ class GradientCall:
     ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. constants: the tensors to treat
     as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
     norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2 inside a branch
-    or a loop. functions_with_l2: names of functions that ys call. derivatives: {op of a variable: tensors of its raw
-    gradient}, after `keep`. raw: {graph.key of a tensor: ops of the variables whose raw gradient it is part of},
-    after `keep`. is_decay_alone: True if nothing but penalties reaches the variables, after `keep`.
+    or a loop. functions_with_l2: names of functions that ys call.
+    After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
+    variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
+    upstream: for attribution, which keeps there what it has looked at.
     """
 
     def __init__(self, ys, xs, grad_ys):
@@ -35,6 +36,7 @@ class GradientCall:
         self.terms = self._terms_of_variables(impure)
         self.derivatives = {}
         self.raw = {}
+        self.upstream = {}
         self.is_decay_alone = bool(self.rates)
 
     def keep(self, results):

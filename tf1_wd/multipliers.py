@@ -10,6 +10,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.coefficients import undelayed
 from tf1_wd.errors import AmbiguousRateError
+from tf1_wd.upstream import is_scalar
 
 _SUMS = frozenset(["Add", "AddV2", "AddN", "AccumulateNV2"])
 _DIVISIONS = frozenset(["RealDiv", "DivNoNan", "Xdivy"])
@@ -46,20 +47,21 @@ class _Path(NamedTuple):
     unknown: object = None
 
 
-def multipliers(applied, raw, variable, is_sparse=False):
+def multipliers(applied, raw, variable, upstream, is_sparse=False):
     """d applied / d raw[i] along scalar multiplications and sums, for each i: a float or a scalar tensor.
 
     A factor that depends on the gradient itself is a clip, and counts as 1, with the threshold it is made of. Scalars
     outside of a non-linear op, as in 0.1 * sign(g), are step sizes and count as 1 too. A gradient that is not reached
     counts 0.
 
-    applied: tf.Tensor. raw: list of tf.Tensor, what tf.gradients returned. variable: its op. is_sparse: True if applied
-    are the values of tf.IndexedSlices, which are added up where they lie side by side.
+    applied: tf.Tensor. raw: list of tf.Tensor, what tf.gradients returned. variable: its op. upstream: Upstream of all
+    calls of tf.gradients. is_sparse: True if applied are the values of tf.IndexedSlices, which are added up where they
+    lie side by side.
     Raises AmbiguousRateError if a gradient goes through a variable or a loop, or if several are combined by an op that
     is not linear.
     """
     with undelayed(applied):
-        path = _Walk(applied, raw, variable).path(applied)
+        path = _Walk(applied, raw, variable, upstream).path(applied)
     if path.stacked and not is_sparse:
         raise _ambiguous(variable.name, applied.op)
     return [path.factors.get(graph.key(r), 0.0) for r in raw]
@@ -68,15 +70,46 @@ def multipliers(applied, raw, variable, is_sparse=False):
 class _Walk:
     """One walk from an applied gradient down to raw ones."""
 
-    def __init__(self, applied, raw, variable):
+    def __init__(self, applied, raw, variable, upstream):
         self._name = variable.name
         self._size = tf.TensorShape(variable.get_attr("shape")).num_elements()
         self._raw = {graph.key(r) for r in raw}
-        sources = frozenset(r.op for r in raw)
-        ops = graph.ancestors([applied], stop=sources, inputs=graph.sources)
-        self._dependent = sources | set(graph.between(sources, ops, inputs=graph.sources))
-        self._thresholds = self._thresholds_of_clips(sources)
+        self._sources = frozenset(r.op for r in raw)
+        self._upstream = upstream
+        self._dependence = {op: True for op in self._sources}
         self._known = {}
+        self._applied = applied
+
+    def _depends(self, tensor):
+        """True if a raw gradient goes into what makes a tensor."""
+        if tensor.op not in self._dependence:
+            self._explore(tensor.op)
+        return self._dependence[tensor.op]
+
+    def _explore(self, op):
+        """Finds out of `op` and what is behind it, up to scalars, whether they depend on the raw gradients."""
+        ops, pending = {}, [op]
+        while pending:
+            op = pending.pop()
+            if op in ops or op in self._dependence:
+                continue
+            ops[op] = None
+            for tensor in graph.sources(op):
+                if is_scalar(tensor) and len(tensor.op.outputs) == 1 and tensor.op not in ops:
+                    if tensor.op not in self._dependence:
+                        self._dependence[tensor.op] = self._scalar_depends(tensor)
+                else:
+                    pending.append(tensor.op)
+        known = [t.op for op in ops for t in graph.sources(op) if self._dependence.get(t.op)]
+        dependent = set(graph.between(known, [*ops, *dict.fromkeys(known)], inputs=graph.sources))
+        self._dependence.update((op, op in dependent) for op in ops if op not in self._dependence)
+
+    def _scalar_depends(self, scalar):
+        raw = self._upstream.of_scalar(scalar).raw
+        if not raw or any(key in raw for key in self._raw):
+            return bool(raw)
+        # made of gradients by other variables, behind which those by this one may be
+        return any(op in self._sources for op in graph.ancestors([scalar], self._sources, graph.sources))
 
     def path(self, tensor):
         key = graph.key(tensor)
@@ -94,7 +127,7 @@ class _Walk:
                 "known. Pass the net rate of an update as rates="
                 % (self._name, "loop" if op.type in _LOOPS else "variable", op.name)
             )
-        inputs = [t for t in graph.sources(op) if t.op in self._dependent and t.dtype.is_floating]
+        inputs = [t for t in graph.sources(op) if t.dtype.is_floating and self._depends(t)]
         if not inputs:
             return _Path({})  # another output of an op that makes a raw gradient
         if op.type == "IdentityN":
@@ -111,9 +144,9 @@ class _Walk:
             path = self._sum([self.path(t) for t in inputs], op)
             return _times(path, 1.0 / len(graph.sources(op))) if graph.is_accumulator(op) else path
         if op.type not in _JOINS and op.type != "Sub":  # a scalar beside the gradient is a scale
-            inputs = [t for t in inputs if not _is_scalar(t)] or [self._plainest(inputs)]
+            inputs = [t for t in inputs if not is_scalar(t)] or [self._plainest(inputs)]
         paths = [self.path(t) for t in inputs]
-        main = next((i for i, t in enumerate(inputs) if not _is_scalar(t)), 0)
+        main = next((i for i, t in enumerate(inputs) if not is_scalar(t)), 0)
         path, several = paths[main], any(set(p.factors) - set(paths[main].factors) for p in paths)
         if op.type == "Sub" and (several or inputs[main] is op.inputs[1]):
             signs = [-1.0 if t is op.inputs[1] else 1.0 for t in inputs]
@@ -178,7 +211,7 @@ class _Walk:
         divides = op.type in _DIVISIONS
         if divides and other is op.inputs[0]:
             return path._replace(crossed=True)
-        if other.op in self._dependent or not graph.is_uniform(other) or self._is_threshold(other):
+        if self._depends(other) or not graph.is_uniform(other) or self._is_threshold(other):
             return path
         if path.unknown is not None and not _same(_value(other), 1.0):
             raise AmbiguousRateError(
@@ -191,21 +224,13 @@ class _Walk:
         value = _value(other)
         return _times(path, value, divides)
 
-    def _thresholds_of_clips(self, sources):
-        return [
-            t
-            for op in self._dependent - sources
-            if op.type == "Mul" or op.type in _DIVISIONS
-            for scale in op.inputs
-            if scale.op in self._dependent and _is_scalar(scale)
-            for inner in graph.ancestors([scale], stop=sources)
-            if inner.type in ("Maximum", "Minimum")
-            for t in inner.inputs
-            if t.op not in self._dependent
-        ]
+    def _thresholds(self):
+        """The limits that clips on the way are made of."""
+        behind = self._upstream.behind([self._applied])
+        return [limit for limit in behind.limits.values() if not self._depends(limit)]
 
     def _is_threshold(self, scalar):
-        return any(_match(_value(scalar), _value(threshold)) for threshold in self._thresholds)
+        return any(_match(_value(scalar), _value(threshold)) for threshold in self._thresholds())
 
 
 def _ambiguous(name, op):
@@ -250,8 +275,4 @@ def _value(uniform):
     value = _tf.constant_value(uniform)
     if value is not None:
         return float(value.reshape(-1)[0])
-    return uniform if _is_scalar(uniform) else tf.reshape(uniform, [-1])[0]
-
-
-def _is_scalar(tensor):
-    return tensor.shape.num_elements() == 1
+    return uniform if is_scalar(uniform) else tf.reshape(uniform, [-1])[0]
