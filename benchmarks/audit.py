@@ -31,11 +31,11 @@ RATE, LR = 0.0625, 0.125
 
 def build(count, clip):
     """A train_op of `count` variables; returns the variables that have L2."""
-    x, weights = tf.ones([1, 1]), []
+    x, weights = tf.ones([1, 2]), []
     for i in range(0, count, 2):
         with tf.variable_scope("layer%d" % i):
-            w = tf.get_variable("w", [1, 1], initializer=tf.zeros_initializer())
-            b = tf.get_variable("b", [1], initializer=tf.zeros_initializer())
+            w = tf.get_variable("w", [2, 2], initializer=tf.zeros_initializer())
+            b = tf.get_variable("b", [2], initializer=tf.zeros_initializer())
         x = tf.matmul(x, w) + b
         weights.append(w)
     loss = tf.reduce_sum(x) + RATE * tf.add_n([tf.nn.l2_loss(w) for w in weights])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import cProfile
 import pathlib
+import pstats
 import re
 
+import audit as benchmark
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -414,3 +417,23 @@ def test_every_finding_has_its_section_in_the_documentation():
     for text in sections.values():
         assert "**Why it matters**" in text
         assert "**What to do**" in text
+
+
+def work(count, clip):
+    """The number of function calls that the audit of the benchmark's program takes."""
+    with tf.Graph().as_default() as where:
+        observer = Observer()
+        hooks.listen(observer)
+        decayed = benchmark.build(count, clip)
+        hooks.forget()
+        profile = cProfile.Profile()
+        report = profile.runcall(lambda: audit.audit_facts("test", [observer.facts(where)]))
+        benchmark.check(report, decayed, count)
+        return pstats.Stats(profile).total_calls
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_the_work_of_an_audit_grows_as_the_number_of_variables_does(clip):
+    work(10, clip)
+    small, large = work(60, clip), work(180, clip)
+    assert large < 3.3 * small
