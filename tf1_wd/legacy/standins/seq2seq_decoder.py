@@ -99,7 +99,7 @@ class BasicDecoder(Decoder):
 
 
 def _zeros(size, dtype, batch_size):
-    return tf.zeros(tf.concat([[batch_size], tf.TensorShape(size).as_list()], 0), dtype)
+    return tf.zeros(tf.stack([batch_size, *tf.TensorShape(size).as_list()]), dtype)
 
 
 def dynamic_decode(
