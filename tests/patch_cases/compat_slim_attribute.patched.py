@@ -6,3 +6,4 @@ import tf_slim
 
 import tf_slim as slim
 regularizer = tf_slim.l2_regularizer(1e-4)
+cell = tf.nn.rnn_cell.BasicLSTMCell(128)

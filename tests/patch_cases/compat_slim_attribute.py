@@ -5,3 +5,4 @@ import tensorflow as tf
 
 slim = tf.contrib.slim
 regularizer = tf.contrib.slim.l2_regularizer(1e-4)
+cell = tf.contrib.rnn.BasicLSTMCell(128)

@@ -27,6 +27,21 @@ get_unique_variable get_variables_by_name get_variables_by_suffix get_variable_f
 get_variables global_variable local_variable model_variable variable VariableDeviceChooser
 """
 MOVED = frozenset(_NAMES.split())
+# the modules of tf.contrib of which some names are in tensorflow.compat.v1 itself: where, and which
+_CORE = {
+    "tensorflow.contrib.rnn": {
+        "nn.rnn_cell": "BasicLSTMCell BasicRNNCell DropoutWrapper GRUCell LSTMCell LSTMStateTuple MultiRNNCell RNNCell "
+        "ResidualWrapper DeviceWrapper",
+        "nn": "static_rnn static_bidirectional_rnn static_state_saving_rnn",
+    },
+    "tensorflow.contrib.framework": {"train": "init_from_checkpoint list_variables load_checkpoint load_variable"},
+}
+CORE = {
+    "%s.%s" % (old, name): "%s.%s" % (new, name)
+    for old, moves in _CORE.items()
+    for new, names in moves.items()
+    for name in names.split()
+}
 _SLIM = "tensorflow.contrib.slim"
 # modules whose moved names are all at the top of tf_slim
 _FLAT = ("tensorflow.contrib.layers", "tensorflow.contrib.framework")
@@ -119,7 +134,7 @@ def _without_move(module):
             if name is None and id(node) in assigned and "nets" in uses.get(_target(assigned[id(node)]), ()):
                 yield node, "`slim.nets` is to be imported by itself: import tf_slim.nets"
             continue
-        if full in _FLAT and name in MOVED:
+        if (full in _FLAT and name in MOVED) or "%s.%s" % (full, name) in CORE:
             continue
         if id(node) in assigned and _is_movable(full, _target(assigned[id(node)]), uses):
             continue
@@ -200,6 +215,9 @@ class _Imports(cst.CSTTransformer):
         if full and full.rpartition(".")[0] in _FLAT and original_node.attr.value in MOVED:
             self.needs_tf_slim = True
             return updated_node.with_changes(value=cst.Name("tf_slim"))
+        if full in CORE:
+            root = dotted(original_node).split(".")[0]
+            return cst.parse_expression("%s.%s" % (root, CORE[full]))
         return updated_node
 
 
