@@ -66,7 +66,7 @@ LAYERS = [
     {"demo"},
     {"patch"},
     {"patch.tree"},
-    {"patch.events", "patch.paths", "patch.reporting"},
+    {"patch.events", "patch.paths", "patch.reporting", "patch.writes"},
     {"patch.flow"},
     {"patch.deciding", "patch.known"},
     {"patch.rewriting"},

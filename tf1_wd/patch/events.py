@@ -184,6 +184,8 @@ class _Finder:
 
     def is_local(self, name, receiver, unit):
         """Whether `name` (of `receiver`) can be a function that this file defines."""
+        if (receiver or "").split(".")[0] in {"tf", *self._modules}:
+            return False
         owners = {owner for owner, n in self._defined if n == name}
         if receiver is None:
             return "" in owners

@@ -5,14 +5,11 @@ from __future__ import annotations
 import collections
 from dataclasses import dataclass
 
-import libcst as cst
 import libcst.matchers as m
 
 from tf1_wd.patch.events import APPLY, GRADIENTS, MINIMIZE, Event, defines_optimizer
-from tf1_wd.patch.tree import dotted, last_name, names_in
-
-_GROW = {"append", "extend", "insert", "update", "add"}
-_ACCUMULATE = {"assign_add", "assign_sub", "assign"}
+from tf1_wd.patch.tree import names_in
+from tf1_wd.patch.writes import Writes
 
 
 @dataclass(eq=False)
@@ -39,7 +36,7 @@ class Refusal:
 
 def find_chains(units):
     """(chains, refusals) of a file."""
-    writes = {unit: _Writes(unit) for unit in units}
+    origins = {unit: _Origins(unit) for unit in units}
     loose = {unit: [e for e in unit.events if e.kind == GRADIENTS] for unit in units}
     chains, refusals = [], []
     waiting = collections.deque(
@@ -59,7 +56,7 @@ def find_chains(units):
         if names is None:
             names = names_in(event.argument) if event.argument is not None else set()
         inline = [e for e in loose[unit] if event.call is not None and _inside(e.call, event.call)]
-        found, reached, accumulates = writes[unit].behind(names, loose, units)
+        found, reached, accumulates = origins[unit].behind(names, event, loose, units)
         found = list({id(e): e for e in [*inline, *found]}.values())
         if found:
             found.sort(key=lambda e: e.line)
@@ -138,51 +135,39 @@ def _within(unit, ancestor):
     return False
 
 
-class _Writes:
-    """What a unit writes to each name: enough to go back from an update's gradients to the call that computed them."""
+class _Origins:
+    """Goes back, in one unit, from an update's gradients to the calls that computed them."""
 
     def __init__(self, unit):
         self._unit = unit
-        self._by_name = collections.defaultdict(list)  # name -> expressions that flow into it
-        for statement in _statements(unit.body):
-            statement.visit(_Collect(self))
+        self._writes = Writes(unit.body)
 
-    def add(self, target, value, accumulated=False):
-        if isinstance(target, (cst.Tuple, cst.List)):
-            for element in target.elements:
-                self.add(element.value, value, accumulated)
-            return
-        while isinstance(target, (cst.Subscript, cst.StarredElement)):
-            target = target.value
-        name = dotted(target)
-        if name and name != "_":
-            self._by_name[name].append((value, accumulated))
-
-    def behind(self, names, loose, units):
-        """(gradient events of this unit that flow into the names, all names on the way, whether through variables)."""
-        found, seen = self._follow(names, loose, units, False)
+    def behind(self, names, event, loose, units):
+        """(gradient events of this unit that flow into the names at an event, all names on the way, whether through
+        variables)."""
+        found, seen = self._follow(names, event, loose, units, False)
         if found:
             return found, seen, False
-        found, seen = self._follow(names, loose, units, True)
+        found, seen = self._follow(names, event, loose, units, True)
         return found, seen, bool(found)
 
-    def _follow(self, names, loose, units, through_variables):
-        found, seen, todo = [], set(), list(names)
+    def _follow(self, names, event, loose, units, through_variables):
+        found, seen, todo = [], set(), [(name, event.path) for name in names]
         while todo:
-            name = todo.pop()
-            if name in seen:
+            name, path = todo.pop()
+            if (name, path) in seen:
                 continue
-            seen.add(name)
-            for value, accumulated in self._by_name.get(name, ()):
-                if accumulated and not through_variables:
+            seen.add((name, path))
+            for write in self._writes.reaching(name, path):
+                if write.accumulates and not through_variables:
                     continue
-                events = self._events_in(value, loose, units)
+                events = self._events_in(write.value, loose, units)
                 found.extend(events)
                 if not events:
-                    todo.extend(names_in(value))
+                    todo.extend((n, write.path) for n in names_in(write.value))
             if name.startswith("self."):
                 found.extend(self._methods_that_write(name, loose, units))
-        return found, seen
+        return found, {name for name, _ in seen}
 
     def _events_in(self, value, loose, units):
         own = [e for e in loose[self._unit] if _inside(e.call, value)]
@@ -209,13 +194,13 @@ class _Writes:
 
 def computes(unit, loose, units, depth=4):
     """Whether a function computes gradients that it does not apply itself, by itself or in what it calls."""
-    if loose[unit] and not any(e.kind != GRADIENTS for e in unit.events):
-        return True
-    return depth > 0 and any(
+    if any(e.kind != GRADIENTS for e in unit.events):
+        return False
+    return bool(loose[unit]) or any(
         refers_to(call, unit, other) and computes(other, loose, units, depth - 1)
         for call in unit.calls
         for other in units
-        if other is not unit
+        if depth and other is not unit
     )
 
 
@@ -223,57 +208,3 @@ def _writes(unit, name, event):
     statement = event.path[-1].statement if event.path else None
     assigns = m.findall(statement, m.Assign()) if statement is not None else ()
     return any(name in names_in(t.target) for a in assigns for t in a.targets)
-
-
-def _statements(body):
-    return body.body if isinstance(body, (cst.Module, cst.IndentedBlock)) else [body]
-
-
-class _Collect(cst.CSTVisitor):
-    def __init__(self, writes):
-        self._writes = writes
-        self._comprehensions = []
-
-    def on_visit(self, node):
-        if isinstance(node, cst.BaseComp):
-            self._comprehensions.append(node)
-        return super().on_visit(node)
-
-    def on_leave(self, original_node):
-        if isinstance(original_node, cst.BaseComp):
-            self._comprehensions.pop()
-        super().on_leave(original_node)
-
-    def visit_FunctionDef(self, node):
-        return False
-
-    def visit_Assign(self, node):
-        for target in node.targets:
-            self._writes.add(target.target, node.value)
-
-    def visit_AnnAssign(self, node):
-        if node.value is not None:
-            self._writes.add(node.target, node.value)
-
-    def visit_AugAssign(self, node):
-        self._writes.add(node.target, node.value)
-
-    def visit_For(self, node):
-        self._writes.add(node.target, node.iter)
-
-    def visit_WithItem(self, node):
-        if node.asname is not None:
-            self._writes.add(node.asname.name, node.item)
-
-    def visit_Call(self, node):
-        name = last_name(node.func)
-        if name in _ACCUMULATE and dotted(node.func) in ("tf.assign", "tf.assign_add", "tf.assign_sub"):
-            target, values = node.args[0].value, node.args[1:2]
-        elif isinstance(node.func, cst.Attribute) and name in _GROW | _ACCUMULATE:
-            target, values = node.func.value, node.args
-        else:
-            return
-        for arg in values:
-            # a comprehension's own names mean nothing outside of it: what it loops over flows too
-            value = self._comprehensions[0] if self._comprehensions else arg.value
-            self._writes.add(target, value, name in _ACCUMULATE)
