@@ -20,6 +20,11 @@ class Pretrained:
             gradients, _ = tf.clip_by_global_norm(gradients, 5.0)
             self.train_op = optimizer.apply_gradients(zip(gradients, variables))
 
+    @tf1_wd.decoupled_weight_decay(convention="adamw", source="loss")
+    def optimize(self):
+        optimizer = tf.train.AdamOptimizer(1e-3)
+        return optimizer.minimize(self.loss)
+
     def train(self):
         learning_rate = tf.train.exponential_decay(1e-3, self.step, 100, 0.9)
         with tf1_wd.decoupled_weight_decay(convention="adamw", source="loss"):

@@ -140,11 +140,7 @@ def _descend(unit, statement, depth, chains, updates):
     if not used <= set(inside):
         return None
     if len(used) == 1:
-        block = inside[used.pop()]
-        looped = isinstance(statement, (cst.For, cst.While))
-        if looped and not all(always(block, _statements([c])) for c in chains):
-            return None  # gradients of all rounds may go into the update of one
-        return _cover(unit, block, depth, chains)
+        return _cover(unit, inside[used.pop()], depth, chains)
     if isinstance(statement, cst.If) and always(statement, updates):
         return None
     branches = [[c for c, p in zip(chains, places) if b in p] for b in inside if b in used]
