@@ -193,10 +193,11 @@ def test_line_ends_and_encodings_stay(source):
         (b"if 1:\n\tx = 1\n        y = 2\n" + SCRIPT, 3, "no syntax of Python 3."),
         (b"# coding: no-such\n" + SCRIPT, 1, "cannot be decoded"),
         (b"# Z\xfcrich\n" + SCRIPT, 1, "cannot be decoded"),
+        (SCRIPT + b"x = " + b" + ".join([b"a"] * 900) + b"\n", 1, "nested too deeply"),
     ],
-    ids=["print statement", "except comma", "mixed indentation", "unknown encoding", "wrong encoding"],
+    ids=["print statement", "except comma", "mixed indentation", "unknown encoding", "wrong encoding", "deep"],
 )
-def test_a_file_that_is_no_python_3_is_named_and_left(source, line, why):
+def test_a_file_that_cannot_be_read_is_named_and_left(source, line, why):
     outcome = patched(source)
     assert (outcome.status, outcome.source) == (patching.REFUSED, source)
     (refusal,) = outcome.refusals

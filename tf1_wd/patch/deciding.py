@@ -174,7 +174,7 @@ def _trouble(unit, block, depth, first, last, run, chains, updates):
                 "a session runs between the gradients and the update of line %d" % chains[-1].update.line,
                 "move it behind the statements that build the train_op",
             )
-    if not always(run, updates) and not unit.returns_spec:
+    if not always(run, updates):
         line = chains[0].update.line
         return Refused(
             line,

@@ -47,7 +47,7 @@ def find_chains(units):
         unit, event, names = waiting.popleft()
         rounds += 1
         if rounds > 1000:
-            raise RecursionError("functions that call each other")
+            raise RecursionError("its functions call each other in circles")
         if defines_optimizer(unit):
             continue
         if event.kind == MINIMIZE:

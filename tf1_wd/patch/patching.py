@@ -48,10 +48,18 @@ def patch_source(source, options=None, to_compat_v1=False):
 
     Returns: an Outcome. Where it has refusals, `source` is unchanged.
     """
+    try:
+        return _patched(source, options or {}, to_compat_v1)
+    except RecursionError as error:
+        refusal = Refusal(1, "the file is nested too deeply (%s)" % error, "put the scope in by hand")
+        return Outcome(REFUSED, source, refusals=[refusal])
+
+
+def _patched(source, options, to_compat_v1):
     module, unreadable = _parsed(source)
     if unreadable is not None:
         return Outcome(REFUSED, source, refusals=[unreadable])
-    outcome, changed = _with_scopes(module, source, options or {})
+    outcome, changed = _with_scopes(module, source, options)
     if to_compat_v1 and outcome.is_understood:
         changed, notes, refusals = compat.to_compat_v1(changed, find_units(module)[1], module)
         if refusals:
