@@ -144,7 +144,7 @@ FLAGS = (
 
 
 def browser():
-    """The path of a Chromium; without one, a skip that pytest's summary shows (.ci/run installs it, or says it cannot)."""
+    """The path of a Chromium; without one, a skip that the summary of pytest shows (.ci/run installs it, if it can)."""
     for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
         if shutil.which(name):
             return shutil.which(name)
