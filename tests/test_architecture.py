@@ -16,7 +16,7 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path
 STANDINS = [
     {"legacy.standins." + name for name in names.split()}
     for names in (
-        "keras framework datasets",
+        "keras linear framework datasets",
         "rnn_wrappers seq2seq_helper seq2seq_attention",
         "seq2seq_wrapper seq2seq_decoder",
     )

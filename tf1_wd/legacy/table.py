@@ -15,7 +15,7 @@ ROWS = table_layers.ROWS + table_sequences.ROWS + table_training.ROWS + table_da
 MOVES = {row.old: row for row in ROWS}
 
 # releases in `since` that took a name away before 1.15, so that it is not there either
-BEFORE_1_15 = ("1.5", "1.13", "1.14", "1.15")
+BEFORE_1_15 = ("1.2", "1.5", "1.13", "1.14", "1.15")
 
 # top-level module of stand-ins -> what to install for it
 PACKAGES = {

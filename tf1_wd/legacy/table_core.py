@@ -72,6 +72,9 @@ _OTHERS = (
     + area(_PYTHON + "framework.graph_util_impl", (_V1 + ":graph_util", "convert_variables_to_constants"), since="2.13")
     + area(_PYTHON + "util.nest", (_PYTHON + "util.nest", "is_sequence=is_nested"), since="2.13")
     + area(_PYTHON + "data.util.nest", (_PYTHON + "data.util.nest", "is_sequence=is_nested"), since="2.13")
+    + area(
+        _PYTHON + "ops.rnn_cell_impl", ("tf1_wd.legacy.standins.linear", "_Linear _linear _like_rnncell"), since="1.13"
+    )
     + area(_PYTHON + "pywrap_tensorflow", (_V1 + ":train", "NewCheckpointReader"), since="2.2")
 )
 

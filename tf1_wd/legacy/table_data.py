@@ -129,6 +129,9 @@ SMALLER = (
     + area("tensorflow.contrib.factorization", (_V1 + ":estimator.experimental", "KMeansClustering=KMeans"))
     + area("tensorflow.contrib.tensorboard.plugins.projector", (_OURS + "projector", "ProjectorConfig EmbeddingInfo"))
     + area("tensorflow.contrib.tensorboard.plugins.projector", (_OURS + "projector", "visualize_embeddings"))
+    + modules(
+        ("tensorflow.contrib.tensorboard.plugins.projector.projector_config_pb2", _OURS + "projector"),
+    )
     + modules(("tensorflow.contrib.all_reduce.python.all_reduce", "tensorflow.python.distribute.v1.all_reduce"))
 )
 

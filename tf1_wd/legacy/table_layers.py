@@ -1,4 +1,4 @@
-"""Where the names of tf.contrib.layers, slim, framework, losses, metrics and nn are now. Imports no TensorFlow."""
+"""Where the names of tf.contrib.layers, slim, framework, losses, metrics, nn and keras are now. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ FRAMEWORK = area(
     ("tensorflow.contrib.framework.python.framework.graph_util", "tensorflow.python.framework.graph_util"),
     ("tensorflow.contrib.framework.python.ops.variables", "tf_slim.ops.variables"),
     ("tensorflow.contrib.framework.python.ops.arg_scope", "tf_slim.ops.arg_scope:arg_scope"),
+    ("tensorflow.contrib.framework.python.ops.audio_ops", "tensorflow.python.ops.gen_audio_ops"),
 )
 
 LOSSES = area(
@@ -153,4 +154,12 @@ NN = area(
     ("tensorflow.python.ops.nn_ops", "nth_element"),
 )
 
-ROWS = LAYERS + SLIM + FRAMEWORK + LOSSES + METRICS + NN
+_KERAS = "activations applications backend callbacks constraints datasets initializers layers losses metrics models"
+_KERAS += " optimizers preprocessing preprocessing.image preprocessing.sequence preprocessing.text regularizers utils"
+
+KERAS = modules(
+    ("tensorflow.contrib.keras", "tensorflow.keras"),
+    *[("tensorflow.contrib.keras." + name, "tensorflow.keras." + name) for name in _KERAS.split()],
+)
+
+ROWS = LAYERS + SLIM + FRAMEWORK + LOSSES + METRICS + NN + KERAS

@@ -35,7 +35,16 @@ RNN = area(
         "LSTMBlockCell LSTMBlockFusedCell GRUBlockCell GRUBlockCellV2 FusedRNNCell FusedRNNCellAdaptor "
         "TimeReversedFusedRNN",
     ),
-) + modules(("tensorflow.contrib.rnn.python.ops.core_rnn_cell", "tf1_wd.legacy.standins.rnn_wrappers"))
+)
+RNN_MODULES = (
+    modules(("tensorflow.contrib.rnn.python.ops.core_rnn_cell", _OURS + "rnn_wrappers"))
+    + modules(("tensorflow.contrib.rnn.python.ops.core_rnn_cell_impl", _OURS + "rnn_wrappers"), since="1.2")
+    + modules(
+        ("tensorflow.contrib.rnn.ops.gen_lstm_ops", "tensorflow.python.ops.gen_rnn_ops"),
+        ("tensorflow.contrib.rnn.ops.gen_gru_ops", "tensorflow.python.ops.gen_rnn_ops"),
+        since="1.14",
+    )
+)
 
 SEQ2SEQ = area(
     "tensorflow.contrib.seq2seq",
@@ -75,4 +84,4 @@ CRF = area(
 )
 
 
-ROWS = RNN + SEQ2SEQ + LEGACY_SEQ2SEQ + CRF
+ROWS = RNN + RNN_MODULES + SEQ2SEQ + LEGACY_SEQ2SEQ + CRF

@@ -7,7 +7,8 @@ import copy
 import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
-from tf1_wd.legacy.standins.rnn_wrappers import EmbeddingWrapper, OutputProjectionWrapper, _linear
+from tf1_wd.legacy.standins.linear import _linear
+from tf1_wd.legacy.standins.rnn_wrappers import EmbeddingWrapper, OutputProjectionWrapper
 
 
 def _greedy(embedding, output_projection=None, update_embedding=True):

@@ -7,7 +7,7 @@ import importlib
 import tensorflow.compat.v1 as tf
 
 from tf1_wd.legacy.standins.keras import LayerRNNCell, RNNCell
-from tf1_wd.legacy.standins.rnn_wrappers import _Linear
+from tf1_wd.legacy.standins.linear import _Linear
 
 LSTMStateTuple = tf.nn.rnn_cell.LSTMStateTuple
 
