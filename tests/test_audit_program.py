@@ -113,6 +113,32 @@ def test_steps_lets_so_many_steps_run(script, tmp_path):
     assert "w               2x3" in done.stdout
 
 
+STUBBORN = """
+import tensorflow.compat.v1 as tf
+
+tf.disable_v2_behavior()
+v = tf.get_variable("v", [2], initializer=tf.ones_initializer())
+step = tf.train.AdamOptimizer(0.5).minimize(tf.nn.l2_loss(v) + tf.reduce_sum(tf.sin(v)))
+session = tf.Session()
+session.run(tf.global_variables_initializer())
+while True:
+    try:
+        session.run(step)
+        print("stepped")
+    except:
+        pass
+"""
+
+
+def test_a_program_that_swallows_its_stop_is_ended_with_its_report(tmp_path):
+    path = tmp_path / "train.py"
+    path.write_text(STUBBORN)
+    done = command("--strict", path)
+    assert done.returncode == 1, done.stderr
+    assert "[coupled]" in done.stdout
+    assert "stepped" not in done.stderr
+
+
 UNTRAINED = """
 import tensorflow.compat.v1 as tf
 w = tf.Graph()

@@ -79,7 +79,7 @@ def _rows(report):
         )
         what = ", ".join(filter(None, (v.role, "frozen" if v.frozen else ""))) or "-"
         cells = [
-            _cell(v.name, _text(v.name) + links, "name"),
+            _cell(v.name, "%s<div>%s</div>" % (_text(v.name), links), "name"),
             _cell(v.size, _text(shape(v.shape)), "number"),
             _bar(v.rate, top_rate, v.why),
             _cell(v.place),
@@ -152,7 +152,7 @@ th[aria-sort=ascending] button::after { content: " \\25b2"; }
 th[aria-sort=descending] button::after { content: " \\25bc"; }
 td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.name, td.rule { white-space: nowrap; } td.source { min-width: 22rem; overflow-wrap: anywhere; }
+td.name, td.rule { white-space: nowrap; } td.source { min-width: 18rem; overflow-wrap: anywhere; font-size: .9em; }
 td.bar { position: relative; min-width: 7rem; }
 td.bar i { position: absolute; right: 0; top: .3rem; height: 1.4em; background: var(--bar); }
 td.bar b { position: relative; font-weight: 400; } tr.frozen { color: var(--dim); }

@@ -13,6 +13,7 @@ from tf1_wd.observe import Observer
 from tf1_wd.structure import trainable_variables
 from tf1_wd.watch import Watch
 
+_PATIENCE = 10  # training runs after which a program is not waited for
 # ops that leave something behind
 _WRITES = frozenset(["Save", "SaveV2", "SaveSlices", "MergeV2Checkpoints", "WriteFile"])
 
@@ -29,19 +30,21 @@ class Audit:
     raised: object = None
 
 
-def audit_program(program, steps=0):
+def audit_program(program, steps=0, on_refusal=lambda report: None):
     """Executes a program as `python` does, up to its first training step or `steps` more, and audits what it built.
 
     What it would save on being stopped is not written. A program that trains nothing is audited at its end, if it built
     an update; an error of the program is left in `raised`.
 
-    program: program.Program. steps: int. Returns an Audit. Raises ProgramNotFoundError; AuditError for a program that
+    program: program.Program. steps: int. on_refusal(report): called if the program goes on although it is stopped, as
+    with a bare `except:` in its training loop; what it returns is ignored, and it may end the process.
+    Returns an Audit. Raises ProgramNotFoundError; AuditError for a program that
     ends without building an update.
 
     Example:
       >>> audit_program(Program("train.py", ("--batch_size", "8"))).report.codes
     """
-    listening = _Listening(str(program), steps)
+    listening = _Listening(str(program), steps, on_refusal)
     result = Audit()
     with listening.watch.open(), _tf.patched_sessions(listening.before_run):
         before = set(threading.enumerate())
@@ -60,7 +63,8 @@ def audit_program(program, steps=0):
 class _Listening:
     """Follows one program, and stops it in time."""
 
-    def __init__(self, name, steps):
+    def __init__(self, name, steps, on_refusal):
+        self._on_refusal, self._stops = on_refusal, 0
         self.watch = Watch(self._observer, self._on_training)
         self._observers = []
         self.report = None
@@ -88,6 +92,9 @@ class _Listening:
         behind = list(graph.predecessors(ops))
         trains = any(op.type not in graph.CALLS and "Apply" in op.type for op in behind)
         if self.is_over and (trains or any(op.type in _WRITES for op in behind)):
+            self._stops += trains
+            if self._stops >= _PATIENCE:
+                self._on_refusal(self.report)
             raise TrainingReached
         if trains and self._left == 0:
             self.is_over = True

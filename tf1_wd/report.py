@@ -98,8 +98,9 @@ class Strength:
 
     def __str__(self):
         life = "never" if self.half_life is None else "%.0f steps" % self.half_life
-        return "%s, rate %g, learning rate %g: %.3g of a weight per step of plain SGD, half-life %s (%d variables)" % (
+        return "%s, rate %g, learning rate %g: %.3g of a weight per step of plain SGD, half-life %s (%d variable%s)" % (
             *(self.optimizer, self.rate, self.learning_rate, self.per_step, life, self.variables),
+            "" if self.variables == 1 else "s",
         )
 
 

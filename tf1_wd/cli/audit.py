@@ -42,12 +42,20 @@ def run(args):
     before = set(threading.enumerate())
     report = _of_graph(words[0], args.checkpoint) if _is_graph(args, words) else _of_program(args, words)
     _print(report, args)
-    code = 1 if args.strict and report.findings else 0
     if any(not thread.daemon for thread in set(threading.enumerate()) - before):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # threads of a program that was stopped would keep the process alive
-    return code
+        _exit(_code(report, args))
+    return _code(report, args)
+
+
+def _code(report, args):
+    return 1 if args.strict and report.findings else 0
+
+
+def _exit(code):
+    """Ends the process although a program that was stopped is still in it, with its loops and threads."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _checked(args):
@@ -95,11 +103,16 @@ def _of_graph(path, checkpoint):
 
 def _of_program(args, words):
     target = program.Program(words[0], tuple(words[1:]), args.is_module)
-    with _stdout_to_stderr():
+    with _stdout_to_stderr() as restore:
         legacy.install()
         from tf1_wd import audit_program
 
-        result = audit_program.audit_program(target, args.steps)
+        def end(report):
+            restore()
+            _print(report, args)
+            _exit(_code(report, args))
+
+        result = audit_program.audit_program(target, args.steps, on_refusal=end)
     if result.report is None:
         program.end(result.raised)
         raise SystemExit(1)  # not reached: end raises what the program raised
@@ -108,16 +121,19 @@ def _of_program(args, words):
 
 @contextlib.contextmanager
 def _stdout_to_stderr():
-    """What is written to stdout in the block, by Python or below it, goes to stderr."""
+    """What is written to stdout in the block, by Python or below it, goes to stderr. Gives what ends that early."""
     sys.stdout.flush()
     kept, before = os.dup(1), sys.stdout
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    try:
-        yield
-    finally:
+
+    def restore():
         sys.stderr.flush()
         sys.stdout = before
-        sys.stdout.flush()
         os.dup2(kept, 1)
+
+    try:
+        yield restore
+    finally:
+        restore()
         os.close(kept)
