@@ -357,6 +357,10 @@ def test_the_snippet_reads_old_weights_where_resource_variables_are_read_before_
     assert [v.rate for v in report.variables] == [RATE, RATE]
 
 
+def test_a_graph_from_a_file_has_no_lines_of_whoever_reads_it(kind, tmp_path):
+    assert from_file(coupled, tmp_path).variables[0].source is None
+
+
 def test_a_graph_that_trains_nothing_is_not_said_to_be_inert(tmp_path):
     report = from_file(lambda: weights(regularizer=collected), tmp_path)
     assert report.codes == ()

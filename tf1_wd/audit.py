@@ -16,15 +16,15 @@ from tf1_wd.structure import structural_facts, trainable_variables
 _COLLECTION = tf.GraphKeys.REGULARIZATION_LOSSES
 
 
-def audit_facts(program, all_facts, norms=None, notes=()):
+def audit_facts(program, all_facts, norms=None, notes=(), has_lines=True):
     """The AuditReport of the facts of one graph or several.
 
     program: what it is called in the report. all_facts: list of facts.Facts. norms: {name of a variable: norm of its
-    weights}. notes: sentences for the report.
+    weights}. notes: sentences for the report. has_lines: False if the ops know nothing of the code that made them.
     """
     variables, findings, strengths = [], [], []
     for facts in all_facts:
-        frames = _Frames()
+        frames = _Frames() if has_lines else lambda op: ()
         of = _Variables(facts, frames, norms or {})
         audited = {graph.variable_op(v): of.audited(v) for v in trainable_variables(facts.graph)}
         variables += audited.values()
@@ -59,7 +59,7 @@ def audit_file(path, checkpoint=None):
         if not facts.steps:
             notes.append("The graph updates no variable, so which optimizer trains it is not known.")
         norms = _norms(checkpoint or beside, asked=checkpoint is not None)
-        return audit_facts(os.path.basename(os.path.abspath(path)), [facts], norms, notes)
+        return audit_facts(os.path.basename(os.path.abspath(path)), [facts], norms, notes, has_lines=False)
 
 
 def _read(path):
