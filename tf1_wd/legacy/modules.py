@@ -18,7 +18,8 @@ slim: nets(alexnet inception overfeat resnet_utils resnet_v1 resnet_v2 vgg)
 rnn: python(ops(core_rnn core_rnn_cell core_rnn_cell_impl fused_rnn_cell gru_ops lstm_ops rnn rnn_cell))
 seq2seq: ops python(ops(attention_decoder_fn attention_wrapper basic_decoder beam_search_decoder beam_search_ops
   decoder decoder_fn helper loss sampler seq2seq))
-learn: python(learn(basic_session_run_hooks datasets(base mnist produce_small_datasets synthetic text_datasets)
+learn: graph_actions head io models monitors ops utils
+  python(learn(basic_session_run_hooks datasets(base mnist produce_small_datasets synthetic text_datasets)
   estimators(_sklearn composable_model constants debug dnn dnn_linear_combined dynamic_rnn_estimator estimator head
   kmeans linear logistic_regressor metric_key model_fn prediction_key rnn_common run_config state_saving_rnn_estimator
   svm tensor_signature) evaluable experiment export_strategy graph_actions learn_io(dask_io data_feeder generator_io

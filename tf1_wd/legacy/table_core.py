@@ -92,6 +92,7 @@ MODULES = {
             (_PYTHON + "training.distribute", _PYTHON + "distribute.distribute_lib"),
             (_PYTHON + "training.distribution_strategy_context", _PYTHON + "distribute.distribute_lib"),
             (_PYTHON + "distribute.distribution_strategy_context", _PYTHON + "distribute.distribute_lib"),
+            (_PYTHON + "distribute.all_reduce", _PYTHON + "distribute.v1.all_reduce"),
             (_PYTHON + "training.tracking", _PYTHON + "trackable"),
             (_PYTHON + "training.tracking.base", _PYTHON + "trackable.base"),
             (_PYTHON + "training.tracking.data_structures", _PYTHON + "trackable.data_structures"),

@@ -128,6 +128,7 @@ DISTRIBUTE = area(
         "CrossDeviceOps ReplicaContext get_loss_reduction get_replica_context get_strategy has_strategy",
     ),
     (_V1 + ":distribute", "in_cross_replica_context DistributionStrategy=Strategy"),
+    ("tensorflow.python.distribute.cross_device_ops", "AllReduceCrossDeviceOps"),
 )
 
 ESTIMATOR = area(
