@@ -105,7 +105,7 @@ print(tf.__version__[0], tf.function.__name__, tf.Module.__name__, hasattr(tf, "
 import tf_slim, tensorflow_estimator
 from tensorflow.python.ops import gradients_util
 from tensorflow.lite.python import lite
-print(tf_slim.conv2d.__name__, lite.TFLiteConverter.__name__)
+print(tf_slim.conv2d.__name__, lite.__name__)
 """
     assert printed(INSTALL + script) == [
         "2",
@@ -114,7 +114,7 @@ print(tf_slim.conv2d.__name__, lite.TFLiteConverter.__name__)
         "False",
         "True",
         "convolution2d",
-        "TFLiteConverterV1",
+        "tensorflow.lite.python.lite",
     ]
 
 
