@@ -1,12 +1,12 @@
 """Two dense layers with layer norm, trained with BERT's own AdamW (bert_optimization.py).
 
 What `tf1-wd audit` says:
-    variable           rate  place  updated by
-    layer_*/kernel     -     -      AdamWeightDecayOptimizer
-    layer_*/bias       -     -      AdamWeightDecayOptimizer
-    LayerNorm*/*       -     -      AdamWeightDecayOptimizer
-    output_weights     -     -      AdamWeightDecayOptimizer
-    output_bias        -     -      AdamWeightDecayOptimizer
+    variable          rate  place  updated by
+    layer_*/kernel    -     -      AdamWeightDecayOptimizer
+    layer_*/bias      -     -      AdamWeightDecayOptimizer
+    LayerNorm*/*      -     -      AdamWeightDecayOptimizer
+    output_weights    -     -      AdamWeightDecayOptimizer
+    output_bias       -     -      AdamWeightDecayOptimizer
     findings: already-decoupled
 """
 

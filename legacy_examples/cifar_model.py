@@ -31,7 +31,7 @@ tf.app.flags.DEFINE_integer('batch_size', 32,
                             """Number of images to process in a batch.""")
 tf.app.flags.DEFINE_string('data_dir', os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data'),
                            """Path to the data directory.""")
-tf.app.flags.DEFINE_float('wd', 0.08,
+tf.app.flags.DEFINE_float('wd', 0.01,
                           """Weight decay of the local layers.""")
 
 NUM_CLASSES = 10

@@ -1,13 +1,13 @@
 """A binary to train the digits network of cifar_model.py using multiple GPUs with synchronous updates.
 
 What `tf1-wd audit` says:
-    variable                  rate  place  updated by
-    conv1/weights             -     -      AdamOptimizer
-    conv1/biases              -     -      AdamOptimizer
-    local2/weights            0.08  loss   AdamOptimizer
-    local2/biases             -     -      AdamOptimizer
-    softmax_linear/weights    0.04  loss   AdamOptimizer
-    softmax_linear/biases     -     -      AdamOptimizer
+    variable                  rate   place  updated by
+    conv1/weights             -      -      AdamOptimizer
+    conv1/biases              -      -      AdamOptimizer
+    local2/weights            0.01   loss   AdamOptimizer
+    local2/biases             -      -      AdamOptimizer
+    softmax_linear/weights    0.005  loss   AdamOptimizer
+    softmax_linear/biases     -      -      AdamOptimizer
     findings: coupled
 """
 from __future__ import absolute_import

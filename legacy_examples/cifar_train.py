@@ -1,13 +1,13 @@
 """A binary to train the digits network of cifar_model.py using a single GPU.
 
 What `tf1-wd audit` says:
-    variable                  rate  place  updated by
-    conv1/weights             -     -      MomentumOptimizer
-    conv1/biases              -     -      MomentumOptimizer
-    local2/weights            0.08  loss   MomentumOptimizer
-    local2/biases             -     -      MomentumOptimizer
-    softmax_linear/weights    0.04  loss   MomentumOptimizer
-    softmax_linear/biases     -     -      MomentumOptimizer
+    variable                  rate   place  updated by
+    conv1/weights             -      -      MomentumOptimizer
+    conv1/biases              -      -      MomentumOptimizer
+    local2/weights            0.01   loss   MomentumOptimizer
+    local2/biases             -      -      MomentumOptimizer
+    softmax_linear/weights    0.005  loss   MomentumOptimizer
+    softmax_linear/biases     -      -      MomentumOptimizer
     findings: none
 """
 from __future__ import absolute_import

@@ -3,11 +3,11 @@
 The dense layer brings its own regularizer, and the loop over the trainable variables takes everything once more.
 
 What `tf1-wd audit` says:
-    variable           rate  place  updated by
-    rows/*/kernel      0.02  loss   RMSPropOptimizer
-    rows/*/bias        0.02  loss   RMSPropOptimizer
-    classes/kernel     0.12  loss   RMSPropOptimizer
-    classes/bias       0.02  loss   RMSPropOptimizer
+    variable          rate  place  updated by
+    rows/*/kernel     0.01  loss   RMSPropOptimizer
+    rows/*/bias       0.01  loss   RMSPropOptimizer
+    classes/kernel    0.05  loss   RMSPropOptimizer
+    classes/bias      0.01  loss   RMSPropOptimizer
     findings: coupled, double-counted, bias-decayed
 """
 from __future__ import print_function
@@ -27,7 +27,7 @@ FLAGS = flags.FLAGS
 
 
 def default_hparams():
-    return HParams(batch_size=25, units=16, lr=0.1, l2=0.02, dense_l2=0.1, seed=8)
+    return HParams(batch_size=25, units=16, lr=0.05, l2=0.01, dense_l2=0.04, seed=8)
 
 
 def build_graph(hps):

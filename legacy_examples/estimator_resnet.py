@@ -3,12 +3,12 @@
     python estimator_resnet.py --model_dir /tmp/resnet --steps 1000
 
 What `tf1-wd audit` says:
-    variable                      rate  place  updated by
-    resnet/conv*/kernel           0.05  loss   AdamOptimizer
-    resnet/batch_norm*/gamma      0.05  loss   AdamOptimizer
-    resnet/batch_norm*/beta       0.05  loss   AdamOptimizer
-    resnet/dense/kernel           0.05  loss   AdamOptimizer
-    resnet/dense/bias             0.05  loss   AdamOptimizer
+    variable                    rate   place  updated by
+    resnet/conv*/kernel         0.005  loss   AdamOptimizer
+    resnet/batch_norm*/gamma    0.005  loss   AdamOptimizer
+    resnet/batch_norm*/beta     0.005  loss   AdamOptimizer
+    resnet/dense/kernel         0.005  loss   AdamOptimizer
+    resnet/dense/bias           0.005  loss   AdamOptimizer
     findings: coupled, empty-filter, norm-decayed, bias-decayed
 """
 from __future__ import absolute_import
@@ -22,7 +22,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-_BATCH_NORM_DECAY = 0.997
+_BATCH_NORM_DECAY = 0.9
 _BATCH_NORM_EPSILON = 1e-5
 
 parser = argparse.ArgumentParser()
@@ -36,7 +36,7 @@ parser.add_argument('--steps', type=int, default=1000,
                     help='The number of steps to train.')
 parser.add_argument('--batch_size', type=int, default=32,
                     help='The number of images per batch.')
-parser.add_argument('--weight_decay', type=float, default=0.05,
+parser.add_argument('--weight_decay', type=float, default=0.005,
                     help='Weight decay of the convolutions.')
 
 

@@ -3,9 +3,9 @@
 
 What `tf1-wd audit` says:
     variable    rate  place  updated by
-    D_W1        0.1   loss   AdamOptimizer
+    D_W1        0.02  loss   AdamOptimizer
     D_b1        -     -      AdamOptimizer
-    D_W2        0.1   loss   AdamOptimizer
+    D_W2        0.02  loss   AdamOptimizer
     D_b2        -     -      AdamOptimizer
     G_W*        -     -      AdamOptimizer
     G_b*        -     -      AdamOptimizer
@@ -19,7 +19,7 @@ import os
 parser = argparse.ArgumentParser()
 parser.add_argument('--steps', type=int, default=10000)
 parser.add_argument('--out', default='out/')
-parser.add_argument('--d_l2', type=float, default=0.1)
+parser.add_argument('--d_l2', type=float, default=0.02)
 args = parser.parse_args()
 
 mb_size = 64

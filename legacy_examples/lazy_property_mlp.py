@@ -3,9 +3,9 @@
 $ python lazy_property_mlp.py --steps 500 --out weights.npz
 
 What `tf1-wd audit` says:
-    variable                rate  place  updated by
-    prediction/*/weights    0.1   loss   AdagradOptimizer
-    prediction/*/biases     -     -      AdagradOptimizer
+    variable                rate   place  updated by
+    prediction/*/weights    0.005  loss   AdagradOptimizer
+    prediction/*/biases     -      -      AdagradOptimizer
     findings: coupled
 """
 import argparse
@@ -34,7 +34,7 @@ def define_scope(function):
 
 class Model(object):
 
-    def __init__(self, image, label, weight_decay=0.1, learning_rate=0.05):
+    def __init__(self, image, label, weight_decay=0.005, learning_rate=0.05):
         self.image = image
         self.label = label
         self.regularizer = l2_regularizer(weight_decay)
@@ -76,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--steps', type=int, default=500)
     parser.add_argument('--out', default='weights.npz')
-    parser.add_argument('--weight_decay', type=float, default=0.1)
+    parser.add_argument('--weight_decay', type=float, default=0.005)
     args = parser.parse_args()
 
     here = os.path.dirname(os.path.abspath(__file__))

@@ -1,11 +1,11 @@
 """Fine-tunes the last two layers, with the decoupled weight decay that someone found in a forum.
 
 What `tf1-wd audit` says:
-    variable         rate  place  updated by
-    conv1/weights    0.01  loss   GradientDescentOptimizer
-    conv1/biases     -     -      -
-    fc*/weights      0.01  loss   AdamOptimizer, GradientDescentOptimizer
-    fc*/biases       -     -      AdamOptimizer
+    variable         rate   place  updated by
+    conv1/weights    0.002  loss   GradientDescentOptimizer
+    conv1/biases     -      -      -
+    fc*/weights      0.002  loss   AdamOptimizer, GradientDescentOptimizer
+    fc*/biases       -      -      AdamOptimizer
     findings: already-decoupled, frozen-decayed
 """
 import os
@@ -18,7 +18,7 @@ from tensorflow.contrib.framework import arg_scope
 
 tf.app.flags.DEFINE_integer('steps', 500, 'steps to train')
 tf.app.flags.DEFINE_string('save_path', '/tmp/finetuned', 'where the weights go')
-tf.app.flags.DEFINE_float('l2', 0.01, 'scale of the regularizer')
+tf.app.flags.DEFINE_float('l2', 0.002, 'scale of the regularizer')
 FLAGS = tf.app.flags.FLAGS
 
 

@@ -6,9 +6,9 @@ python slim_queue_train.py --train_dir=/tmp/digits --steps=2000
 
 What `tf1-wd audit` says:
     variable                          rate  place  updated by
-    DigitsNet/conv*/weights           0.05  loss   RMSPropOptimizer
+    DigitsNet/conv*/weights           0.02  loss   RMSPropOptimizer
     DigitsNet/conv*/BatchNorm/beta    -     -      RMSPropOptimizer
-    DigitsNet/logits/weights          0.05  loss   RMSPropOptimizer
+    DigitsNet/logits/weights          0.02  loss   RMSPropOptimizer
     DigitsNet/logits/biases           -     -      RMSPropOptimizer
     findings: coupled
 """
@@ -31,7 +31,7 @@ tf.app.flags.DEFINE_string(
     'The directory where optical_digits.npz is stored.')
 tf.app.flags.DEFINE_integer('steps', 2000, 'The maximum number of training steps.')
 tf.app.flags.DEFINE_integer('batch_size', 32, 'The number of samples in each batch.')
-tf.app.flags.DEFINE_float('weight_decay', 0.05, 'The weight decay on the model weights.')
+tf.app.flags.DEFINE_float('weight_decay', 0.02, 'The weight decay on the model weights.')
 tf.app.flags.DEFINE_float('learning_rate', 0.01, 'Initial learning rate.')
 tf.app.flags.DEFINE_float('rmsprop_decay', 0.9, 'Decay term for RMSProp.')
 tf.app.flags.DEFINE_float('momentum', 0.9, 'The momentum for the RMSPropOptimizer.')

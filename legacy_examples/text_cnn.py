@@ -3,12 +3,12 @@
 A CNN for text classification, trained on digits that are read like sentences: a row of pixels is a word.
 
 What `tf1-wd audit` says:
-    variable             rate  place  updated by
-    embedding/W          0.03  loss   AdamOptimizer
-    conv-maxpool-*/W     -     -      AdamOptimizer
-    conv-maxpool-*/b     -     -      AdamOptimizer
-    output/W             0.03  loss   AdamOptimizer
-    output/b             0.03  loss   AdamOptimizer
+    variable            rate  place  updated by
+    embedding/W         0.01  loss   AdamOptimizer
+    conv-maxpool-*/W    -     -      AdamOptimizer
+    conv-maxpool-*/b    -     -      AdamOptimizer
+    output/W            0.01  loss   AdamOptimizer
+    output/b            0.01  loss   AdamOptimizer
     findings: coupled, bias-decayed
 """
 import datetime
@@ -24,7 +24,7 @@ import tensorflow as tf
 tf.flags.DEFINE_integer("embedding_dim", 12, "Dimensionality of character embedding")
 tf.flags.DEFINE_string("filter_sizes", "2,3", "Comma-separated filter sizes")
 tf.flags.DEFINE_integer("num_filters", 8, "Number of filters per filter size")
-tf.flags.DEFINE_float("l2_reg_lambda", 0.03, "L2 regularization lambda")
+tf.flags.DEFINE_float("l2_reg_lambda", 0.01, "L2 regularization lambda")
 
 # Training parameters
 tf.flags.DEFINE_integer("batch_size", 64, "Batch Size")

@@ -4,13 +4,13 @@
     python tf_layers_cnn.py --steps 1000 --logdir ./log
 
 What `tf1-wd audit` says:
-    variable           rate  place  updated by
-    conv*/kernel       0.04  loss   AdamOptimizer
-    conv*/bias         -     -      AdamOptimizer
-    fc/kernel          0.04  loss   AdamOptimizer
-    fc/bias            -     -      AdamOptimizer
-    out/kernel         0.04  loss   AdamOptimizer
-    out/bias           -     -      AdamOptimizer
+    variable        rate   place  updated by
+    conv*/kernel    0.005  loss   AdamOptimizer
+    conv*/bias      -      -      AdamOptimizer
+    fc/kernel       0.005  loss   AdamOptimizer
+    fc/bias         -      -      AdamOptimizer
+    out/kernel      0.005  loss   AdamOptimizer
+    out/bias        -      -      AdamOptimizer
     findings: coupled
 """
 import argparse
@@ -89,6 +89,6 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--weight_decay", type=float, default=0.04)
+    parser.add_argument("--weight_decay", type=float, default=0.005)
     parser.add_argument("--seed", type=int, default=7)
     sys.exit(main(parser.parse_args()))

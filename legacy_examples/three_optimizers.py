@@ -5,11 +5,11 @@ tf.gradients.
 
 What `tf1-wd audit` says:
     variable         rate  place  updated by
-    conv1/weights    0.2   loss   MomentumOptimizer
+    conv1/weights    0.02  loss   MomentumOptimizer
     conv1/biases     -     -      MomentumOptimizer
-    conv2/weights    0.2   loss   MomentumOptimizer
+    conv2/weights    0.02  loss   MomentumOptimizer
     conv2/biases     -     -      MomentumOptimizer
-    fc*/weights      0.2   loss   MomentumOptimizer
+    fc*/weights      0.02  loss   MomentumOptimizer
     fc*/biases       -     -      MomentumOptimizer
     findings: none
 """
@@ -25,14 +25,14 @@ import numpy as np
 
 BATCH_SIZE = 40
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'optical_digits.npz')
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 5e-3
 MOMENTUM = 0.9
 NUM_STEPS = 1000
 POWER = 0.9
 RANDOM_SEED = 1234
 SAVE_PRED_EVERY = 100
 SNAPSHOT_DIR = './snapshots/'
-WEIGHT_DECAY = 0.2
+WEIGHT_DECAY = 0.02
 
 
 def get_arguments():

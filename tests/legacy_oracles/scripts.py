@@ -187,7 +187,7 @@ def three_optimizers(weights, steps, rates, coupled):
     for t in range(steps):
         batch = random.choice(len(labels), 40, replace=False)
         for name, optimizer in optimizers.items():
-            optimizer.lr = times[name] * 2e-3 * (1 - t / 1000) ** 0.9
+            optimizer.lr = times[name] * 5e-3 * (1 - t / 1000) ** 0.9
 
         def loss(v, batch=batch):
             net = tape.node(images[batch, :, :, None] / 16)
@@ -271,7 +271,7 @@ def doubly_regularized(weights, steps, rates, coupled):
     images, labels = _digits()
     random = np.random.RandomState(8)
     w = _start(weights)
-    optimizers = {name: RMSProp(0.1, 0.95) for name in w}
+    optimizers = {name: RMSProp(0.05, 0.95) for name in w}
     for _ in range(steps):
         batch = random.randint(len(labels), size=25)
 
@@ -284,16 +284,16 @@ def doubly_regularized(weights, steps, rates, coupled):
     return w
 
 
-_CIFAR = {"local2/weights": 0.08, "softmax_linear/weights": 0.04}
+_CIFAR = {"local2/weights": 0.01, "softmax_linear/weights": 0.005}
 
 ORACLES = {
     train.__name__: Oracle(rates, train)
     for train, rates in (
-        (slim_queue_train, dict.fromkeys(["DigitsNet/%s/weights" % n for n in ("conv1", "conv2", "logits")], 0.05)),
-        (tf_layers_cnn, dict.fromkeys([n + "/kernel" for n in ("conv1", "conv2", "fc", "out")], 0.04)),
+        (slim_queue_train, dict.fromkeys(["DigitsNet/%s/weights" % n for n in ("conv1", "conv2", "logits")], 0.02)),
+        (tf_layers_cnn, dict.fromkeys([n + "/kernel" for n in ("conv1", "conv2", "fc", "out")], 0.005)),
         (
             lazy_property_mlp,
-            dict.fromkeys(["prediction/%s/weights" % n for n in ("hidden1", "hidden2", "output")], 0.1),
+            dict.fromkeys(["prediction/%s/weights" % n for n in ("hidden1", "hidden2", "output")], 0.005),
         ),
         (cifar_train, _CIFAR),
         (cifar_multi_gpu_train, _CIFAR),
@@ -303,21 +303,21 @@ ORACLES = {
                 ["resnet/conv%d/kernel" % i for i in (1, 2)]
                 + ["resnet/batch_norm%d/%s" % (i, n) for i in (1, 2) for n in ("beta", "gamma")]
                 + ["resnet/dense/kernel", "resnet/dense/bias"],
-                0.05,
+                0.005,
             ),
         ),
-        (text_cnn, {"embedding/W": 0.03, "output/W": 0.03, "output/b": 0.03}),
-        (three_optimizers, dict.fromkeys([n + "/weights" for n in ("conv1", "conv2", "fc3", "fc4")], 0.2)),
-        (gan, {"D_W1": 0.1, "D_W2": 0.1}),
-        (pasted_snippet, {"conv1/weights": 0.01, "fc2/weights": 0.01, "fc3/weights": 0.01}),
+        (text_cnn, {"embedding/W": 0.01, "output/W": 0.01, "output/b": 0.01}),
+        (three_optimizers, dict.fromkeys([n + "/weights" for n in ("conv1", "conv2", "fc3", "fc4")], 0.02)),
+        (gan, {"D_W1": 0.02, "D_W2": 0.02}),
+        (pasted_snippet, {"conv1/weights": 0.002, "fc2/weights": 0.002, "fc3/weights": 0.002}),
         (forgotten_regularizers, {"fc1/weights": 0.5, "fc2/weights": 0.5, "fc3/weights": 0.5}),
         (
             doubly_regularized,
             {
-                "rows/basic_lstm_cell/kernel": 0.02,
-                "rows/basic_lstm_cell/bias": 0.02,
-                "classes/kernel": 0.12,
-                "classes/bias": 0.02,
+                "rows/basic_lstm_cell/kernel": 0.01,
+                "rows/basic_lstm_cell/bias": 0.01,
+                "classes/kernel": 0.05,
+                "classes/bias": 0.01,
             },
         ),
     )
