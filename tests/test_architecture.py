@@ -32,8 +32,8 @@ LAYERS = [
     {"audit_text"},
     {"audit_html"},
     {"_tf"},
-    {"graph", "native.loader", "_tf_files"},
-    {"copies", "upstream", "native.reference", "servers"},
+    {"graph", "native.loader"},
+    {"graph_files", "copies", "upstream", "native.reference", "servers"},
     {"coefficients", "native.decay"},
     {"penalties", "lookups", "roles"},
     {"differentiation", "replay", "hooks"},
@@ -94,7 +94,7 @@ WITHOUT_TENSORFLOW = [
     "patch.patching",
     "patch.reporting",
 ]
-MAY_NAME_TENSORFLOW = {"_tf", "_tf_files"}
+MAY_NAME_TENSORFLOW = {"_tf"}
 # The lines a module may have; a module that shrinks below 300 leaves the list.
 LONG = {}
 

@@ -145,3 +145,19 @@ def test_an_estimator_of_contrib_learn_fits_evaluates_and_predicts(tmp_path):
         estimator.fit(x, 3 * x + 1, steps=60)
         assert estimator.evaluate(x, 3 * x + 1)["loss"] < 0.1
         assert abs(next(iter(estimator.predict(x[:1])))["y"][0] + 2) < 0.5
+
+
+@both
+@pytest.mark.parametrize("mechanism", ["BahdanauAttention", "LuongAttention"])
+def test_a_subclass_of_an_attention_finds_what_contrib_gave_it(whose, mechanism):
+    class Own(find("seq2seq." + mechanism, whose)):
+        def __call__(self, query, state):
+            parts = (self._values, self._batch_size, self._alignments_size, self._memory_layer, self._query_layer)
+            assert len(parts) == 5
+            return self._probability_fn(tf.reduce_sum(self._keys, 2) * 0.0, state), state
+
+    own = Own(4, tf.ones([2, 3, 5]), memory_sequence_length=tf.constant([3, 2]))
+    probabilities, _ = own(None, tf.zeros([2, 3]))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        np.testing.assert_allclose(session.run(probabilities), [[1 / 3] * 3, [0.5, 0.5, 0.0]], rtol=1e-6)

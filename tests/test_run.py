@@ -141,7 +141,7 @@ def test_an_error_of_the_program_is_its_own(script):
 def test_wrong_options_are_named_before_anything_runs(words, message, capsys):
     from tf1_wd.cli import main
 
-    assert main.main(["run", *words]) != 0
+    assert main.main(["run", *words]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -149,3 +149,14 @@ def test_a_missing_program_is_named(tmp_path):
     _, said, _, code = command("-m", "tf1_wd", "run", "nowhere.py", cwd=tmp_path)
     assert code != 0
     assert "nowhere.py" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--scale", "0", "x.py"], "nothing would decay"), (["--decay", "off", "--rate", "0.1", "x.py"], "--rate")],
+)
+def test_options_that_would_do_nothing_are_refused(words, message, capsys):
+    from tf1_wd.cli import main
+
+    assert main.main(["run", *words]) == 2
+    assert message in capsys.readouterr().err

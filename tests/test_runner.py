@@ -259,3 +259,27 @@ def test_tensorflow_is_as_before_afterwards(execute):
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         assert_close(session.run(plain), RATE * W0)
+
+
+@pytest.mark.parametrize("passed", ["whole loss", "penalty"])
+def test_l2_that_goes_through_a_function_is_named_and_is_no_crash(execute, passed):
+    lines = """\
+    from tensorflow.python.framework import function
+
+    @function.Defun(tf.float64)
+    def through(x):
+        return x * 1.0
+
+    w, v = weights(), weights("v")
+    l2_of_w, data = RATE * tf.nn.l2_loss(w), data_loss(w) + data_loss(v) + RATE * tf.nn.l2_loss(v)
+    loss = %s
+    train_op = tf.train.AdamOptimizer(LR).minimize(loss)
+    """
+    whole = passed == "whole loss"
+    result, program, _ = execute(lines % ("through(data + l2_of_w)" if whole else "data + through(l2_of_w)"))
+    if whole:
+        assert isinstance(result.error, NothingToDecayError)
+        assert "L2 in, or through, functions is not counted: " in str(result.error)
+    else:
+        assert_close(program["result"][1], adamw())
+        assert any("holds L2 or is given it: it stays in the gradient" in text for text in result.warnings)

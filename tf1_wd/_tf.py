@@ -10,6 +10,7 @@ import inspect
 import threading
 
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.client import session as session_module
 from tensorflow.python.framework import smart_cond
 from tensorflow.python.ops import control_flow_util, gradients_util, resource_variable_ops
@@ -17,6 +18,7 @@ from tensorflow.python.ops import control_flow_util, gradients_util, resource_va
 __all__ = ["tf"]
 
 _gradients_helper = gradients_util._GradientsHelper
+SavedModel = saved_model_pb2.SavedModel  # private: tensorflow.core.protobuf (1.15.5, 2.15.1, 2.21.0)
 
 
 def is_resource(variable):
@@ -59,11 +61,6 @@ def distributed_apply(optimizer, strategy, grads_and_vars, global_step, name):
     Private: Optimizer._distributed_apply (1.15.5, 2.15.1, 2.21.0).
     """
     return optimizer._distributed_apply(strategy, grads_and_vars, global_step, name)
-
-
-def gpu_visible():
-    """True if this TensorFlow sees a GPU; opens no session."""
-    return bool(tf.config.experimental.list_physical_devices("GPU"))
 
 
 def constant_value(tensor):
@@ -110,6 +107,11 @@ def awaited(op):
     while around is not None and around is not op.graph:
         around = getattr(around, "outer_graph", None)
     return [] if around is None or outer is not None or not op.outputs else [tf.identity(op.outputs[0]).op]
+
+
+def is_function(op):
+    """True for a call of a function.Defun by its name. Private: Graph._is_function (1.15.5, 2.15.1, 2.21.0)."""
+    return op.graph._is_function(op.type)
 
 
 def outer(tensor):
@@ -285,9 +287,9 @@ def gradients(ys, xs, grad_ys=None, stop_gradients=None):
     return _gradients_helper(ys, xs, grad_ys=grad_ys, stop_gradients=stop_gradients)
 
 
-def same_versions(graph_def, graph):
-    """Gives `graph_def` the producer version of `graph`, so that it imports as it was made."""
-    graph_def.versions.CopyFrom(graph.graph_def_versions)
+def unfinalized(graph):
+    """Context manager: ops may be added to a finalized graph. Private: Graph._finalized (1.15.5, 2.15.1, 2.21.0)."""
+    return patched_attribute(graph, "_finalized", False)
 
 
 def fresh_read(variable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tf1_wd import _tf_files, graph
+from tf1_wd import graph, graph_files
 from tf1_wd._tf import tf
 from tf1_wd.errors import AuditError
 from tf1_wd.findings import Scene, find
@@ -46,7 +46,7 @@ def audit_file(path, checkpoint=None):
     meta_graph, beside = _read(path)
     with tf.Graph().as_default() as where:
         try:
-            _tf_files.import_meta_graph(meta_graph)
+            graph_files.import_meta_graph(meta_graph)
         except Exception as error:  # an op that is not registered here, say; each version raises its own
             raise AuditError("%s cannot be imported into this TensorFlow: %s" % (path, error)) from error
         if not trainable_variables(where):
@@ -72,12 +72,12 @@ def _read(path):
         raise AuditError("%s: %s. A graph is a .meta file or a SavedModel's folder" % (file, error.strerror)) from error
     try:
         if file.endswith(".pb"):
-            graphs = _tf_files.saved_model(data).meta_graphs
+            graphs = graph_files.saved_model(data).meta_graphs
             if not graphs:
                 raise ValueError("it holds no graph")
             largest = max(graphs, key=lambda g: len(g.graph_def.node))
             return largest, os.path.join(os.path.dirname(file), "variables", "variables")
-        meta_graph = _tf_files.meta_graph(data)
+        meta_graph = graph_files.meta_graph(data)
     except ValueError as error:
         raise AuditError("%s is no .meta file and no SavedModel: %s" % (file, error)) from error
     return meta_graph, file[: -len(".meta")] if file.endswith(".meta") else file
@@ -109,7 +109,7 @@ class _Frames:
 
     def __call__(self, op):
         if op not in self._known:
-            self._known[op] = users_frames(_tf_files.traceback(op))
+            self._known[op] = users_frames(graph_files.traceback(op))
         return self._known[op]
 
 

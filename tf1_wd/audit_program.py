@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from tf1_wd import _tf, _tf_files, graph
+from tf1_wd import _tf, graph, graph_files
 from tf1_wd import program as programs
 from tf1_wd.audit import audit_facts, norm_of
 from tf1_wd.errors import AuditError
@@ -121,7 +121,7 @@ def _norms(where):
     """{name of a trainable variable: its norm}, of the variables whose values a session of the graph has."""
     reads = {graph.variable_op(v).name: _read_of(graph.variable_op(v)) for v in trainable_variables(where)}
     reads = {name: tensor for name, tensor in reads.items() if tensor is not None}
-    values = _tf_files.values_in_session(where, reads)
+    values = graph_files.values_in_session(where, reads)
     return {name: norm_of(value) for name, value in values.items()}
 
 

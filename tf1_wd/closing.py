@@ -73,9 +73,7 @@ def check(record, may_be_empty):
                 sum(len(call.penalties) for call in record.calls),
                 len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)),
                 "given" if record.rules.rates else "None",
-                " The penalties have the coefficient 0: set it, as the program's flags may do."
-                if any(d.why.endswith(ZERO) for d in plan.decays)
-                else "",
+                _cause(record, plan),
                 plan,
             )
         )
@@ -84,6 +82,15 @@ def check(record, may_be_empty):
     lazy.refuse_lookups_elsewhere([update for update, _, _ in record.updates], record.calls)
     for warning in _undecayed(record, plan):
         warnings.warn(warning, UndecayedWarning, stacklevel=4)
+
+
+def _cause(record, plan):
+    functions = sorted({name for call in record.calls for name in call.functions_with_l2})
+    if functions:
+        return " L2 in, or through, functions is not counted: %s." % ", ".join(functions)
+    if any(d.why.endswith(ZERO) for d in plan.decays):
+        return " The penalties have the coefficient 0: set it, as the program's flags may do."
+    return ""
 
 
 def _trainable():
@@ -193,4 +200,4 @@ def _undecayed(record, plan):
             ", ".join(sorted(op.name for op in lost))
         )
     for name in sorted({name for call in record.calls for name in call.functions_with_l2}):
-        yield "the function %s, which the loss calls, holds L2: it stays in the gradient" % name
+        yield "the function %s, which the loss calls, holds L2 or is given it: it stays in the gradient" % name

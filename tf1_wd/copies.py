@@ -13,8 +13,10 @@ _CONTROL_FLOW = frozenset(
 def can_be_copied(op):
     """True for an op that means the same elsewhere: no control flow, no function, no gradient of its own making."""
     attributes = op.node_def.attr
-    return op.type not in _CONTROL_FLOW and not any(
-        name == "_gradient_op_type" or attributes[name].HasField("func") for name in attributes
+    return (
+        op.type not in _CONTROL_FLOW
+        and not _tf.is_function(op)
+        and not any(name == "_gradient_op_type" or attributes[name].HasField("func") for name in attributes)
     )
 
 
@@ -27,7 +29,7 @@ def copy_ops(ops, replacement, name):
     if not ops:
         return replacement
     definition, inside, input_map = tf.GraphDef(), set(ops), {}
-    _tf.same_versions(definition, ops[0].graph)
+    definition.versions.CopyFrom(ops[0].graph.graph_def_versions)  # so that it imports as it was made
     for op in ops:
         node = definition.node.add()
         node.CopyFrom(op.node_def)

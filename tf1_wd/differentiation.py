@@ -27,10 +27,11 @@ class GradientCall:
         weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
         self.penalties = [penalty for penalty, _ in weighed]
         kept = set(map(id, self.penalties))
-        self.norms = [p.tensor.op.name for p in candidates if id(p) not in kept]
+        others = [(p.tensor.op.name, self._functions_behind(p)) for p in candidates if id(p) not in kept]
+        self.norms = [name for name, functions in others if not functions]
         self.rates = rates(weighed)
         self.gated = gated_variables(self.ops, self.ys)
-        self.functions_with_l2 = _functions_with_l2(self.ops)
+        self.functions_with_l2 = sorted({*_functions_with_l2(self.ops), *(f for _, found in others for f in found)})
         impure = self._dependent_otherwise()
         self.constants = self._outermost(impure)
         self.terms = self._terms_of_variables(impure)
@@ -77,6 +78,11 @@ class GradientCall:
             for op in self.ops
             if op.outputs
         )
+
+    def _functions_behind(self, penalty):
+        """The names of the functions that a penalty goes through on its way into ys."""
+        behind = graph.between([penalty.tensor.op], self.ops)
+        return [op.name for op in behind if op.type in graph.CALLS or _tf.is_function(op)]
 
     def _dependent_otherwise(self):
         """The ops of ys that depend on xs by another way than through penalties."""

@@ -22,7 +22,6 @@ def diagnose():
         "cache": cache.cache_directory(),
     }
     try:
-        from tf1_wd import _tf
         from tf1_wd.native import loader
     except ImportError as error:
         missing = {"missing": "TensorFlow cannot be imported (%s): pip install 'tf1-wd[tensorflow]'" % error}
@@ -40,7 +39,7 @@ def diagnose():
             "built_for": stamp.get("tensorflow"),
             "built_by": stamp.get("compiler"),
         },
-        gpu="found; variables on it decay through TensorFlow's own ops" if _tf.gpu_visible() else "not found",
+        gpu="found; variables on it decay through TensorFlow's own ops" if loader.gpu_visible() else "not found",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from tf1_wd import _tf, _tf_files, graph
+from tf1_wd import _tf, graph, graph_files
 from tf1_wd._tf import tf
 from tf1_wd.attachment import refuse_decoupled
 from tf1_wd.attribution import calls_behind, net_rate
@@ -122,7 +122,7 @@ class Observer:
 
 
 def _unfinalized(where):
-    return _tf_files.unfinalized(where) if where.finalized else contextlib.nullcontext()
+    return _tf.unfinalized(where) if where.finalized else contextlib.nullcontext()
 
 
 def _size(where):
@@ -210,7 +210,7 @@ def _doubled(calls):
 
 def _origin(penalty):
     """What tells penalties that were written apart from copies of one: the lines of code that led to them."""
-    return tuple(frame[:2] for frame in _tf_files.traceback(penalty.tensor.op))
+    return tuple(frame[:2] for frame in graph_files.traceback(penalty.tensor.op))
 
 
 def _collected_more_than_once(call):

@@ -80,7 +80,10 @@ def _changes_with_weights(coefficient, penalty):
     if penalty.tensor.op not in behind and not weights:
         return False
     with undelayed(coefficient):
-        return any(g is not None for g in _tf.gradients([coefficient], [penalty.tensor, *weights]))
+        try:
+            return any(g is not None for g in _tf.gradients([coefficient], [penalty.tensor, *weights]))
+        except LookupError:  # through the gradient of a function, which has none itself
+            return True
 
 
 def rates(weighed):

@@ -148,7 +148,7 @@ def check_rate(rate, name, where):
 
 
 def _near(selector, variables):
-    names = [name for _, name in variables]
+    names = list(dict.fromkeys(name for _, name in variables))
     if not names:
         return " The graph has no trainable variables yet: build the model before the train_op."
     words = "".join(c if c.isalnum() or c in "/_" else " " for c in selector.text.strip("'")).split()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tf1_wd import program as programs
 from tf1_wd.errors import NothingUpdatedError, Tf1WdError, Tf1WdWarning
+from tf1_wd.native import loader
 from tf1_wd.scope import Scope
 from tf1_wd.watch import Watch
 
@@ -49,6 +50,8 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None)
             on_warning(result.warnings[-1])
         on_plan(scope.plan)
 
+    if rules.backend != "tensorflow":
+        loader.status()  # registers the op, for programs that import a graph which this one exported
     watch = Watch(lambda: Scope(rules), on_training)
     before = set(threading.enumerate())
     with watch.open():

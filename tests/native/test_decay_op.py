@@ -444,7 +444,7 @@ def test_auto_is_native_on_a_cpu(kind):
 
 
 def test_auto_is_the_twin_where_the_variable_may_be_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(_tf, "gpu_visible", lambda: True)
+    monkeypatch.setattr(loader, "gpu_visible", lambda: True)
     with session() as opened:
         w = variable("w", [4.0], "resource")
         decay([w], 0.5, 1.0)

@@ -13,7 +13,7 @@ from tf1_wd.errors import AmbiguousRateError, InvalidOptionError, NothingToDecay
 from tf1_wd.rules import BACKENDS, CONVENTIONS, LEARNING_RATE, ORDERS, SOURCES, SPARSE, make_rules
 
 _NOT_TRAINED = {
-    False: "no train_op ran, so nothing decayed",
+    False: "no train_op ran in this process, so nothing decayed in it",
     True: "the program uses tf1_wd itself, and was left to it",
 }
 # in the words of the command what an error's advice says in those of Python
@@ -68,14 +68,25 @@ def add_rules(parser):
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="of the decay op (default: %(default)s)")
 
 
+_DEFAULTS = {
+    **{name: None for name in ("order", "scale", "rate", "include", "exclude", "report")},
+    **{"convention": "adamw", "source": "loss", "sparse": SPARSE[0], "backend": "auto"},
+}
+
+
 def rules_of(args):
     """The Rules that the options say. Raises InvalidOptionError, InvalidRateError."""
     scale = args.scale
+    given = [name for name, default in _DEFAULTS.items() if getattr(args, name) != default]
+    if args.decay == "off" and given:
+        raise InvalidOptionError("--decay off decays nothing: leave out --%s" % ", --".join(given))
     if scale is not None and scale != LEARNING_RATE:
         try:
             scale = float(scale)
         except ValueError:
             raise InvalidOptionError("--scale %s: it takes a number, or %s" % (scale, LEARNING_RATE)) from None
+        if scale == 0.0:
+            raise InvalidOptionError("--scale 0: the L2 would leave the gradient, and nothing would decay")
     return make_rules(
         source=args.source,
         rates=_rates(args.rate),
@@ -109,10 +120,11 @@ def program_of(args):
 def run(args):
     """Executes the program; its exit code, or 1 if it cannot be decoupled."""
     surroundings = os.getcwd(), dict(os.environ)
-    target, rules = program_of(args), rules_of(args)
-    report = args.report and os.path.abspath(args.report)
-    if report and not os.access(os.path.dirname(report), os.W_OK):
-        raise InvalidOptionError("--report %s: no such directory, or not writable" % report)
+    try:
+        target, rules, report = program_of(args), rules_of(args), _report_of(args)
+    except InvalidOptionError as error:
+        _say(str(error))
+        return 2
     legacy.install()
     if args.decay == "off":
         return program.end(program.attempt(target))
@@ -143,6 +155,13 @@ def run(args):
         _say("to run it as it is: tf1-wd run --decay off %s" % str(target))
     code = result.raised.code if isinstance(result.raised, SystemExit) else None
     return code if isinstance(code, int) and code else 1
+
+
+def _report_of(args):
+    report = args.report and os.path.abspath(args.report)
+    if report and not os.access(os.path.dirname(report), os.W_OK):
+        raise InvalidOptionError("--report %s: no such directory, or not writable" % report)
+    return report
 
 
 def _start_anew(target, directory, environment):

@@ -43,7 +43,8 @@ class Facade(types.ModuleType):
             return [n for n in dir(self) if not n.startswith("_")]
         if name == "contrib":
             return importlib.import_module("tensorflow.contrib")
-        for owner in (v1, self._tf1_wd_real):
+        # what is internal is for libraries of TensorFlow 2, such as Keras 3
+        for owner in (self._tf1_wd_real,) if name == "__internal__" else (v1, self._tf1_wd_real):
             try:
                 return getattr(owner, name)
             except AttributeError:

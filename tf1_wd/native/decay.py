@@ -128,7 +128,7 @@ def _native_ops(variables, backend):
             "tf1_wd.check_servers(target) make sure" % (served[0].op.name, served[0].device)
         )
         return None
-    if _tf.gpu_visible() and any(_device_type(variable) != "CPU" for variable in variables):
+    if loader.gpu_visible() and any(_device_type(variable) != "CPU" for variable in variables):
         return None  # there is no GPU kernel
     current = loader.status()
     if current.state == "native":

@@ -67,6 +67,11 @@ def tensorflow_build():
     )
 
 
+def gpu_visible():
+    """True if this TensorFlow sees a GPU; opens no session."""
+    return bool(tf.config.experimental.list_physical_devices("GPU"))
+
+
 def _load_once():
     global _loaded
     with _lock:

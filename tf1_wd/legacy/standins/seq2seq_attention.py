@@ -43,7 +43,7 @@ class _Attention(AttentionMechanism):
         self.query_layer = query_layer
         self.memory_layer = memory_layer
         self.dtype = dtype
-        self._probability_fn = probability_fn or tf.nn.softmax
+        self._probabilities = probability_fn or tf.nn.softmax
         self._mask_value = -float("inf") if score_mask_value is None else score_mask_value
         with tf.name_scope(name, "BaseAttentionMechanismInit", nest.flatten(memory)):
             memory = tf.convert_to_tensor(memory)
@@ -57,6 +57,11 @@ class _Attention(AttentionMechanism):
                 self.keys, self.values = custom_key_value_fn(self.keys, self.values)
             self.batch_size = self.keys.shape.as_list()[0] or tf.shape(self.keys)[0]
             self._size = self.keys.shape.as_list()[1] or tf.shape(self.keys)[1]
+
+            # programs subclass these mechanisms, and know contrib's own names
+            self._query_layer, self._memory_layer = query_layer, memory_layer
+            self._keys, self._values = self.keys, self.values
+            self._batch_size, self._alignments_size = self.batch_size, self._size
 
     @property
     def alignments_size(self):
@@ -72,13 +77,17 @@ class _Attention(AttentionMechanism):
     def initial_state(self, batch_size, dtype):
         return self.initial_alignments(batch_size, dtype)
 
-    def _align(self, score):
+    def _probability_fn(self, score, _):
+        """Probabilities of scores, [batch, time], with what is behind memory_sequence_length masked."""
         if self._lengths is not None:
             message = "All values in memory_sequence_length must be greater than zero."
             with tf.control_dependencies([tf.assert_positive(self._lengths, message=message)]):
                 mask = tf.sequence_mask(self._lengths, tf.shape(score)[1])
             score = tf.where(mask, score, self._mask_value * tf.ones_like(score))
-        alignments = self._probability_fn(score)
+        return self._probabilities(score)
+
+    def _align(self, score, state):
+        alignments = self._probability_fn(score, state)
         return alignments, alignments
 
 
@@ -114,7 +123,7 @@ class LuongAttention(_Attention):
             if self._scale:
                 one = tf.ones_initializer()
                 score = tf.get_variable("attention_g", dtype=query.dtype, initializer=one, shape=()) * score
-        return self._align(score)
+        return self._align(score, state)
 
 
 class BahdanauAttention(_Attention):
@@ -155,4 +164,4 @@ class BahdanauAttention(_Attention):
                 )
                 v = g * v * tf.rsqrt(tf.reduce_sum(tf.square(v)))
             score = tf.reduce_sum(v * tf.tanh(summed), [2])
-        return self._align(score)
+        return self._align(score, state)

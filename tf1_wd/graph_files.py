@@ -1,40 +1,28 @@
-"""The part of TensorFlow's door that audits go through: graphs from files, graphs that are finalized.
-
-Each private name is listed with the versions it was checked on, as in _tf.py.
-"""
+"""Graphs from files, and what tracebacks and sessions tell of a graph."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
 
-from tensorflow.core.protobuf import saved_model_pb2
-
+from tf1_wd import _tf
 from tf1_wd._tf import tf
-
-__all__ = ["import_meta_graph", "meta_graph", "saved_model", "traceback", "unfinalized", "values_in_session"]
-
-
-@contextlib.contextmanager
-def unfinalized(graph):
-    """Context manager: ops may be added to a graph that is finalized.
-
-    Private: Graph._finalized (1.15.5, 2.15.1, 2.21.0).
-    """
-    finalized = graph.finalized
-    graph._finalized = False
-    try:
-        yield
-    finally:
-        graph._finalized = finalized
+from tf1_wd.native import loader
 
 
 def saved_model(data):
-    """The SavedModel message in the bytes of a saved_model.pb; raises ValueError for other bytes.
+    """The SavedModel message in the bytes of a saved_model.pb; raises ValueError for other bytes."""
+    return _parsed(_tf.SavedModel(), data)
 
-    Private: tensorflow.core.protobuf.saved_model_pb2 (1.15.5, 2.15.1, 2.21.0).
-    """
-    message = saved_model_pb2.SavedModel()
+
+def meta_graph(data):
+    """The MetaGraphDef in the bytes of a .meta file; raises ValueError for other bytes."""
+    message = _parsed(tf.MetaGraphDef(), data)
+    if not message.graph_def.node:
+        raise ValueError("it holds no graph")
+    return message
+
+
+def _parsed(message, data):
     try:
         message.ParseFromString(data)
     except Exception as error:  # google.protobuf.message.DecodeError, which lives elsewhere in each version
@@ -42,20 +30,10 @@ def saved_model(data):
     return message
 
 
-def meta_graph(data):
-    """The MetaGraphDef in the bytes of a .meta file; raises ValueError for other bytes."""
-    message = tf.MetaGraphDef()
-    try:
-        message.ParseFromString(data)
-    except Exception as error:
-        raise ValueError(str(error)) from error
-    if not message.graph_def.node:
-        raise ValueError("it holds no graph")
-    return message
-
-
 def import_meta_graph(message):
     """Imports a MetaGraphDef into the default graph, without the Saver that TensorFlow would add to it."""
+    if any(node.op.startswith("Tf1Wd") for node in message.graph_def.node):
+        loader.status()  # registers the op, if it can be had
     if not message.HasField("saver_def"):
         message.saver_def.filename_tensor_name = message.saver_def.save_tensor_name = "none:0"
         message.saver_def.restore_op_name = "none"
