@@ -40,12 +40,12 @@ parser.add_argument('--weight_decay', type=float, default=0.005,
                     help='Weight decay of the convolutions.')
 
 
-def batch_norm_relu(inputs, is_training, name, relu=True):
-  """Performs a batch normalization followed by a ReLU."""
+def batch_norm_elu(inputs, is_training, name, elu=True):
+  """Performs a batch normalization followed by an ELU."""
   inputs = tf.layers.batch_normalization(
       inputs=inputs, axis=3, momentum=_BATCH_NORM_DECAY, epsilon=_BATCH_NORM_EPSILON,
       center=True, scale=True, training=is_training, fused=True, name=name)
-  return tf.nn.relu(inputs) if relu else inputs
+  return tf.nn.elu(inputs) if elu else inputs
 
 
 def conv2d(inputs, filters, name):
@@ -57,10 +57,10 @@ def conv2d(inputs, filters, name):
 def resnet(inputs, is_training):
   with tf.variable_scope('resnet'):
     inputs = conv2d(inputs, 8, 'conv1')
-    inputs = shortcut = batch_norm_relu(inputs, is_training, 'batch_norm1')
+    inputs = shortcut = batch_norm_elu(inputs, is_training, 'batch_norm1')
     inputs = conv2d(inputs, 8, 'conv2')
-    inputs = batch_norm_relu(inputs, is_training, 'batch_norm2', relu=False)
-    inputs = tf.nn.relu(inputs + shortcut)
+    inputs = batch_norm_elu(inputs, is_training, 'batch_norm2', elu=False)
+    inputs = tf.nn.elu(inputs + shortcut)
     inputs = tf.reduce_mean(inputs, [1, 2])
     return tf.layers.dense(inputs, 10, name='dense')
 

@@ -146,8 +146,8 @@ def estimator_resnet(weights, steps, rates, coupled):
                 x, norm = layers.conv(x, v["resnet/conv%d/kernel" % i]), "resnet/batch_norm%d/" % i
                 return layers.batch_norm(x, 1e-5, v[norm + "beta"], v[norm + "gamma"])
 
-            net = shortcut = tape.relu(block(tape.node(images[batch, :, :, None] / 16 - 0.5), 1))
-            net = tape.relu(block(net, 2) + shortcut)
+            net = shortcut = tape.elu(block(tape.node(images[batch, :, :, None] / 16 - 0.5), 1))
+            net = tape.elu(block(net, 2) + shortcut)
             net = layers.flatten(net.mean((1, 2)))
             return layers.cross_entropy(net @ v["resnet/dense/kernel"] + v["resnet/dense/bias"], labels[batch])
 
