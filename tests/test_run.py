@@ -160,3 +160,20 @@ def test_options_that_would_do_nothing_are_refused(words, message, capsys):
 
     assert main.main(["run", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_is_said_of_many_variables_is_short_on_the_screen():
+    from tf1_wd.cli import run
+    from tf1_wd.plan import Decay, DecayPlan
+
+    message = "\n".join(["none of 40 variables decays", *("v%d" % i for i in range(40))])
+    assert run._short(message).splitlines()[-1] == "... (all 41 lines: --report FILE)"
+    assert len(run._short(message).splitlines()) == 13
+    assert run._short("one line") == "one line"
+    decays = tuple(Decay(None, "v%d" % i, (2,), 0.1, "penalty in the loss") for i in range(7))
+    notes = tuple(("average of v%d" % i, "not ordered") for i in range(7))
+    lines = run._summary(DecayPlan(decays, (), "before", notes)).splitlines()
+    assert lines[1:] == [
+        "  rate 0.1, penalty in the loss: v0, v1, v2, v3, v4, and 2 more",
+        "  note average of v0, average of v1, average of v2, average of v3, average of v4, and 2 more: not ordered",
+    ]

@@ -145,7 +145,7 @@ def run(args):
         if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
             _say(_NOT_TRAINED[result.has_own_scope])
         return program.end(result.raised)
-    _say("%s%s%s" % (result.error, _where(result.error), _HINTS.get(type(result.error), "")))
+    _say("%s%s%s" % (_short(str(result.error)), _where(result.error), _HINTS.get(type(result.error), "")))
     if args.if_impossible == UNCHANGED:
         if not result.plans:
             _say("the program starts anew, unchanged")
@@ -177,6 +177,12 @@ def _say(text):
     print("tf1-wd run: %s" % text, file=sys.stderr, flush=True)
 
 
+def _short(message):
+    """A message without most of its table of variables, which the report has."""
+    lines = message.splitlines()
+    return message if len(lines) <= 15 else "\n".join([*lines[:12], "... (all %d lines: --report FILE)" % len(lines)])
+
+
 def _where(error):
     """The line of the program that led to an error, if it is in one."""
     frames = traceback.extract_tb(program.frames_of_program(error))
@@ -192,8 +198,10 @@ def _summary(plan):
     decaying, others = _grouped(plan.decaying, lambda d: _rate(d)), _grouped(plan.left_alone, lambda d: d.why)
     lines += ["  rate %s: %s" % (rate, names) for rate, names in decaying]
     lines += ["  left alone (%s): %s" % (why, names) for why, names in others]
-    lines += ["  term %s: %s" % term for term in plan.terms]
-    return "\n".join(lines + ["  note: %s: %s" % note for note in plan.notes])
+    for kind, said in (("term", plan.terms), ("note", plan.notes)):
+        for text in dict.fromkeys(text for _, text in said):
+            lines.append("  %s %s: %s" % (kind, render.some([what for what, t in said if t == text]), text))
+    return "\n".join(lines)
 
 
 def _rate(decay):
