@@ -180,3 +180,22 @@ def test_close_leaves_the_environment_as_it_was():
         "print(during, os.environ.get('TF_USE_LEGACY_KERAS') == before.get('TF_USE_LEGACY_KERAS'))"
     )
     assert in_new_process(script) == "%s True" % ("1" if VERSION >= (2, 16) else None)
+
+
+@pytest.mark.skipif(VERSION < (2, 0), reason="TensorFlow 1 has no Keras but its own")
+def test_keras_is_keras_2_for_the_program_and_as_before_afterwards():
+    script = (
+        "import importlib.util, sys, tf1_wd.legacy\n"
+        "stack = tf1_wd.legacy.install()\n"
+        "import tensorflow as tf\n"
+        "if importlib.util.find_spec('tf_keras') or tf.__version__ < '2.16':\n"
+        "    from keras.layers import Dense\n"
+        "    from keras.models import Sequential\n"
+        "    import keras.layers as layers\n"
+        "    assert layers.Dense is Dense is tf.keras.layers.Dense\n"
+        "    assert isinstance(Sequential([Dense(3, input_shape=(2,))]).output, tf.Tensor)\n"
+        "stack.close()\n"
+        "print(sorted(name for name, module in sys.modules.items()\n"
+        "             if name.split('.')[0] == 'keras' and module.__name__.startswith('tf_keras')))"
+    )
+    assert in_new_process(script).splitlines()[-1] == "[]"

@@ -35,9 +35,9 @@ def install():
       lacks is TensorFlow 2's.
     - `tensorflow.contrib` can be imported in every spelling (docs/legacy.md lists what is there). A name without a
       stand-in is a NoStandInError, an AttributeError, where it is used; imported by name, it is an ImportError.
-    - tf.layers and tf.nn.rnn_cell are Keras 2's, where tf-keras is installed. Where tensorflow-estimator is
-      (`pip install tensorflow-estimator==2.15.0` leaves TensorFlow as it is), tf.estimator is back too; TPUs and
-      distribution strategies in it are not. tf-slim, Keras and the estimator are imported when they are asked for.
+    - tf.layers, tf.nn.rnn_cell and `import keras` are Keras 2's, where tf-keras is installed. Where
+      tensorflow-estimator is (`pip install tensorflow-estimator==2.15.0` leaves TensorFlow as it is), tf.estimator is
+      back too; TPUs and distribution strategies in it are not. All are imported when they are asked for.
     - names of tensorflow.python that moved are at their old place too; so is what NumPy took away.
 
     Call it before TensorFlow is imported. It imports TensorFlow itself. On TF 1.15 it changes nothing. A second call
@@ -69,7 +69,21 @@ def install():
             put_contrib(stack)
             _put_modules(stack)
         put_facade(stack)
+        _put_keras(stack)
         return stack.pop_all()
+
+
+def _put_keras(stack):
+    """Makes `import keras` give Keras 2, as programs of that time mean it, where tf-keras is installed."""
+    if "keras" in sys.modules or os.environ.get(_SWITCH) != "1" or importlib.util.find_spec("tf_keras") is None:
+        return
+
+    def resolve(name):
+        return import_or_none("tf_" + name) if name.split(".")[0] == "keras" else None
+
+    finder = AliasFinder(resolve)
+    sys.meta_path.insert(0, finder)
+    stack.callback(finder.leave)
 
 
 def _refuse_keras_3():
