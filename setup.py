@@ -38,10 +38,9 @@ class BuildWithOp(build_py):
 
     def compile_op(self, directory):
         sys.path.insert(0, HERE)
-        from tf1_wd import _tf
-        from tf1_wd.native import build, cache
+        from tf1_wd.native import build, cache, loader
 
-        tensorflow = build.TensorFlowBuild(**_tf.build_facts())
+        tensorflow = loader.tensorflow_build()
         path = cache.install(tensorflow, build.find_compiler(), directory)
         print("tf1_wd: compiled the decay op for TensorFlow %s: %s" % (tensorflow.version, path), file=sys.stderr)
 

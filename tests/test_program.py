@@ -38,7 +38,8 @@ PROGRAMS = {
     "chained error": "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise KeyError('x') from e",
     "syntax error": "print(1)\nprint 2\n",
     "interrupted": "raise KeyboardInterrupt",
-    "signalled": "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)",
+    "signalled": "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)",
     "at exit": "import atexit\natexit.register(lambda: print('bye', hidden))\nhidden = 4\nraise SystemExit(5)",
     "thread": "import threading, time\nx = 1\nthreading.Thread(target=lambda: (time.sleep(.2), print(x))).start()",
     "own hook": "import sys\nsys.excepthook = lambda t, v, tb: print('hooked', t, tb.tb_lineno)\n1 / 0",
