@@ -283,3 +283,19 @@ def test_l2_that_goes_through_a_function_is_named_and_is_no_crash(execute, passe
     else:
         assert_close(program["result"][1], adamw())
         assert any("holds L2 or is given it: it stays in the gradient" in text for text in result.warnings)
+
+
+def test_a_graph_that_was_exported_decays_when_it_is_imported(execute, tmp_path, backend):
+    saver = "saver = tf.train.Saver()\ntf.add_to_collection('train', train_op)\n"
+    path = str(tmp_path / "model")
+    execute(L2_IN_THE_LOSS + saver, train=TRAIN + "    saver.save(session, %r)\n" % path, backend=backend)
+    lines = """\
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = tf.train.import_meta_graph(%r)
+        saver.restore(session, %r)
+        session.run(tf.get_collection("train")[0])
+        (result,) = session.run(tf.trainable_variables())
+    """ % (path + ".meta", path)
+    result, program, plans = execute(lines, train="", backend=backend)
+    assert (result.error, result.raised, plans, result.has_own_scope) == (None, None, [], True)
+    assert_close(program["result"], adamw(steps=6))

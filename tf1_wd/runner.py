@@ -10,6 +10,7 @@ from tf1_wd import program as programs
 from tf1_wd.errors import NothingUpdatedError, Tf1WdError, Tf1WdWarning
 from tf1_wd.native import loader
 from tf1_wd.scope import Scope
+from tf1_wd.step import made_in
 from tf1_wd.watch import Watch
 
 
@@ -19,7 +20,7 @@ class Run:
 
     plans: the DecayPlan of each graph that trained. warnings: sentences. error: the Tf1WdError because of which it is
     not decoupled, or None. raised: what ended the program, a SystemExit say, or None. has_own_scope: True if it uses
-    tf1_wd itself.
+    tf1_wd itself, or imported a graph that decays by it.
     """
 
     plans: list = field(default_factory=list)
@@ -59,9 +60,10 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None)
         for thread in set(threading.enumerate()) - before:
             if not thread.daemon:
                 thread.join()
-    result.error, result.has_own_scope = watch.error, watch.gave_way
-    seen = plans or watch.gave_way or watch.has_updates
-    if result.error is None and watch.session_ran and not seen and _ended_well(result.raised):
+    result.error = watch.error
+    result.has_own_scope = watch.gave_way or (not plans and any(map(made_in, watch.graphs.values())))
+    seen = plans or result.has_own_scope or watch.has_updates
+    if result.error is None and watch.graphs and not seen and _ended_well(result.raised):
         result.error = _nothing_seen()
     if isinstance(result.raised, Tf1WdError):
         result.error = result.raised

@@ -37,7 +37,7 @@ class Watch:
 
     def __init__(self, make_listener, on_training):
         self.error = None  # the first Tf1WdError that went into the program, which may have caught it
-        self.session_ran = False
+        self.graphs = {}  # id: graph, of the sessions that ran
         self.gave_way = False  # to a scope of the program's own
         self._make_listener = make_listener
         self._on_training = on_training
@@ -102,7 +102,7 @@ class Watch:
     # --- called by sessions
 
     def _before_run(self, of_session, ops):
-        self.session_ran = True
+        self.graphs[id(of_session)] = of_session
         state = self._states.get(id(of_session))
         if state is None or state.reported == state.changes:
             return

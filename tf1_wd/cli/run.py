@@ -14,7 +14,7 @@ from tf1_wd.rules import BACKENDS, CONVENTIONS, LEARNING_RATE, ORDERS, SOURCES, 
 
 _NOT_TRAINED = {
     False: "no train_op ran in this process, so nothing decayed in it",
-    True: "the program uses tf1_wd itself, and was left to it",
+    True: "the program uses tf1_wd itself, or imported a graph that decays by it: left as it is",
 }
 # in the words of the command what an error's advice says in those of Python
 _HINTS = {
