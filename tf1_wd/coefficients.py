@@ -36,7 +36,27 @@ def coefficients(ys, tensors, grad_ys=None):
     return found
 
 
+def depends(y, tensors):
+    """True if `y` has a gradient by one of the tensors. y: tf.Tensor. tensors: list of tf.Tensor, ancestors of it.
+
+    In a graph of its own too: there tf.gradients does not walk through all that follows the tensors in the user's.
+    """
+    sources = [t.op for t in tensors]
+    ops = graph.between(sources, graph.ancestors([y], stop=frozenset(sources)))
+    if all(can_be_copied(op) for op in ops):
+        return any(d is not None for d in _derivatives([y], tensors, None, ops))
+    with undelayed(y):
+        try:
+            return any(d is not None for d in _tf.gradients([y], tensors))
+        except LookupError:  # through the gradient of a function, which has none itself
+            return True
+
+
 def _constants(ys, tensors, grad_ys, ops):
+    return [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
+
+
+def _derivatives(ys, tensors, grad_ys, ops):
     with tf.Graph().as_default():
         stand_ins = {t.name: tf.placeholder(t.dtype.base_dtype, t.shape) for t in tensors}
 
@@ -47,8 +67,7 @@ def _constants(ys, tensors, grad_ys, ops):
 
         copy = copy_ops(ops, stand_in, "copy")
         seeds = None if grad_ys is None else [None if g is None else stand_in(g) for g in grad_ys]
-        derivatives = _tf.gradients([copy(y) for y in ys], [stand_in(t) for t in tensors], grad_ys=seeds)
-        return [_number(d) for d in derivatives]
+        return _tf.gradients([copy(y) for y in ys], [stand_in(t) for t in tensors], grad_ys=seeds)
 
 
 def _constant_or_placeholder(tensor):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.coefficients import coefficients, undelayed
+from tf1_wd.coefficients import coefficients, depends, undelayed
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,7 @@ def _changes_with_weights(coefficient, penalty):
     weights = [op.outputs[0] for op in penalty.factors if op in behind]
     if penalty.tensor.op not in behind and not weights:
         return False
-    with undelayed(coefficient):
-        try:
-            return any(g is not None for g in _tf.gradients([coefficient], [penalty.tensor, *weights]))
-        except LookupError:  # through the gradient of a function, which has none itself
-            return True
+    return depends(coefficient, [penalty.tensor, *weights])
 
 
 def rates(weighed):
