@@ -144,7 +144,8 @@ def add_control_inputs(op, control_inputs):
 def patched_attribute(owner, name, value):
     """Sets owner.name for the time of the block; an instance attribute that was not there goes away again."""
     absent = object()
-    before = vars(owner).get(name, absent)
+    own = getattr(owner, "__dict__", None)  # a tf.Graph of 2.x has none
+    before = getattr(owner, name) if own is None else own.get(name, absent)
     setattr(owner, name, value)
     try:
         yield
