@@ -165,7 +165,8 @@ before = dict(sys.modules), list(sys.meta_path), dict(os.environ), tensorflow.re
 new = [name for name in sys.modules if name not in before[0] and not name.startswith("tf1_wd")]
 same = [sys.meta_path == before[1], dict(os.environ) == before[2], sys.modules["tensorflow"] is tensorflow]
 import tensorflow.contrib.layers
-print([n for n in new if "tensorflow" in n], *same, "tf1_wd" in tensorflow.contrib.layers.__file__)
+real = os.path.dirname(os.path.dirname(tensorflow.__file__))
+print([n for n in new if "tensorflow" in n], *same, tensorflow.contrib.layers.__file__.startswith(real))
 """
     )
-    assert printed(script) == ["[]", "True", "True", "True", "False"]
+    assert printed(script) == ["[]", "True", "True", "True", "True"]
