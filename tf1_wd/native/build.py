@@ -55,8 +55,8 @@ def find_compiler():
 
 
 def source_files():
-    """Paths of the C++ sources and headers, sorted."""
-    return sorted(os.path.join(SOURCES, name) for name in os.listdir(SOURCES) if name.endswith((".cc", ".h")))
+    """Paths of what is compiled, sorted: C++ sources, headers, and the GPU's machine code as text."""
+    return sorted(os.path.join(SOURCES, name) for name in os.listdir(SOURCES) if name.endswith((".cc", ".h", ".ptx")))
 
 
 def source_digest():
@@ -100,7 +100,7 @@ def command_line(tensorflow, compiler, output):
     flags = ["-isystem" + flag[2:] if flag.startswith("-I") else flag for flag in tensorflow.compile_flags]
     if not any("std=" in flag for flag in flags):
         flags.append("-std=c++11")  # TensorFlow 1.15 names no standard
-    options = [*OPTIONS, *WARNINGS, *flags, "-I" + SOURCES]
+    options = [*OPTIONS, *WARNINGS, *flags, "-I" + SOURCES, "-Wa,-I" + SOURCES]
     return [*compiler.command, *options, "-x", "c++", "-", "-o", output, *tensorflow.link_flags]
 
 

@@ -13,7 +13,7 @@ struct Span {
   void* target;
   const void* source;
   int64_t size;  // elements
-  double rate;   // rate_i * scale, already rounded to the op's type R
+  int variable;  // its position in the op, and that of its rate
 };
 
 // Spans that may run at the same time: no two have the same target.

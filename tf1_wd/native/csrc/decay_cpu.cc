@@ -1,4 +1,4 @@
-// CPU kernels. Every check and allocation comes before the first write.
+// The ops on the CPU.
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "decay.h"
+#include "decay_op.h"
 #include "half_types.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/work_sharder.h"
@@ -74,86 +75,81 @@ void DecayValues<Eigen::half>(const uint16_t* source, uint16_t* target, int64_t 
 #endif
 
 template <typename T>
-void DecayRange(const Span& span, int64_t begin, int64_t end) {
+void DecayRange(const Span& span, double rate, int64_t begin, int64_t end) {
   using Stored = typename Format<T>::Stored;
   DecayValues<T>(static_cast<const Stored*>(span.source) + begin,
                  static_cast<Stored*>(span.target) + begin, end - begin,
-                 static_cast<typename Format<T>::Computed>(span.rate));
+                 static_cast<typename Format<T>::Computed>(rate));
 }
 
-// Cuts the elements of all spans into equal shards, across the borders of variables.
+// rate_i * scale of every variable, rounded to the op's type R.
+struct CpuRates {
+  std::vector<double> effective;
+  bool KnownZero(int i) const { return effective[i] == 0; }
+};
+
 template <typename T>
-void RunPass(tensorflow::OpKernelContext* ctx, const Pass& pass) {
-  std::vector<int64_t> ends;
-  ends.reserve(pass.size());
-  int64_t total = 0;
-  for (const Span& span : pass) ends.push_back(total += span.size);
-  const auto run = [&pass, &ends](int64_t begin, int64_t end) {
-    size_t i = std::upper_bound(ends.begin(), ends.end(), begin) - ends.begin();
-    for (; begin < end; ++i) {
-      const int64_t first = ends[i] - pass[i].size;
-      const int64_t last = std::min<int64_t>(end, ends[i]);
-      DecayRange<T>(pass[i], begin - first, last - first);
-      begin = last;
-    }
-  };
-  constexpr int64_t kCyclesPerElement = sizeof(T) / 2;  // memory bound: about two bytes a cycle
-  const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
-  tensorflow::Shard(threads.num_threads, threads.workers, total, kCyclesPerElement, run);
-}
-
-template <typename Variables, typename T, typename R>
-class DecayOp : public tensorflow::OpKernel {
+class CpuDecay {
  public:
-  explicit DecayOp(tensorflow::OpKernelConstruction* ctx) : OpKernel(ctx) {
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("N", &count_));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("use_locking", &use_locking_));
+  using Value = T;
+  using R = typename RateType<T>::type;
+  using Rates = CpuRates;
+
+  // All rates, each in [0, 1).
+  template <typename Variables>
+  Status ReadRates(tensorflow::OpKernelContext* ctx, const Variables& variables, int count,
+                   CpuRates* read) {
+    const auto rates = ctx->input(count).flat<R>();
+    const R scale = ctx->input(count + 1).scalar<R>()();
+    read->effective.reserve(count);
+    for (int i = 0; i < count; ++i) {
+      const R rate = rates(rates.size() == 1 ? 0 : i);
+      const R product = rate * scale;
+      if (!(product >= R(0) && product < R(1))) {  // NaN fails both
+        return tensorflow::errors::InvalidArgument(
+            "tf1_wd: variable ", variables.Name(ctx, i), ": rate ", rate, " * scale ", scale, " = ",
+            product, " is not in [0, 1); no variable was decayed");
+      }
+      read->effective.push_back(product);
+    }
+    return Ok();
   }
 
-  void Compute(tensorflow::OpKernelContext* ctx) override {
-    Variables variables;
-    OP_REQUIRES_OK(ctx, variables.Find(ctx, count_));
-    Locks locks(variables.Mutexes(ctx, count_, use_locking_));
-    variables.Open(ctx, count_, use_locking_);
-    OP_REQUIRES_OK(ctx, CheckValues(ctx, variables, count_, tensorflow::DataTypeToEnum<T>::value));
-    std::vector<double> rates;
-    OP_REQUIRES_OK(ctx, EffectiveRates<R>(ctx, variables, count_, &rates));
-    std::vector<Pass> passes;
-    OP_REQUIRES_OK(ctx, PlanPasses(ctx, &variables, rates, &passes));
-    for (const Pass& pass : passes) RunPass<T>(ctx, pass);
-    variables.Commit();
+  // Cuts the elements of all spans into equal shards, across the borders of variables.
+  Status Run(tensorflow::OpKernelContext* ctx, const Pass& pass, const CpuRates& rates) {
+    std::vector<int64_t> ends;
+    ends.reserve(pass.size());
+    int64_t total = 0;
+    for (const Span& span : pass) ends.push_back(total += span.size);
+    const auto run = [&pass, &rates, &ends](int64_t begin, int64_t end) {
+      size_t i = std::upper_bound(ends.begin(), ends.end(), begin) - ends.begin();
+      for (; begin < end; ++i) {
+        const int64_t first = ends[i] - pass[i].size;
+        const int64_t last = std::min<int64_t>(end, ends[i]);
+        DecayRange<T>(pass[i], rates.effective[pass[i].variable], begin - first, last - first);
+        begin = last;
+      }
+    };
+    constexpr int64_t kCyclesPerElement = sizeof(T) / 2;  // memory bound: about two bytes a cycle
+    const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
+    tensorflow::Shard(threads.num_threads, threads.workers, total, kCyclesPerElement, run);
+    return Ok();
   }
 
- private:
-  int count_;
-  bool use_locking_;
+  void Close(const std::string&) {}
 };
-
-// One alias for each kernel: a comma in the class breaks REGISTER_KERNEL_BUILDER on 2.x.
-template <typename T>
-struct RateType {
-  using type = float;
-};
-template <>
-struct RateType<double> {
-  using type = double;
-};
-template <typename T>
-using ReferenceDecay = DecayOp<ReferenceVariables, T, typename RateType<T>::type>;
-template <typename T>
-using ResourceDecay = DecayOp<ResourceVariables, T, typename RateType<T>::type>;
 
 #define TF1_WD_REGISTER(T)                                             \
   REGISTER_KERNEL_BUILDER(Name("Tf1WdDecay")                           \
                               .Device(tensorflow::DEVICE_CPU)          \
                               .TypeConstraint<T>("T")                  \
                               .TypeConstraint<RateType<T>::type>("R"), \
-                          ReferenceDecay<T>);                          \
+                          ReferenceDecay<CpuDecay<T>>);                \
   REGISTER_KERNEL_BUILDER(Name("Tf1WdResourceDecay")                   \
                               .Device(tensorflow::DEVICE_CPU)          \
                               .TypeConstraint<T>("T")                  \
                               .TypeConstraint<RateType<T>::type>("R"), \
-                          ResourceDecay<T>);
+                          ResourceDecay<CpuDecay<T>>);
 TF1_WD_REGISTER(Eigen::half)
 TF1_WD_REGISTER(tensorflow::bfloat16)
 TF1_WD_REGISTER(float)

@@ -4,7 +4,6 @@
 #define TF1_WD_VARIABLE_ACCESS_H_
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -160,14 +159,11 @@ Status CheckValues(tensorflow::OpKernelContext* ctx, const Variables& variables,
   return Ok();
 }
 
-// rate_i * scale of every variable, each in [0, 1).
-template <typename R, typename Variables>
-Status EffectiveRates(tensorflow::OpKernelContext* ctx, const Variables& variables, int count,
-                      std::vector<double>* effective) {
+// rates: [] or [count]; scale: []. Known on the host wherever their values are.
+inline Status CheckRateShapes(tensorflow::OpKernelContext* ctx, int count) {
   const tensorflow::Tensor& rates = ctx->input(count);
   const tensorflow::Tensor& scale = ctx->input(count + 1);
-  const bool one_for_all = rates.dims() == 0;
-  if (!one_for_all && (rates.dims() != 1 || rates.dim_size(0) != count)) {
+  if (rates.dims() != 0 && (rates.dims() != 1 || rates.dim_size(0) != count)) {
     return tensorflow::errors::InvalidArgument("tf1_wd: rates must have shape [] or [", count,
                                                "], one for each variable, not ",
                                                rates.shape().DebugString());
@@ -176,35 +172,24 @@ Status EffectiveRates(tensorflow::OpKernelContext* ctx, const Variables& variabl
     return tensorflow::errors::InvalidArgument("tf1_wd: scale must be a scalar, not of shape ",
                                                scale.shape().DebugString());
   }
-  const R scale_value = scale.scalar<R>()();
-  effective->reserve(count);
-  for (int i = 0; i < count; ++i) {
-    const R rate = rates.flat<R>()(one_for_all ? 0 : i);
-    const R product = rate * scale_value;
-    if (!(product >= R(0) && product < R(1))) {  // NaN fails both
-      return tensorflow::errors::InvalidArgument(
-          "tf1_wd: variable ", variables.Name(ctx, i), ": rate ", rate, " * scale ", scale_value,
-          " = ", product, " is not in [0, 1); no variable was decayed");
-    }
-    effective->push_back(product);
-  }
   return Ok();
 }
 
 // The spans of all variables, every new buffer allocated. A variable listed again decays again:
 // its second span goes to a second pass, after all of the first, and so on.
-template <typename Variables>
-Status PlanPasses(tensorflow::OpKernelContext* ctx, Variables* variables,
-                  const std::vector<double>& rates, std::vector<Pass>* passes) {
+// Rates: has KnownZero(i), true if variable i is known to keep its value.
+template <typename Variables, typename Rates>
+Status PlanPasses(tensorflow::OpKernelContext* ctx, Variables* variables, int count,
+                  const Rates& rates, std::vector<Pass>* passes) {
   struct Listed {
     size_t times = 0;
     void* target = nullptr;
   };
   std::unordered_map<const void*, Listed> listed;
-  listed.reserve(rates.size());
-  for (size_t i = 0; i < rates.size(); ++i) {
+  listed.reserve(count);
+  for (int i = 0; i < count; ++i) {
     const int64_t size = variables->Value(i).NumElements();
-    if (rates[i] == 0 || size == 0) continue;
+    if (rates.KnownZero(i) || size == 0) continue;
     Listed& variable = listed[variables->Identity(i)];
     const void* source = variable.target;
     if (variable.times == 0) {
@@ -213,9 +198,9 @@ Status PlanPasses(tensorflow::OpKernelContext* ctx, Variables* variables,
     }
     if (variable.times == passes->size()) {
       passes->emplace_back();
-      if (passes->size() == 1) passes->back().reserve(rates.size());
+      if (passes->size() == 1) passes->back().reserve(count);
     }
-    (*passes)[variable.times++].push_back({variable.target, source, size, rates[i]});
+    (*passes)[variable.times++].push_back({variable.target, source, size, i});
   }
   return Ok();
 }

@@ -1,0 +1,69 @@
+// The ops, whatever the device. Every check and allocation comes before the first write.
+
+#ifndef TF1_WD_DECAY_OP_H_
+#define TF1_WD_DECAY_OP_H_
+
+#include <vector>
+
+#include "decay.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tf_compat.h"
+#include "variable_access.h"
+
+namespace tf1_wd {
+
+// Type R of the rates of variables of type T.
+template <typename T>
+struct RateType {
+  using type = float;
+};
+template <>
+struct RateType<double> {
+  using type = double;
+};
+
+// Device, which lives as long as the op:
+//   Value: the C++ type of a variable's elements
+//   ReadRates(ctx, variables, count, &rates): what is known of the rates, checked
+//   Run(ctx, pass, rates): writes all targets of a pass, or puts that on the device's queue
+//   Close(name): the op is about to go
+template <typename Device, typename Variables>
+class DecayOp : public tensorflow::OpKernel {
+ public:
+  explicit DecayOp(tensorflow::OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("N", &count_));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("use_locking", &use_locking_));
+  }
+  ~DecayOp() override { device_.Close(name()); }
+
+  void Compute(tensorflow::OpKernelContext* ctx) override {
+    Variables variables;
+    OP_REQUIRES_OK(ctx, variables.Find(ctx, count_));
+    Locks locks(variables.Mutexes(ctx, count_, use_locking_));
+    variables.Open(ctx, count_, use_locking_);
+    constexpr auto kType = tensorflow::DataTypeToEnum<typename Device::Value>::value;
+    OP_REQUIRES_OK(ctx, CheckValues(ctx, variables, count_, kType));
+    OP_REQUIRES_OK(ctx, CheckRateShapes(ctx, count_));
+    typename Device::Rates rates;
+    OP_REQUIRES_OK(ctx, device_.ReadRates(ctx, variables, count_, &rates));
+    std::vector<Pass> passes;
+    OP_REQUIRES_OK(ctx, PlanPasses(ctx, &variables, count_, rates, &passes));
+    for (const Pass& pass : passes) OP_REQUIRES_OK(ctx, device_.Run(ctx, pass, rates));
+    variables.Commit();
+  }
+
+ private:
+  int count_;
+  bool use_locking_;
+  Device device_;
+};
+
+// Names without a comma, which breaks REGISTER_KERNEL_BUILDER on 2.x.
+template <typename Device>
+using ReferenceDecay = DecayOp<Device, ReferenceVariables>;
+template <typename Device>
+using ResourceDecay = DecayOp<Device, ResourceVariables>;
+
+}  // namespace tf1_wd
+
+#endif  // TF1_WD_DECAY_OP_H_
