@@ -39,13 +39,24 @@ def diagnose():
             "built_for": stamp.get("tensorflow"),
             "built_by": stamp.get("compiler"),
         },
-        gpu="found; variables on it decay through TensorFlow's own ops" if loader.gpu_visible() else "not found",
+        gpu=_gpu(loader),
     )
 
 
 def is_healthy(report):
     """True if the native op is in use."""
     return report["op"].get("state") == "native"
+
+
+def _gpu(loader):
+    """What TensorFlow sees, what the driver says, and how variables on a GPU decay."""
+    native = loader.status().state == "native"
+    problem = loader.gpu_problem() if native else "the compiled op is not available"
+    return {
+        "tensorflow": "sees a GPU" if loader.gpu_visible() else "sees no GPU",
+        "driver": loader.describe_gpus() if native else None,
+        "decay": "TensorFlow's own ops: %s" % problem if problem else "compiled op",
+    }
 
 
 def _compiler():

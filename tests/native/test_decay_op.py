@@ -443,23 +443,40 @@ def test_auto_is_native_on_a_cpu(kind):
         assert op_types(opened.graph) & {"Tf1WdDecay", "Tf1WdResourceDecay"}
 
 
-def test_auto_is_the_twin_where_the_variable_may_be_on_a_gpu(monkeypatch):
+def test_auto_is_native_where_the_variable_may_be_on_a_gpu(monkeypatch):
     monkeypatch.setattr(loader, "gpu_visible", lambda: True)
+    monkeypatch.setattr(loader, "gpu_problem", lambda: None)
+    with session() as opened:
+        decay([variable("w", [4.0], "resource")], 0.5, 1.0)
+        assert "Tf1WdResourceDecay" in op_types(opened.graph)
+
+
+def test_a_driver_that_cannot_run_the_op_is_told_before_the_graph_runs(monkeypatch, recwarn):
+    monkeypatch.setattr(decay_module, "_warned", False)
+    monkeypatch.setattr(loader, "gpu_visible", lambda: True)
+    monkeypatch.setattr(loader, "gpu_problem", lambda: "the CUDA driver is too old")
     with session() as opened:
         w = variable("w", [4.0], "resource")
         decay([w], 0.5, 1.0)
         assert "Tf1WdResourceDecay" not in op_types(opened.graph)
+        with pytest.raises(errors.NativeOpError, match="w may be on a GPU: the CUDA driver is too old"):
+            decay([w], 0.5, 1.0, backend="native")
         with tf.device("/cpu:0"):
             pinned = variable("pinned", [4.0], "resource")
         decay([pinned], 0.5, 1.0)
         assert "Tf1WdResourceDecay" in op_types(opened.graph)
+    ours = [str(w.message) for w in recwarn if issubclass(w.category, errors.NativeOpWarning)]
+    assert len(ours) == 1
+    assert "the CUDA driver is too old" in ours[0]
 
 
-def test_native_refuses_a_variable_on_a_gpu():
-    with session():
-        with tf.device("/gpu:0"):
+def test_a_variable_on_another_kind_of_device_decays_by_the_twin():
+    with session() as opened:
+        with tf.device("/device:TPU:0"):
             w = variable("kernel", [4.0], "resource")
-        with pytest.raises(errors.NativeOpError, match="variable kernel is on /device:GPU:0"):
+        decay([w], 0.5, 1.0)
+        assert "Tf1WdResourceDecay" not in op_types(opened.graph)
+        with pytest.raises(errors.NativeOpError, match="variable kernel is on /device:TPU:0"):
             decay([w], 0.5, 1.0, backend="native")
 
 

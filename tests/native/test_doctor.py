@@ -26,7 +26,9 @@ def test_the_report_tells_what_is_in_use():
     assert report["op"]["built_for"] == report["tensorflow"]["version"]
     assert report["op"]["path"] == loader.status().path
     assert report["cache"] == cache.cache_directory()
-    assert report["gpu"] == "not found"
+    assert report["gpu"]["tensorflow"] == ("sees a GPU" if loader.gpu_visible() else "sees no GPU")
+    assert report["gpu"]["driver"] == loader.describe_gpus()
+    assert (report["gpu"]["decay"] == "compiled op") == (loader.gpu_problem() is None)
     assert doctor.is_healthy(report)
     assert json.loads(json.dumps(report)) == report
 

@@ -114,12 +114,15 @@ def _native_ops(variables, backend):
         return None
     if backend == "native":
         for variable in variables:
-            if _device_type(variable) not in (None, "CPU"):
+            if not _has_kernel(variable):
                 raise NativeOpError(
-                    'variable %s is on %s, and the native op runs on CPUs: put it on a CPU, or drop backend="native"'
+                    'variable %s is on %s; the native op runs on CPUs and GPUs: put it there, or drop backend="native"'
                     % (variable.op.name, variable.device)
                 )
-        return loader.native_ops()
+        ops, problem = loader.native_ops(), _gpu_problem(variables)
+        if problem:
+            raise NativeOpError("variable %s may be on a GPU: %s" % (variables[0].op.name, problem))
+        return ops
     served = [variable for variable in variables if _job(variable) not in (None, "localhost")]
     if served:
         _warn_once(
@@ -128,13 +131,24 @@ def _native_ops(variables, backend):
             "tf1_wd.check_servers(target) make sure" % (served[0].op.name, served[0].device)
         )
         return None
-    if loader.gpu_visible() and any(_device_type(variable) != "CPU" for variable in variables):
-        return None  # there is no GPU kernel
+    if not all(map(_has_kernel, variables)):
+        return None
     current = loader.status()
-    if current.state == "native":
+    problem = _gpu_problem(variables) if current.state == "native" else current.reason
+    if not problem:
         return loader.native_ops()
-    _warn_once("%s. `tf1-wd doctor` tells more" % current.reason)
+    _warn_once("%s. `tf1-wd doctor` tells more" % problem)
     return None
+
+
+def _has_kernel(variable):
+    return _device_type(variable) in (None, "CPU", "GPU")
+
+
+def _gpu_problem(variables):
+    """Why the native op cannot decay them on a GPU that TensorFlow sees; None if it can, or there is none."""
+    may_be_there = any(_device_type(variable) != "CPU" for variable in variables)
+    return loader.gpu_problem() if may_be_there and loader.gpu_visible() else None
 
 
 def _device_type(variable):

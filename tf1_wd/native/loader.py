@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import threading
@@ -70,6 +71,23 @@ def tensorflow_build():
 def gpu_visible():
     """True if this TensorFlow sees a GPU; opens no session."""
     return bool(tf.config.experimental.list_physical_devices("GPU"))
+
+
+def gpu_problem():
+    """Why the compiled op cannot run on any GPU of this machine, or None; makes no context on a GPU."""
+    return _ask_library("tf1_wd_gpu_problem") or None
+
+
+def describe_gpus():
+    """The CUDA driver and the GPUs that it sees, or what is wrong with it, in words."""
+    return _ask_library("tf1_wd_describe_gpus")
+
+
+def _ask_library(function):
+    native_ops()
+    ask = getattr(ctypes.CDLL(status().path), function)
+    ask.restype = ctypes.c_char_p
+    return ask().decode(errors="replace")
 
 
 def _load_once():
