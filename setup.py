@@ -15,6 +15,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # with build isolation there is no TensorFlow: the op is then compiled on first use
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 PATCH = ["libcst>=1.0.1,<2"]  # 1.0.1 is the last that runs on Python 3.7
+# to compile and inspect the GPU kernels, on any machine; the tools that know sm_50 and those that know Blackwell
+CUDA = [
+    "nvidia-cuda-nvrtc-cu12==12.5.82",
+    "nvidia-cuda-nvcc-cu12==12.9.86",
+    "nvidia-cuda-cuobjdump==13.5.37",
+    "nvidia-cuda-nvdisasm==13.5.37",
+]
 DEMO = ["tf-slim", "matplotlib", "tqdm"]
 
 
@@ -73,6 +80,7 @@ setup(
         ],
         "demo": DEMO,
         "patch": PATCH,
+        "cuda": CUDA,
         # tensorflow-estimator requires no TensorFlow; TensorFlow 1.15 and 2.15 bring their own
         "test": [
             "pytest",

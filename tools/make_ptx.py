@@ -1,7 +1,7 @@
 """Compiles the GPU kernels into the PTX that ships: python tools/make_ptx.py
 
-Needs no GPU and no CUDA toolkit: pip install nvidia-cuda-nvrtc-cu12==12.5.82 (the extra `cuda` of the package). Another
-version of NVRTC makes other text; tests/native/test_gpu_code.py compares what is checked in with what this makes.
+Needs no GPU and no CUDA toolkit: pip install 'tf1-wd[cuda]' brings NVRTC from PyPI. Another version of it makes other
+text; tests/native/test_gpu_code.py compares what is checked in with what this makes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCES = os.path.join(ROOT, "tf1_wd", "native", "csrc")
 PTX = os.path.join(SOURCES, "decay_kernel.ptx")
-NVRTC = "12.5.82"
 # compute_50: the oldest GPUs that this compiler knows. A driver compiles the text for the GPU it finds, also for newer
 # ones. Products are rounded before they are subtracted by the intrinsics used; -fmad=false says so for the rest.
 OPTIONS = ("--gpu-architecture=compute_50", "--std=c++14", "--fmad=false")
@@ -61,7 +60,7 @@ def with_version(text):
 def _load_nvrtc():
     found = importlib.util.find_spec("nvidia.cuda_nvrtc")
     if found is None:
-        raise SystemExit("NVRTC is missing: pip install nvidia-cuda-nvrtc-cu12==%s" % NVRTC)
+        raise SystemExit("NVRTC is missing: pip install 'tf1-wd[cuda]'")
     return ctypes.CDLL(os.path.join(next(iter(found.submodule_search_locations)), "lib", "libnvrtc.so.12"))
 
 
