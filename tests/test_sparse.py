@@ -877,3 +877,15 @@ def test_a_loss_of_another_optimizer_that_reads_late_rows_is_refused(kind):
         tf.train.AdagradOptimizer(LR).minimize(reads, var_list=[other])
 
     refused(r"rows of table for a loss whose gradient goes to another optimizer.*another sparse=", build)
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_a_table_and_other_variables_decay_in_different_ops_as_no_op_may_tie_them_to_one_device(order, kind):
+    tables = [table("table%d" % i) for i in range(2)]
+    dense = [table("dense%d" % i) for i in range(2)]
+    loss = tf.add_n([loss_of(tf.gather(w, [1, 2]), [1, 2]) for w in tables] + [tf.reduce_sum(w) for w in dense])
+    with tf1_wd.decoupled_weight_decay(rates=0.1, order=order, backend="native"):
+        tf.train.RMSPropOptimizer(LR).minimize(loss)
+    decays = [op for op in tf.get_default_graph().get_operations() if op.type in ("Tf1WdDecay", "Tf1WdResourceDecay")]
+    decayed = [sorted(t.op.name for t in op.inputs if t.op.name[:-1] in ("table", "dense")) for op in decays]
+    assert sorted(decayed) == [["dense0", "dense1"], ["table0", "table1"]]

@@ -6,7 +6,7 @@ import contextlib
 
 import numpy as np
 
-from tf1_wd import _tf
+from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError
 from tf1_wd.native.decay import decay as decay_op
@@ -53,19 +53,23 @@ def describe(scale):
     return scale if isinstance(scale, (float, str)) else scale.name
 
 
-def decay(decays, scale, backend):
+def decay(decays, scale, backend, tables=frozenset()):
     """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
 
-    decays: list of plan.Decay with a rate. scale: float or scalar tensor. backend: as in Rules. The ops obey the
-    control dependencies in force. Returns a list of tf.Operation.
+    decays: list of plan.Decay with a rate. scale: float or scalar tensor. backend: as in Rules. tables: ops of the
+    variables that have a sparse gradient. The ops obey the control dependencies in force. Returns a list of
+    tf.Operation.
     """
     groups = {}
     for d in decays:
-        key = (d.variable.device, d.variable.dtype.base_dtype, _tf.is_resource(d.variable))
+        # TensorFlow puts all variables of an op on one device, and has sparse updates that no GPU can do (RMSProp's
+        # among them): in one op with the others, a table would take the whole model to the CPU.
+        is_table = graph.variable_op(d.variable) in tables
+        key = (d.variable.device, d.variable.dtype.base_dtype, _tf.is_resource(d.variable), is_table)
         groups.setdefault(key, []).append(d)
     ops, g = [], tf.get_default_graph()
     before = len(g.get_operations())
-    for (device, _, _), group in groups.items():
+    for (device, *_), group in groups.items():
         with on_device(device):
             ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend, name=NAME))
     made([op for op in g.get_operations()[before:] if "Assign" in op.type])  # by the twin, one a variable

@@ -29,7 +29,7 @@ class Update:
     movable: {op: tf.Variable} that they may move. notes: (name of a term, what became of it).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
     reads: {op of a variable: ops of its run that read it for a penalty, and must come before it is written}.
-    rows: {op of a variable that decays by rows: sparse.Rows}.
+    rows: {op of a variable that decays by rows: sparse.Rows}. tables: ops of the variables with a sparse gradient.
     """
 
     decisions: tuple
@@ -40,6 +40,7 @@ class Update:
     updated: tuple
     reads: dict
     rows: dict
+    tables: frozenset
 
     @property
     def decays(self):
@@ -98,6 +99,7 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
         reads={key: [] if apart else [op for c in calls for op in c.reads_of(key)] for key in trained},
         rows={key: sparse.Rows(sparse.indices_of(gradients[key])) for key in by_rows},
+        tables=frozenset(t.key for t in trained.values() if t.is_sparse),
     )
 
 
@@ -157,7 +159,8 @@ def build_before(update, rules, scale, in_place):
 
 
 def _decay(update, rules, scale):
-    return step.decay(update.whole, scale, rules.backend) + sparse.decay(update.by_rows, scale)
+    whole = step.decay(update.whole, scale, rules.backend, update.tables)
+    return whole + sparse.decay(update.by_rows, scale)
 
 
 def _moved(update, amounts):
