@@ -48,3 +48,13 @@ def test_every_form_of_training_names_a_test_of_ours():
     assert len(forms) > 20
     for row in forms:
         assert re.search(r"`test_\w+`", row[2]), row[0]
+
+
+def test_every_message_of_the_troubleshooting_table_is_one_of_ours():
+    sources = (ROOT / "tf1_wd" / "native").rglob("*.*")
+    text = "".join(path.read_text() for path in sources if path.suffix in (".py", ".cc", ".h"))
+    text = re.sub(r'"\s*\n\s*"', "", text)  # literals that go on in the next line
+    messages = [row[0].strip("`") for row in rows(ROOT / "docs" / "native-op.md") if row[0].count("`") == 2]
+    messages = [message for message in messages if not message.startswith('"')]
+    assert len(messages) > 10
+    assert [message for message in messages if message not in text] == []
