@@ -10,6 +10,15 @@ LSTMStateTuple = tf.nn.rnn_cell.LSTMStateTuple
 _PEEPHOLES = ("w_i_diag", "w_f_diag", "w_o_diag")
 
 
+def _lstm_options(forget_bias, cell_clip, use_peephole):
+    """Attributes of TensorFlow's LSTM ops, for which -1 is no clip."""
+    return {
+        "forget_bias": forget_bias,
+        "cell_clip": -1 if cell_clip is None else cell_clip,
+        "use_peephole": use_peephole,
+    }
+
+
 class LSTMBlockCell(LayerRNNCell):
     """BasicLSTMCell in one op, with its variables `kernel` and `bias`."""
 
@@ -25,11 +34,7 @@ class LSTMBlockCell(LayerRNNCell):
     ):
         super().__init__(_reuse=reuse, dtype=dtype, name=name)
         self._num_units = num_units
-        self._options = {
-            "forget_bias": forget_bias,
-            "cell_clip": -1 if cell_clip is None else cell_clip,
-            "use_peephole": use_peephole,
-        }
+        self._options = _lstm_options(forget_bias, cell_clip, use_peephole)
 
     @property
     def state_size(self):
@@ -166,11 +171,7 @@ class LSTMBlockFusedCell(tf.layers.Layer, FusedRNNCell):
     ):
         super().__init__(_reuse=reuse, name=name, dtype=dtype)
         self._num_units = num_units
-        self._options = {
-            "forget_bias": forget_bias,
-            "cell_clip": -1 if cell_clip is None else cell_clip,
-            "use_peephole": use_peephole,
-        }
+        self._options = _lstm_options(forget_bias, cell_clip, use_peephole)
 
     __call__ = tf.layers.Layer.__call__
     build = LSTMBlockCell.build
