@@ -68,6 +68,15 @@ def test_no_product_is_fused_with_a_difference():
     assert not re.findall(r"\bfma\S*|\b(?:mul|sub)\.(?:ftz\.)?f\S+", shipped())
 
 
+def test_half_types_are_rounded_to_nearest_even():
+    to_half = set(re.findall(r"\bcvt\S*f16\.f32\b", shipped()))
+    assert to_half == {"cvt.rn.f16.f32"}
+    # bfloat16 by integers: half of the last place less one, and the last bit kept
+    body = shipped().split(".entry tf1_wd_decay_bfloat16")[1].split(".entry ")[0]
+    assert ", 32767;" in body
+    assert not re.findall(r"\bcvt\S*\.b?f16\b", body)
+
+
 @pytest.mark.parametrize("architecture", ASSEMBLED)
 def test_the_assembler_takes_the_ptx_and_spills_nothing(architecture, tmp_path):
     said, _ = assembled(architecture, tmp_path)
