@@ -91,7 +91,6 @@ struct CpuRates {
 template <typename T>
 class CpuDecay {
  public:
-  using Value = T;
   using R = typename RateType<T>::type;
   using Rates = CpuRates;
 
@@ -116,7 +115,8 @@ class CpuDecay {
   }
 
   // Cuts the elements of all spans into equal shards, across the borders of variables.
-  Status Run(tensorflow::OpKernelContext* ctx, const Pass& pass, const CpuRates& rates) {
+  Status Run(tensorflow::OpKernelContext* ctx, tensorflow::DataType, const Pass& pass,
+             const CpuRates& rates) {
     std::vector<int64_t> ends;
     ends.reserve(pass.size());
     int64_t total = 0;

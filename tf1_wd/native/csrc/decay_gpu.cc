@@ -17,24 +17,18 @@
 namespace tf1_wd {
 namespace {
 
-template <typename T>
-struct GpuTypeOf;
-template <>
-struct GpuTypeOf<Eigen::half> {
-  static constexpr GpuType value = GpuType::kHalf;
-};
-template <>
-struct GpuTypeOf<tensorflow::bfloat16> {
-  static constexpr GpuType value = GpuType::kBfloat16;
-};
-template <>
-struct GpuTypeOf<float> {
-  static constexpr GpuType value = GpuType::kFloat;
-};
-template <>
-struct GpuTypeOf<double> {
-  static constexpr GpuType value = GpuType::kDouble;
-};
+GpuType GpuTypeOf(tensorflow::DataType dtype) {
+  switch (dtype) {
+    case tensorflow::DT_HALF:
+      return GpuType::kHalf;
+    case tensorflow::DT_BFLOAT16:
+      return GpuType::kBfloat16;
+    case tensorflow::DT_FLOAT:
+      return GpuType::kFloat;
+    default:  // the op takes no other
+      return GpuType::kDouble;
+  }
+}
 
 // A word of the host's memory in which the kernels leave a rate that they refused. Whoever enqueues
 // the next run finds it there; the run itself has returned before the GPU reads its rates.
@@ -77,10 +71,8 @@ struct GpuRates {
   bool KnownZero(int) const { return false; }
 };
 
-template <typename T>
 class GpuDecay {
  public:
-  using Value = T;
   using Rates = GpuRates;
 
   template <typename Variables>
@@ -101,8 +93,9 @@ class GpuDecay {
     return refused_.Address(ctx, &rates->list.refused);
   }
 
-  Status Run(tensorflow::OpKernelContext* ctx, const Pass& pass, const GpuRates& rates) {
-    const std::string error = LaunchPass(ComputeStream(ctx), GpuTypeOf<T>::value, pass, rates.list);
+  Status Run(tensorflow::OpKernelContext* ctx, tensorflow::DataType dtype, const Pass& pass,
+             const GpuRates& rates) {
+    const std::string error = LaunchPass(ComputeStream(ctx), GpuTypeOf(dtype), pass, rates.list);
     if (error.empty()) return Ok();
     return tensorflow::errors::Internal("tf1_wd: weight decay on the GPU: ", error);
   }
@@ -125,13 +118,13 @@ class GpuDecay {
                               .Device(tensorflow::DEVICE_GPU)          \
                               .TypeConstraint<T>("T")                  \
                               .TypeConstraint<RateType<T>::type>("R"), \
-                          ReferenceDecay<GpuDecay<T>>);                \
+                          ReferenceDecay<GpuDecay>);                   \
   REGISTER_KERNEL_BUILDER(Name("Tf1WdResourceDecay")                   \
                               .Device(tensorflow::DEVICE_GPU)          \
                               .HostMemory("vars")                      \
                               .TypeConstraint<T>("T")                  \
                               .TypeConstraint<RateType<T>::type>("R"), \
-                          ResourceDecay<GpuDecay<T>>);
+                          ResourceDecay<GpuDecay>);
 TF1_WD_REGISTER(Eigen::half)
 TF1_WD_REGISTER(tensorflow::bfloat16)
 TF1_WD_REGISTER(float)

@@ -23,15 +23,15 @@ struct RateType<double> {
 };
 
 // Device, which lives as long as the op:
-//   Value: the C++ type of a variable's elements
 //   ReadRates(ctx, variables, count, &rates): what is known of the rates, checked
-//   Run(ctx, pass, rates): writes all targets of a pass, or puts that on the device's queue
+//   Run(ctx, dtype, pass, rates): writes all targets of a pass, or puts that on the device's queue
 //   Close(name): the op is about to go
 template <typename Device, typename Variables>
 class DecayOp : public tensorflow::OpKernel {
  public:
   explicit DecayOp(tensorflow::OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("N", &count_));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("T", &dtype_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("use_locking", &use_locking_));
   }
   ~DecayOp() override { device_.Close(name()); }
@@ -41,19 +41,19 @@ class DecayOp : public tensorflow::OpKernel {
     OP_REQUIRES_OK(ctx, variables.Find(ctx, count_));
     Locks locks(variables.Mutexes(ctx, count_, use_locking_));
     variables.Open(ctx, count_, use_locking_);
-    constexpr auto kType = tensorflow::DataTypeToEnum<typename Device::Value>::value;
-    OP_REQUIRES_OK(ctx, CheckValues(ctx, variables, count_, kType));
+    OP_REQUIRES_OK(ctx, CheckValues(ctx, variables, count_, dtype_));
     OP_REQUIRES_OK(ctx, CheckRateShapes(ctx, count_));
     typename Device::Rates rates;
     OP_REQUIRES_OK(ctx, device_.ReadRates(ctx, variables, count_, &rates));
     std::vector<Pass> passes;
     OP_REQUIRES_OK(ctx, PlanPasses(ctx, &variables, count_, rates, &passes));
-    for (const Pass& pass : passes) OP_REQUIRES_OK(ctx, device_.Run(ctx, pass, rates));
+    for (const Pass& pass : passes) OP_REQUIRES_OK(ctx, device_.Run(ctx, dtype_, pass, rates));
     variables.Commit();
   }
 
  private:
   int count_;
+  tensorflow::DataType dtype_;
   bool use_locking_;
   Device device_;
 };
