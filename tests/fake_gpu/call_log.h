@@ -52,4 +52,10 @@ __attribute__((unused, format(printf, 3, 4))) static int Called(const char* func
     if (failure) return failure;                                                  \
   } while (0)
 
+// Ends the process where a kernel is asked for that nobody has compiled for the CPU.
+__attribute__((unused, noreturn)) static void NoSuchKernel(void) {
+  fprintf(stderr, "fake GPU: kernels of TensorFlow's own do not run here: place the op on a CPU\n");
+  abort();
+}
+
 #endif  // FAKE_GPU_CALL_LOG_H_

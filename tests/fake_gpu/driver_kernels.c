@@ -35,8 +35,7 @@ static int HasEntry(const char* image, const char* name) {
 CUresult cuModuleLoadData(struct Module** module, const void* image) {
   LOG_CALL();
   if (!CurrentContext()) return CUDA_ERROR_INVALID_CONTEXT;
-  if (!IsPtx(image))
-    return CUDA_ERROR_INVALID_PTX;  // TensorFlow's own kernels come as machine code
+  if (!IsPtx(image)) NoSuchKernel();  // TensorFlow's own come as machine code
   *module = malloc(sizeof **module);
   (*module)->context = CurrentContext();
   (*module)->image = strdup(image);
@@ -51,7 +50,7 @@ CUresult cuModuleLoadDataEx(struct Module** module, const void* image, unsigned 
 
 CUresult cuModuleGetFunction(struct Function** function, struct Module* module, const char* name) {
   LOG_CALL("%s", name);
-  if (module->context != CurrentContext()) return CUDA_ERROR_INVALID_HANDLE;
+  if (!module || module->context != CurrentContext()) return CUDA_ERROR_INVALID_HANDLE;
   if (!HasEntry(module->image, name)) return CUDA_ERROR_NOT_FOUND;
   const char* path = getenv("FAKE_GPU_KERNELS");
   void* kernels = path ? dlopen(path, RTLD_NOW) : NULL;

@@ -68,7 +68,7 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 cudaError_t cudaGetDeviceProperties_v2(char* properties, int device) {
   LOG_CALL();
   (void)device;
-  memset(properties, 0, 1000);  // TensorFlow wants none of them
+  memset(properties, 1, 1000);  // TensorFlow divides by some of them
   return cudaSuccess;
 }
 
@@ -77,6 +77,18 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t size, int k
   LOG_CALL("%zu %p", size, stream);
   (void)kind;
   return cuMemcpyAsync((unsigned long long)target, (unsigned long long)source, size, stream);
+}
+
+// A kernel of TensorFlow's own: nothing may go on as if it had run.
+cudaError_t cudaLaunchKernel(void) {
+  LOG_CALL();
+  NoSuchKernel();
+}
+
+// Comes before the launch, where TensorFlow writes kernel<<<grid, block>>>().
+cudaError_t __cudaPushCallConfiguration(void) {
+  LOG_CALL();
+  NoSuchKernel();
 }
 
 cudaError_t cudaGetLastError(void) { return cudaSuccess; }
