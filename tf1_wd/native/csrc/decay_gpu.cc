@@ -37,7 +37,7 @@ class RefusedRate {
   // Where the kernels write it.
   Status Address(tensorflow::OpKernelContext* ctx, unsigned long long** address) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (!word_.IsInitialized()) {
+    if (!IsAllocated()) {
       tensorflow::AllocatorAttributes pinned;
       pinned.set_on_host(true);
       pinned.set_gpu_compatible(true);
@@ -51,7 +51,7 @@ class RefusedRate {
   // True, once, if a rate was refused since the last call.
   bool Take(int* variable, float* rate) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (!word_.IsInitialized()) return false;
+    if (!IsAllocated()) return false;
     const unsigned long long word = __atomic_exchange_n(Word(), 0, __ATOMIC_RELAXED);
     if (word == 0) return false;
     *variable = static_cast<int>(word >> 32) - 1;
@@ -60,6 +60,8 @@ class RefusedRate {
   }
 
  private:
+  // A new Tensor is an empty one, which TensorFlow calls initialized.
+  bool IsAllocated() const { return word_.NumElements() > 0; }
   unsigned long long* Word() { return static_cast<unsigned long long*>(Data(word_)); }
 
   std::mutex mutex_;
