@@ -42,21 +42,36 @@ def build(directory, kernels):
     """
     directory = str(directory)
     known = exported_functions(os.path.join(tensorflow_directory(), "libtensorflow_framework.so.2"))
-    for library, (pattern, prefix, unsupported) in LIBRARIES.items():
-        sources = sorted(glob.glob(os.path.join(HERE, pattern)))
-        stubs = stubs_text([name for name in known if re.match(prefix, name)], unsupported)
-        sources.append(_write(directory, library + ".c", stubs))
-        # the runtime calls the driver, which is built by then
-        others = ["-L" + directory, "-l:libcuda.so.1"] if library.startswith("libcudart") else []
-        _compile(directory, library, "gcc", "-Wl,-soname," + library, *sources, *others, "-ldl", "-lpthread")
+    for library in LIBRARIES:
+        _build_library(directory, library, known)
     nothing = _write(directory, "nothing.c", "")
     _compile(directory, EMPTY_LIBRARIES[0], "gcc", nothing)
     for library in EMPTY_LIBRARIES[1:]:
         shutil.copy(os.path.join(directory, EMPTY_LIBRARIES[0]), os.path.join(directory, library))
+    return {"LD_LIBRARY_PATH": directory, "FAKE_GPU_KERNELS": _build_kernels(directory, kernels)}
+
+
+def build_driver(directory, kernels):
+    """As build, but of the driver alone and what we use of it: for programs without TensorFlow."""
+    directory = str(directory)
+    _build_library(directory, "libcuda.so.1", ())
+    return {"LD_LIBRARY_PATH": directory, "FAKE_GPU_KERNELS": _build_kernels(directory, kernels)}
+
+
+def _build_library(directory, library, known):
+    pattern, prefix, unsupported = LIBRARIES[library]
+    sources = sorted(glob.glob(os.path.join(HERE, pattern)))
+    stubs = stubs_text([name for name in known if re.match(prefix, name)], unsupported)
+    sources.append(_write(directory, library + ".c", stubs))
+    # the runtime calls the driver, which is built by then
+    others = ["-L" + directory, "-l:libcuda.so.1"] if library.startswith("libcudart") else []
+    _compile(directory, library, "gcc", "-Wl,-soname," + library, *sources, *others, "-ldl", "-lpthread")
+
+
+def _build_kernels(directory, kernels):
     emulated = _write(directory, "kernels.cc", kernels_text(kernels))
     options = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wno-unknown-pragmas", "-I" + os.path.dirname(kernels)]
-    emulation = _compile(directory, "libkernels.so", "g++", *options, emulated)
-    return {"LD_LIBRARY_PATH": directory, "FAKE_GPU_KERNELS": emulation}
+    return _compile(directory, "libkernels.so", "g++", *options, emulated)
 
 
 def tensorflow_directory():
