@@ -19,8 +19,27 @@ def resnet50():
 
 def bert_base():
     """Shapes of the variables of BERT-base, uncased, without a head (109 million weights)."""
-    layer = [(768, 768), (768,)] * 4 + [(768,)] * 2 + [(768, 3072), (3072,), (3072, 768), (768,)] + [(768,)] * 2
-    return [(30522, 768), (2, 768), (512, 768), (768,), (768,), *(layer * 12), (768, 768), (768,)]
+    return _bert(768, 12)
+
+
+def bert_large():
+    """Shapes of the variables of BERT-large, uncased, without a head (335 million weights)."""
+    return _bert(1024, 24)
+
+
+def _bert(hidden, layers):
+    layer = [(hidden, hidden), (hidden,)] * 4 + [(hidden,)] * 2
+    layer += [(hidden, 4 * hidden), (4 * hidden,), (4 * hidden, hidden), (hidden,)] + [(hidden,)] * 2
+    return [
+        (30522, hidden),
+        (2, hidden),
+        (512, hidden),
+        (hidden,),
+        (hidden,),
+        *(layer * layers),
+        (hidden, hidden),
+        (hidden,),
+    ]
 
 
 MODELS = {"resnet50": resnet50, "bert_base": bert_base}

@@ -1,6 +1,6 @@
 """The launcher and the kernels of the GPU op without TensorFlow, on the fake driver.
 
-What runs here is what benchmarks/gpu/checks.py runs on a GPU, but for the driver and for the kernels: they are compiled
+What runs here is what benchmarks/gpu/run.py runs on a GPU, but for the driver and for the kernels: they are compiled
 for the CPU.
 """
 
@@ -100,7 +100,7 @@ FORMATS = ("float16", "bfloat16", "float32", "float64")
 @pytest.fixture(scope="module")
 def results(fake_driver):
     """({(check, format): "ok" or what failed}, all lines) of all checks."""
-    _, lines = python(fake_driver, "checks.py")
+    _, lines = python(fake_driver, "run.py", "--check-only")
     found = (re.match("(.*), (.*?): (.*)", line) for line in lines)
     return {(match.group(1), match.group(2)): match.group(3) for match in found if match}, lines
 
@@ -246,7 +246,14 @@ def test_a_driver_that_lacks_a_call_is_refused(missing, library, tmp_path):
     assert lines == ["libcuda.so.1 has no %s: update the NVIDIA driver" % missing + INSTEAD] * 2
 
 
-def test_the_checks_say_why_they_cannot_run(fake_driver):
-    code, lines = python(dict(fake_driver, FAKE_GPU_DEVICES="0"), "checks.py")
+def test_the_command_says_that_memcheck_was_not_run(results):
+    assert [line for line in results[1] if line.startswith("MEMCHECK WAS NOT RUN: ")], "\n".join(results[1][-30:])
+
+
+def test_the_command_says_why_it_cannot_run(fake_driver):
+    code, lines = python(dict(fake_driver, FAKE_GPU_DEVICES="0"), "run.py", "--check-only")
     assert code == 1
-    assert lines == ["No check was run: cuDeviceGet failed: CUDA error 101"]
+    assert lines[1:] == [
+        "No check was run: cuDeviceGet failed: CUDA error 101",
+        "benchmarks/gpu: checks failed or could not run: see above",
+    ]
