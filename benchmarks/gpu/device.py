@@ -26,6 +26,10 @@ class NoGpu(Exception):
     """Why no GPU can be used."""
 
 
+class OutOfMemory(NoGpu):
+    """There is not as much memory on the GPU."""
+
+
 class Gpu:
     """The first GPU, current in this thread until the process ends."""
 
@@ -77,4 +81,5 @@ class Gpu:
     def _call(self, name, *arguments):
         code = getattr(self._cuda, name)(*arguments)
         if code:
-            raise NoGpu("%s failed: CUDA error %d" % (name, code))
+            failure = OutOfMemory if code == 2 else NoGpu
+            raise failure("%s failed: CUDA error %d" % (name, code))

@@ -92,8 +92,10 @@ def attempt(environment, library, sizes=(1,), context="with a context", at_once=
 
 # ---- what is decayed
 
+TOO_LARGE = "8_gib_in_a_tensor"
 with open(os.path.join(BENCHMARKS, "checks.py")) as file:
     CHECKS = re.findall(r"^def check_(\w+)\(", file.read(), re.MULTILINE)
+CHECKS.remove(TOO_LARGE)
 FORMATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -110,6 +112,12 @@ def results(fake_driver):
 def test_on_the_fake_driver(check, number_format, results):
     found, lines = results
     assert found.get((check.replace("_", " "), number_format)) == "ok", "\n".join(lines[-30:])
+
+
+def test_what_is_too_large_for_the_fake_driver_is_said_not_to_be_checked(results):
+    said = [line for line in results[1] if line.startswith("NOT CHECKED: ")]
+    want = "NOT CHECKED: 8 gib in a tensor, %s: a GPU with 8.6 GB of free memory is needed"
+    assert said == [want % number_format for number_format in FORMATS]
 
 
 # ---- what is asked of the driver
