@@ -14,11 +14,23 @@
 #include <string.h>
 #include <unistd.h>
 
+// The library that an address belongs to. Each address is looked up once: that takes a while in one
+// as large as TensorFlow's.
 static const char* NameOfLibrary(void* address) {
-  Dl_info found;
-  if (!dladdr(address, &found) || !found.dli_fname) return "?";
-  const char* slash = strrchr(found.dli_fname, '/');
-  return slash ? slash + 1 : found.dli_fname;
+  enum { kKept = 512 };
+  static __thread struct {
+    void* address;
+    char name[64];
+  } kept[kKept], *found;
+  found = &kept[(size_t)address % kKept];
+  if (found->address != address) {
+    Dl_info library;
+    const char* path = dladdr(address, &library) && library.dli_fname ? library.dli_fname : "?";
+    const char* slash = strrchr(path, '/');
+    snprintf(found->name, sizeof found->name, "%s", slash ? slash + 1 : path);
+    found->address = address;
+  }
+  return found->name;
 }
 
 // Writes the line; returns the code that $FAKE_GPU_FAIL asks for, or 0.

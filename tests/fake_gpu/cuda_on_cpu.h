@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <cfenv>
 #include <utility>
 
 #define __global__
@@ -98,6 +99,9 @@ void RunGrid(void (*kernel)(Parameters...), std::index_sequence<I...>, unsigned 
              unsigned block, void** parameters) {
   static_assert((sizeof(Parameters) + ... + 0) <= 4096,
                 "what all CUDA versions allow as kernel parameters");
+  std::fenv_t environment;
+  std::fegetenv(&environment);
+  std::fesetenv(FE_DFL_ENV);  // TensorFlow's threads take subnormal numbers for 0, GPUs do not
   gridDim.x = grid;
   blockDim.x = block;
   for (unsigned b = 0; b < grid; ++b) {
