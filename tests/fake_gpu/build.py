@@ -1,7 +1,13 @@
 """Builds a CUDA driver without a GPU, and our kernels for the CPU behind it.
 
 With it the `tensorflow` wheels of TensorFlow 2 make a GPU:0 on any machine, and our op's GPU kernels run there in real
-TensorFlow. It says nothing of the PTX itself, of ordering, of races and of speed.
+TensorFlow. It says nothing of the PTX itself, of ordering, of races and of speed, and a kernel that reads the host's
+memory goes unnoticed; host code that touches the GPU's memory crashes.
+
+TensorFlow's own GPU kernels do not run: an op that asks for one ends the process. What works on the GPU is what only
+copies: constants, placeholders, variables of both kinds, their reads and assignments (but for an empty reference
+variable), Identity, Reshape, ExpandDims, Squeeze, Pack, control flow, copies from and to the CPU. What does not:
+arithmetic, casts, slices, optimizers. Grappler may compute such ops on the CPU, where all their inputs are constants.
 """
 
 from __future__ import annotations
@@ -48,14 +54,19 @@ def build(directory, kernels):
     _compile(directory, EMPTY_LIBRARIES[0], "gcc", nothing)
     for library in EMPTY_LIBRARIES[1:]:
         shutil.copy(os.path.join(directory, EMPTY_LIBRARIES[0]), os.path.join(directory, library))
-    return {"LD_LIBRARY_PATH": directory, "FAKE_GPU_KERNELS": _build_kernels(directory, kernels)}
+    return _environment(directory, kernels)
 
 
 def build_driver(directory, kernels):
     """As build, but of the driver alone and what we use of it: for programs without TensorFlow."""
     directory = str(directory)
     _build_library(directory, "libcuda.so.1", ())
-    return {"LD_LIBRARY_PATH": directory, "FAKE_GPU_KERNELS": _build_kernels(directory, kernels)}
+    return _environment(directory, kernels)
+
+
+def _environment(directory, kernels):
+    path = os.pathsep.join([directory, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
+    return {"LD_LIBRARY_PATH": path, "FAKE_GPU_KERNELS": _build_kernels(directory, kernels)}
 
 
 def _build_library(directory, library, known):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -16,8 +14,12 @@ from gpu_cases import (
     TENSORS_PER_LAUNCH,
     Calls,
     assert_same_bits,
+    both_kinds,
     expected,
+    initialize,
+    session,
     shapes,
+    variable,
     weights,
 )
 
@@ -31,22 +33,7 @@ KERNELS = {
     tf.float64: "tf1_wd_decay_double",
 }
 
-both_kinds = pytest.mark.parametrize("kind", ["reference", "resource"])
 all_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
-
-
-@contextlib.contextmanager
-def session():
-    """A session that puts every op where it was told to, on a graph of its own."""
-    config = tf.ConfigProto(allow_soft_placement=False, inter_op_parallelism_threads=4)
-    with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=config) as opened:
-        yield opened
-
-
-def variable(name, value, kind, dtype=tf.float32, device=GPU):
-    with tf.device(device):
-        start = tf.constant(np.asarray(value).astype(dtype.as_numpy_dtype))
-        return tf.get_variable(name, initializer=start, use_resource=kind == "resource")
 
 
 def make_variables(kind, dtype, device=GPU):
@@ -56,10 +43,6 @@ def make_variables(kind, dtype, device=GPU):
 def decay_on(device, variables, rates, scale):
     with tf.device(device):
         return decay(variables, rates, scale, backend="native")
-
-
-def initialize(opened):
-    opened.run(tf.global_variables_initializer())
 
 
 def test_tensorflow_sees_the_gpu():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 
 from tf1_wd.native import loader
@@ -16,6 +18,9 @@ TENSORS_PER_LAUNCH = 120  # decay_kernel.h
 SHAPES = [(3, 5), (1,), (), (64,), (127,), (1000, 7), (8192,), (16384,), (32769,), (100003,)]
 EMPTY = (0, 4)
 RATES = np.array([0.05, 0.5, 0.25, 0.0, 0.9, 0.1, 0.3, 0.7, 0.001, 0.6, 0.2])
+
+
+both_kinds = pytest.mark.parametrize("kind", ["reference", "resource"])
 
 
 def shapes(kind):
@@ -37,6 +42,24 @@ def expected(values, rate, scale):
         wide = values.astype(computed)
         product = (computed(rate) * computed(scale)) * wide
         return (wide - product).astype(values.dtype)
+
+
+@contextlib.contextmanager
+def session():
+    """A session that puts every op where it was told to, on a graph of its own."""
+    config = tf.ConfigProto(allow_soft_placement=False, inter_op_parallelism_threads=4)
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=config) as opened:
+        yield opened
+
+
+def variable(name, value, kind, dtype=tf.float32, device=GPU):
+    with tf.device(device):
+        start = tf.constant(np.asarray(value).astype(dtype.as_numpy_dtype))
+        return tf.get_variable(name, initializer=start, use_resource=kind == "resource")
+
+
+def initialize(opened):
+    opened.run(tf.global_variables_initializer())
 
 
 def bits(array):
