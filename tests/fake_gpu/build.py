@@ -76,7 +76,8 @@ def _build_library(directory, library, known):
     sources.append(_write(directory, library + ".c", stubs))
     # the runtime calls the driver, which is built by then
     others = ["-L" + directory, "-l:libcuda.so.1"] if library.startswith("libcudart") else []
-    _compile(directory, library, "gcc", "-Wl,-soname," + library, *sources, *others, "-ldl", "-lpthread")
+    # no soname: a process that opened it by its path must not find it under the name of the real one
+    _compile(directory, library, "gcc", *sources, *others, "-ldl", "-lpthread")
 
 
 def _build_kernels(directory, kernels):

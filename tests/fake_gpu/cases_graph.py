@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -268,3 +270,22 @@ def test_every_gpu_has_kernels_of_its_own():
         opened.run(steps)
         np.testing.assert_array_equal(opened.run(variables), [[2.0], [2.0]])
         assert len({stream for *_, stream in calls.launches()}) == 2
+
+
+@both_kinds
+def test_concurrent_decays_of_the_same_variables_in_other_orders_lose_nothing(kind):
+    with session() as opened:
+        variables = [variable("w%d" % i, np.ones(100000), kind, tf.float64) for i in range(2)]
+        steps = [decay_on(GPU, order, 0.05, 1.0) for order in [variables, variables[::-1]] * 2]
+        initialize(opened)
+        threads = [threading.Thread(target=run_often, args=[opened, step, 20], daemon=True) for step in steps]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        np.testing.assert_allclose(opened.run(variables), np.full((2, 100000), 0.95**80), rtol=1e-12)
+
+
+def run_often(opened, step, times):
+    for _ in range(times):
+        opened.run(step)
