@@ -65,10 +65,7 @@ def test_the_gpu_gives_the_bits_of_the_cpu_and_of_numpy(kind, dtype, rates):
         for _ in range(3):
             calls = Calls()
             opened.run(steps)
-            assert [kernel for kernel, *_ in calls.launches()] == [
-                "tf1_wd_decay_"
-                + {"float32": "float", "float64": "double", "float16": "half"}.get(dtype.name, dtype.name)
-            ]
+            assert [kernel for kernel, *_ in calls.launches()] == [KERNELS[dtype]]
             want = [expected(w, rate, 0.3) for w, rate in zip(want, np.broadcast_to(rates, [len(want)]))]
             got = opened.run(on_gpu)
             assert_same_bits(got, opened.run(on_cpu))

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include <cfenv>
+#include <type_traits>
 #include <utility>
 
 #define __global__
@@ -110,6 +111,7 @@ void RunGrid(void (*kernel)(Parameters...), std::index_sequence<I...>, unsigned 
       kernel(*static_cast<typename std::remove_const<Parameters>::type*>(parameters[I])...);
     });
   }
+  std::fesetenv(&environment);
 }
 
 // The entry that the fake driver looks for.
