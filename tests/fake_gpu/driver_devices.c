@@ -64,14 +64,6 @@ CUresult cuDeviceGetName(char* name, int size, CUdevice device) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuDeviceGetUuid(char* uuid, CUdevice device) {
-  LOG_CALL();
-  memset(uuid, device + 1, 16);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuDeviceGetUuid_v2(char* uuid, CUdevice device) { return cuDeviceGetUuid(uuid, device); }
-
 CUresult cuDeviceGetPCIBusId(char* id, int size, CUdevice device) {
   LOG_CALL();
   snprintf(id, size, "0000:%02x:00.0", device + 1);
@@ -127,23 +119,11 @@ CUresult cuDevicePrimaryCtxRetain(struct Context** context, CUdevice device) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
-  LOG_CALL();
-  (void)device;
-  return CUDA_SUCCESS;
-}
-
 CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active) {
   LOG_CALL();
   (void)device;
   *flags = 0;
   *active = 1;
-  return CUDA_SUCCESS;
-}
-
-CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned flags) {
-  LOG_CALL();
-  (void)device, (void)flags;
   return CUDA_SUCCESS;
 }
 
@@ -188,19 +168,6 @@ CUresult cuCtxGetDevice(CUdevice* device) {
   LOG_CALL();
   if (!CurrentContext()) return CUDA_ERROR_INVALID_CONTEXT;
   *device = CurrentContext()->device;
-  return CUDA_SUCCESS;
-}
-
-CUresult cuCtxGetId(struct Context* context, unsigned long long* id) {
-  LOG_CALL();
-  *id = (uintptr_t)(context ? context : CurrentContext());
-  return CUDA_SUCCESS;
-}
-
-CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
-  LOG_CALL();
-  *least = 0;
-  *greatest = -5;
   return CUDA_SUCCESS;
 }
 

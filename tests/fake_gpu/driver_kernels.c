@@ -42,12 +42,6 @@ CUresult cuModuleLoadData(struct Module** module, const void* image) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuModuleLoadDataEx(struct Module** module, const void* image, unsigned count, int* options,
-                            void** values) {
-  (void)count, (void)options, (void)values;
-  return cuModuleLoadData(module, image);
-}
-
 CUresult cuModuleGetFunction(struct Function** function, struct Module* module, const char* name) {
   LOG_CALL("%s", name);
   if (!module || module->context != CurrentContext()) return CUDA_ERROR_INVALID_HANDLE;

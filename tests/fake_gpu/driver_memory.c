@@ -5,8 +5,8 @@
 
 #include "driver.h"
 
-static const size_t kTotalMemory = (size_t)1
-                                   << 30;  // of one device; taken from the machine when written to
+// Of one device; taken from the machine when it is written to.
+static const size_t kTotalMemory = (size_t)1 << 30;
 
 // Device memory is a file in memory, mapped twice: at the address that the host gets to know, and
 // at the one where the driver itself reads and writes. The first is open while kernels run.
@@ -14,7 +14,6 @@ struct Allocation {
   char* address;
   char* behind;  // where the driver reads and writes it
   size_t size;
-  CUdevice device;
   struct Allocation* next;
 };
 static struct Allocation* allocations;
@@ -67,7 +66,6 @@ CUresult cuMemAlloc_v2(CUdeviceptr* address, size_t size) {
   if (file < 0 || ftruncate(file, size)) return CUDA_ERROR_OUT_OF_MEMORY;
   struct Allocation* made = malloc(sizeof *made);
   made->size = size;
-  made->device = CurrentContext()->device;
   made->behind = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
   made->address = mmap(NULL, size, PROT_NONE, MAP_SHARED | MAP_NORESERVE, file, 0);
   close(file);
@@ -105,32 +103,6 @@ CUresult cuMemHostAlloc(void** address, size_t size, unsigned flags) {
 CUresult cuMemFreeHost(void* address) {
   LOG_CALL();
   free(address);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuMemHostRegister_v2(void* address, size_t size, unsigned flags) {
-  LOG_CALL();
-  (void)address, (void)size, (void)flags;
-  return CUDA_SUCCESS;
-}
-
-CUresult cuMemHostUnregister(void* address) {
-  LOG_CALL();
-  (void)address;
-  return CUDA_SUCCESS;
-}
-
-CUresult cuPointerGetAttribute(void* value, int attribute, CUdeviceptr address) {
-  LOG_CALL("%d", attribute);
-  enum { kMemoryType = 2, kDeviceOrdinal = 9, kHost = 1, kDevice = 2 };
-  const struct Allocation* found = FindAllocation(address);
-  if (attribute == kMemoryType) {
-    *(unsigned*)value = found ? kDevice : kHost;
-  } else if (attribute == kDeviceOrdinal && found) {
-    *(int*)value = found->device;
-  } else {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
   return CUDA_SUCCESS;
 }
 
@@ -186,13 +158,6 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr target, CUdeviceptr source, size_t siz
 CUresult cuMemcpyAsync(CUdeviceptr target, CUdeviceptr source, size_t size, struct Stream* stream) {
   LOG_CALL("%zu %p", size, (void*)stream);
   return Copy(target, source, size);
-}
-
-CUresult cuMemsetD8Async(CUdeviceptr target, unsigned char value, size_t count,
-                         struct Stream* stream) {
-  LOG_CALL("%zu %p", count, (void*)stream);
-  memset(Reach(target), value, count);
-  return CUDA_SUCCESS;
 }
 
 CUresult cuMemsetD32_v2(CUdeviceptr target, unsigned value, size_t count) {

@@ -37,24 +37,9 @@ CUresult cuStreamWaitEvent(struct Stream* stream, void* event, unsigned flags) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuStreamIsCapturing(struct Stream* stream, int* status) {
-  LOG_CALL("%p", (void*)stream);
-  *status = 0;
-  return CUDA_SUCCESS;
-}
-
 CUresult cuLaunchHostFunc(struct Stream* stream, void (*function)(void*), void* argument) {
   LOG_CALL("%p", (void*)stream);
   function(argument);
-  return CUDA_SUCCESS;
-}
-
-CUresult cuStreamAddCallback(struct Stream* stream,
-                             void (*function)(struct Stream*, CUresult, void*), void* argument,
-                             unsigned flags) {
-  LOG_CALL("%p", (void*)stream);
-  (void)flags;
-  function(stream, CUDA_SUCCESS, argument);
   return CUDA_SUCCESS;
 }
 

@@ -28,12 +28,6 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 
-cudaError_t cudaDriverGetVersion(int* version) {
-  LOG_CALL();
-  *version = kRuntimeVersion;
-  return cudaSuccess;
-}
-
 cudaError_t cudaGetDeviceCount(int* count) {
   LOG_CALL();
   return cuDeviceGetCount(count);
