@@ -25,8 +25,8 @@ OTHER_STANDINS = {m for m in MODULES if m.startswith("legacy.standins.")}.differ
 
 # From the bottom up: a module imports modules of lower layers only, or of its own where that is written down.
 LAYERS = [
-    {"errors", "render", "sources"},
-    {"rules", "native.build", "program"},
+    {"errors", "render", "sources", "conventions"},
+    {"rules", "native.build", "program", "conversion"},
     {"plan", "native.cache"},
     {"report"},
     {"audit_text"},
@@ -81,6 +81,8 @@ WITHOUT_TENSORFLOW = [
     "errors",
     "render",
     "rules",
+    "conventions",
+    "conversion",
     "plan",
     "report",
     "sources",

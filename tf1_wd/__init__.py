@@ -13,6 +13,7 @@ _PUBLIC = {
     "load_native_op": "tf1_wd.native.loader",
     "check_servers": "tf1_wd.servers",
     "DecayPlan": "tf1_wd.plan",
+    "convert_rate": "tf1_wd.conversion",
 }
 _PUBLIC.update(
     (name, "tf1_wd.errors")
@@ -26,6 +27,7 @@ _PUBLIC.update(
         "NativeOpError",
         "NativeOpWarning",
         "NestedScopeError",
+        "NoEqualRateError",
         "NoMatchError",
         "NothingToDecayError",
         "NothingUpdatedError",

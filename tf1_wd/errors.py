@@ -23,6 +23,10 @@ class NoMatchError(InvalidOptionError):
     """A pattern matches no variable: correct it after the near names in the message."""
 
 
+class NoEqualRateError(InvalidOptionError):
+    """No rate of the other convention trains alike: the message says why, and what does."""
+
+
 class EagerModeError(Tf1WdError, RuntimeError):
     """The scope works on graphs: build inside `tf.Graph().as_default()` or disable v2 behavior."""
 
