@@ -72,7 +72,7 @@ CONVENTIONS = {
         "TensorFlow Addons",
         ONCE,
         {
-            "adam": "tfa.optimizers.AdamW(weight_decay=rate, learning_rate=lr)",
+            "adam": "tfa.optimizers.AdamW(weight_decay=rate, learning_rate=lr, epsilon=1e-8)",
             "momentum": "tfa.optimizers.SGDW(weight_decay=rate, learning_rate=lr, momentum=0.9)",
         },
         NOTHING,
@@ -82,7 +82,7 @@ CONVENTIONS = {
         "Keras: AdamW, weight_decay= of any optimizer",
         ADAMW,
         {
-            "adam": "keras.optimizers.AdamW(learning_rate=lr, weight_decay=rate)",
+            "adam": "keras.optimizers.AdamW(learning_rate=lr, weight_decay=rate, epsilon=1e-8)",
             "sgd": "keras.optimizers.SGD(learning_rate=lr, weight_decay=rate)",
             "momentum": "keras.optimizers.SGD(learning_rate=lr, momentum=0.9, weight_decay=rate)",
         },
