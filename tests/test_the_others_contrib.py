@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow
 import tensorflow.compat.v1 as tf
 from conftest import run
 from tensorflow.contrib import opt
@@ -21,8 +22,10 @@ from test_the_others import (
     skip_then_step,
     towers,
 )
+from trajectories import LR, W0, assert_is_its_row, betas, data_loss, lines, rate_of, weights_after_each
 
 from tf1_wd.applied import everything_behind
+from tf1_wd.conventions import CONVENTIONS
 
 
 def adamw():
@@ -31,6 +34,18 @@ def adamw():
 
 def momentumw():
     return opt.MomentumWOptimizer(RATE, 0.125, 0.9)
+
+
+@pytest.mark.parametrize("case", lines("contrib"), ids=" ".join)
+def test_contrib_trains_as_its_row_says(case, kind):
+    name, optimizer, _ = case
+    w = tf.get_variable("w", initializer=W0)
+    made = eval(CONVENTIONS[name].lines[optimizer], {"tf": tensorflow, "lr": LR, "rate": rate_of(name)})
+    made._beta1, made._beta2 = betas()
+    pairs = made.compute_gradients(data_loss(w))
+    with tf.control_dependencies([pairs[0][0]]):  # for which the decay does not wait by itself: see below
+        train_op = made.apply_gradients(pairs)
+    assert_is_its_row(case, weights_after_each(train_op, w))
 
 
 each_optimizer = pytest.mark.parametrize("optimizer", [adamw, momentumw])

@@ -1,12 +1,23 @@
 """What Keras AdamW does, measured with the Keras that TensorFlow 2 brings, in a process with v2 behavior.
 
-See cases/keras_adamw.py and test_the_others.py.
+See cases/keras_adamw.py, cases/convention_keras.py and test_the_others.py.
 """
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from test_the_others import KEEPS, RATE, facts
+from trajectories import assert_is_its_row, by_system, lines
+
+LINES = lines("keras", schedules=("constant", "schedule"))
+
+
+@pytest.mark.parametrize("case", LINES, ids=" ".join)
+def test_keras_trains_as_its_row_says(case, kind):
+    found = by_system("convention_keras", sys.executable, tuple(LINES))[case]
+    assert_is_its_row(case, found, atol=1e-5)  # Keras rounds beta_2 to float32 in one of its two places
 
 
 def test_keras_adamw_does_not_decay_on_a_skipped_step():
