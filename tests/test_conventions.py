@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
+import pathlib
 import re
 
 import numpy as np
 import pytest
 import trajectories
+from test_docs import rows
 from trajectories import ETA, LR, SHRINK, by_numpy
 
 import tf1_wd
@@ -140,6 +143,27 @@ def test_what_is_missing_or_has_no_equal_is_named(arguments, options, message):
 def test_a_rate_that_is_none_is_refused(arguments, message):
     with pytest.raises(InvalidRateError, match=message):
         convert_rate(*arguments)
+
+
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "conventions.md"
+
+
+def test_the_page_has_the_rows_of_the_module():
+    shown = {row[0].strip("`"): row[1:] for row in rows(PAGE) if len(row) == 6}
+    assert list(shown) == [name for name in CONVENTIONS if name != "adamw"]
+    for name, (system, rule, lines, options, test) in shown.items():
+        row = CONVENTIONS[name]
+        assert (system, rule.strip("`")) == (row.system, row.formula)
+        assert lines == ("<br>".join("`%s`" % line for line in row.lines.values()) or "-")
+        assert options == ("`%s`" % row.options if row.options else "no scope: the L2 stays in the gradient")
+        assert re.fullmatch("`test_[a-z0-9_]+`", test)
+
+
+def test_the_conversions_on_the_page_are_what_convert_rate_returns():
+    page = re.sub("^```.*", "", PAGE.read_text(), flags=re.MULTILINE)
+    examples = doctest.DocTestParser().get_doctest(page, {}, "conventions.md", str(PAGE), 0)
+    failed, tried = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples)
+    assert (failed, tried) == (0, 7)
 
 
 def test_the_example_of_the_docstring():

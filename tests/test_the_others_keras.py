@@ -20,6 +20,10 @@ def test_keras_trains_as_its_row_says(case, kind):
     assert_is_its_row(case, found, atol=1e-5)  # Keras rounds beta_2 to float32 in one of its two places
 
 
+def test_keras_decays_by_its_row_with_weight_decay_of_every_optimizer():
+    assert facts("keras_adamw")["every_optimizer"] == [KEEPS] * 9
+
+
 def test_keras_adamw_does_not_decay_on_a_skipped_step():
     assert facts("keras_adamw")["skipped"] == [1.0, KEEPS]
 

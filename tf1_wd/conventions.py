@@ -112,7 +112,7 @@ CONVENTIONS = {
         options="convention='adamw'",
     ),
     "pytorch_l2": Convention(
-        "PyTorch: weight_decay= of SGD, Adam and others",
+        "PyTorch: weight_decay= of SGD and Adam",
         L2,
         {
             "sgd": "torch.optim.SGD(params, lr=lr, weight_decay=rate)",

@@ -128,6 +128,16 @@ def rows():
     return [type(gradient).__name__, value(table)]
 
 
+def every_optimizer():
+    """The weights after a step without a gradient, with weight_decay= of each optimizer whose step is then 0."""
+    found = []
+    for name in ("SGD", "RMSprop", "Adam", "AdamW", "Adagrad", "Adadelta", "Adamax", "Nadam", "Lion"):
+        v = ones()
+        step(getattr(keras.optimizers, name)(learning_rate=0.5, weight_decay=0.5), v)
+        found.append(value(v))
+    return found
+
+
 def clipped():
     """What a decay adds to a step whose gradient is clipped; and a step of nothing but an L2 regularizer."""
     found = []
@@ -163,7 +173,7 @@ def restart():
 
 
 FACTS = [frozen, frozen_later, two_optimizers, skipped, mirrored, accumulated, accumulated_by_keras, average, rows]
-FACTS += [clipped, restart]
+FACTS += [every_optimizer, clipped, restart]
 
 if __name__ == "__main__":
     found = {fact.__name__: fact() for fact in FACTS}
