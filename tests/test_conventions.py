@@ -107,7 +107,7 @@ def test_the_learning_rate_that_the_error_names_makes_both_orders_equal(optimize
 
 def test_orders_that_differ_are_converted_where_that_is_asked_for():
     assert convert_rate(SHRINK, "snippet", "keras", learning_rate=LR, approximate=True) == SHRINK / LR
-    assert convert_rate(0.5, "pytorch_l2", "snippet", LR, optimizer="sgd", approximate=True) == SHRINK
+    assert convert_rate(0.5, "pytorch_l2", "snippet", LR, optimizer="SGD", approximate=True) == SHRINK
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_orders_that_differ_are_converted_where_that_is_asked_for():
         ((0.1, "pytorch_l2", "pytorch"), {"optimizer": 3}, "optimizer=3: pass its name"),
         ((0.1, "pytorch_l2", "pytorch"), {"optimizer": "adam"}, "Adam divides the L2 by the same running variance"),
         ((0.1, "l2_loss", "keras"), {"optimizer": "momentum"}, "momentum carries the L2 of earlier weights on"),
-        ((0.1, "l2_loss", "keras"), {"optimizer": "lamb"}, "'lamb' does more to a gradient"),
+        ((0.1, "l2_loss", "keras"), {"optimizer": "LAMB"}, "'lamb' does more to a gradient"),
     ],
 )
 def test_what_is_missing_or_has_no_equal_is_named(arguments, options, message):

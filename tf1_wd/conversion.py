@@ -116,6 +116,7 @@ def _refuse_coupled(from_, to, optimizer):
         )
     if not isinstance(optimizer, str):
         raise InvalidOptionError("optimizer=%r: pass its name, such as 'sgd', 'momentum' or 'adam'" % (optimizer,))
+    optimizer = optimizer.lower()
     if optimizer != "sgd":
         raise NoEqualRateError(
             "L2 in the gradient and decay of the weights (%r and %r) have equal rates under plain SGD alone; %s. "
