@@ -39,7 +39,8 @@ UPDATED = "w <- (1 - rate) (w - step)"
 PAPER = "w <- w - eta step - eta rate w"
 L2 = "g <- g + rate w, then the step"
 
-_SECOND_STEP = "tf.train.GradientDescentOptimizer(1.0).minimize(tf.losses.get_regularization_loss())"
+_PENALTIES = "tf.add_n(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))"
+_SECOND_STEP = "tf.train.GradientDescentOptimizer(1.0).minimize(%s)" % _PENALTIES
 
 CONVENTIONS = {
     "snippet": Convention(
