@@ -50,11 +50,11 @@ class LaunchError(Exception):
 
 def build(directory):
     """Compiles the launcher with g++ alone; returns the library's path."""
-    output = os.path.join(directory, "launcher.so")
+    output = os.path.join(os.path.abspath(directory), "launcher.so")
     sources = native_build.SOURCES
-    options = [*native_build.OPTIONS, *native_build.WARNINGS, "-std=c++11", "-I" + sources, "-Wa,-I" + sources]
+    options = [*native_build.OPTIONS, *native_build.WARNINGS, "-std=c++11", "-I" + sources]
     command = [*native_build.find_compiler().command, *options, os.path.join(HERE, "launcher.cc"), "-o", output, "-ldl"]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    ran = subprocess.run(command, cwd=sources, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
     if ran.returncode:
         raise SystemExit("%s\n%s" % (" ".join(command), ran.stdout.decode(errors="replace")))
     return output

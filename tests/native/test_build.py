@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 from build_cases import ROOT, fake_compiler, run
@@ -19,9 +20,10 @@ def test_build_and_cache_import_no_tensorflow():
     assert run(script, dict(os.environ, PYTHONPATH=ROOT))[0] == "False\n"
 
 
-def test_the_sources_compile_without_warnings(tmp_path, monkeypatch):
-    monkeypatch.setenv("TF1_WD_CACHE", str(tmp_path))
+def test_the_sources_compile_without_warnings_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF1_WD_CACHE", str(tmp_path / "cache, mine"))
     monkeypatch.setenv("CXX", "g++ -Werror")
+    monkeypatch.setattr(build, "SOURCES", shutil.copytree(build.SOURCES, str(tmp_path / "a, b")))
     ticks = []
     path = cache.find_or_build(loader.tensorflow_build(), progress=ticks.append)
     assert os.path.getsize(path) > 10000
@@ -34,6 +36,14 @@ def test_cxx_names_the_compiler_and_its_options(tmp_path, monkeypatch):
     compiler = build.find_compiler()
     assert compiler.command[1:] == ("-m64",)
     assert compiler.version == "fake-c++ 1.0"
+
+
+def test_cxx_may_be_a_relative_path(tmp_path, monkeypatch):
+    path = fake_compiler(tmp_path, "touch $out")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CXX", os.path.join(".", os.path.relpath(path)))
+    build.compile_library(TENSORFLOW, build.find_compiler(), "op.so")
+    assert (tmp_path / "op.so").exists()
 
 
 def test_cpp_is_taken_where_there_is_no_gpp(tmp_path, monkeypatch):

@@ -40,6 +40,8 @@ def find_compiler():
     asked = os.environ.get("CXX")
     for candidate in [asked] if asked else ["g++", "c++"]:
         command = tuple(shlex.split(candidate))
+        if os.sep in command[0]:  # it will run in another directory
+            command = (os.path.abspath(command[0]), *command[1:])
         if shutil.which(command[0]) is None:
             continue
         ran = subprocess.run([*command, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -100,7 +102,7 @@ def command_line(tensorflow, compiler, output):
     flags = ["-isystem" + flag[2:] if flag.startswith("-I") else flag for flag in tensorflow.compile_flags]
     if not any("std=" in flag for flag in flags):
         flags.append("-std=c++11")  # TensorFlow 1.15 names no standard
-    options = [*OPTIONS, *WARNINGS, *flags, "-I" + SOURCES, "-Wa,-I" + SOURCES]
+    options = [*OPTIONS, *WARNINGS, *flags, "-I" + SOURCES]
     return [*compiler.command, *options, "-x", "c++", "-", "-o", output, *tensorflow.link_flags]
 
 
@@ -116,12 +118,13 @@ def compile_library(tensorflow, compiler, output, progress=None):
     progress: called about five times a second with the seconds since the start.
     Raises NativeOpError with the compiler's last error lines.
     """
-    command = command_line(tensorflow, compiler, output)
+    command = command_line(tensorflow, compiler, os.path.abspath(output))
     start = time.time()
     with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as log:
         text.write(program_text().encode())
         text.seek(0)
-        process = subprocess.Popen(command, stdin=text, stdout=log, stderr=subprocess.STDOUT)
+        # there, as the assembler looks for the GPU's code in the current directory
+        process = subprocess.Popen(command, cwd=SOURCES, stdin=text, stdout=log, stderr=subprocess.STDOUT)
         try:
             while process.poll() is None:
                 time.sleep(0.2 if progress else 0.05)
