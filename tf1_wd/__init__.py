@@ -37,6 +37,16 @@ _PUBLIC.update(
         "UnsupportedUpdateError",
     )
 )
+_PUBLIC.update(
+    (name, "tf1_wd.optimizers")
+    for name in (
+        "AdamWOptimizer",
+        "DecoupledWeightDecayExtension",
+        "MomentumWOptimizer",
+        "checkpoint_map",
+        "extend_with_decoupled_weight_decay",
+    )
+)
 
 __all__ = ["__version__", *_PUBLIC]
 

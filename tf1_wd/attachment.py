@@ -10,15 +10,17 @@ from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, UnsupportedUpda
 from tf1_wd.update import build_after, build_before
 
 
-def apply_with(update, rules, scale, optimizer, apply):
+def apply_with(update, rules, scale, optimizer, apply, in_place=None):
     """Calls `apply` (the optimizer's apply_gradients) so that the op it returns, its name and its place in collections
     include the decay.
 
-    update: update.Update. rules: Rules. scale: float or scalar tensor. Returns what `apply` returns.
+    update: update.Update. rules: Rules. scale: float or scalar tensor. in_place: True if the optimizer's step does not
+    read the weights; by default as far as its class tells. Returns what `apply` returns.
     """
     if rules.order == "after":
         return _apply_then(optimizer, update, apply, lambda: build_after(update, rules, scale))
-    in_place = _step_ignores_weights(optimizer)
+    if in_place is None:
+        in_place = step_ignores_weights(type(optimizer))
     # In place, the decay must not change weights that a gradient or the loss has yet to read.
     earlier = [tensor.op for tensor in update.gradients] + [op for ops in update.reads.values() for op in ops]
     # One op waits for all of them, and not each op of the decay.
@@ -49,12 +51,19 @@ def _apply_then(optimizer, update, apply, build):
             return tf.group(*build(), name=name_scope)
 
     with _tf.patched_finish(optimizer, finish_and_build):
-        return apply()
+        result = apply()
+    if not calls:
+        raise UnsupportedUpdateError(
+            "%s applies gradients in its own way, so it cannot be known when its update ends. If it is made around "
+            "another optimizer, let that one decay; else build its train_op without decay, and put the decay behind "
+            "it: tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
+        )
+    return result
 
 
-def _step_ignores_weights(optimizer):
-    """True if the optimizer's step is known to depend on gradients and slots alone, not on the weights."""
-    return type(optimizer) in (
+def step_ignores_weights(optimizer_class):
+    """True if the step of this class of optimizers is known to depend on gradients and slots alone, not on weights."""
+    return optimizer_class in (
         tf.train.GradientDescentOptimizer,
         tf.train.MomentumOptimizer,
         tf.train.AdamOptimizer,
@@ -115,7 +124,9 @@ def refuse_strategy():
 def refuse_decoupled(optimizer):
     for name in ("weight_decay_rate", "_weight_decay", "weight_decay", "_l2_regularization_strength"):
         value = getattr(optimizer, name, None)
-        if value is not None and not callable(value) and not (isinstance(value, numbers.Number) and value == 0):
+        # A function that the object holds is a rate that it calls; one of its class is a method.
+        is_method = callable(value) and name not in getattr(optimizer, "__dict__", {})
+        if value is not None and not is_method and not (isinstance(value, numbers.Number) and value == 0):
             raise AlreadyDecoupledError(
                 "%s decays weights by itself (%s=%r): use it outside of the scope, or set its decay to 0"
                 % (type(optimizer).__name__, name, value)

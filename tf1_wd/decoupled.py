@@ -18,7 +18,7 @@ from tf1_wd.errors import AlreadyDecoupledError
 
 
 def refuse_own_decay(variables):
-    """Raises AlreadyDecoupledError if the graph holds a decay of one of `variables` that is not tf1_wd's.
+    """Raises AlreadyDecoupledError if the graph holds a decay of one of `variables` that is not of a scope or attach.
 
     variables: list of tf.Variable, those that are to decay.
     """
@@ -32,12 +32,14 @@ def refuse_own_decay(variables):
 
 
 def own_decays(variables):
-    """[(variable, op that takes a fraction of it off)], leaving out the ops of tf1_wd.
+    """[(variable, op that takes a fraction of it off)], leaving out the ops of scopes and attach.
 
     variables: the ops of variables.
     """
     wanted, scalars, found = set(variables), Scalars(), []
     for g in {id(variable.graph): variable.graph for variable in variables}.values():
+        for op in step.made_by_optimizers(g):
+            found += [(variable, op) for variable in map(graph.holder, op.inputs) if variable in wanted]
         for op in g.get_operations():
             variable = written_variable(op)
             if variable in wanted and shrinks(op, variable, scalars) and not step.is_decay(op):

@@ -187,8 +187,8 @@ def _selector(option, value):
     if isinstance(value, re.Pattern):
         return Selector(repr(value.pattern), lambda _, name: value.search(name) is not None, option)
     if hasattr(value, "dtype") and hasattr(value, "name"):
-        parts = _parts(value)
-        return Selector(value.name, lambda variable, _: any(variable is part for part in parts), option)
+        named = parts(value)
+        return Selector(value.name, lambda variable, _: any(variable is part for part in named), option)
     if callable(value):
         text = getattr(value, "__name__", repr(value))
         return Selector(text, lambda variable, _: bool(value(variable)), option)
@@ -197,7 +197,8 @@ def _selector(option, value):
     )
 
 
-def _parts(variable):
+def parts(variable):
+    """The variables that `variable` stands for: parts of a partitioned one, copies of a strategy's, or itself."""
     copies = getattr(variable, "values", None)
     if isinstance(copies, (list, tuple)):
         return [variable, *copies]  # on the replicas of a distribution strategy

@@ -14,7 +14,9 @@ from tf1_wd.native.reference import range_checks
 
 NAME = "weight_decay"
 
-_MADE = "tf1_wd/decay"  # a collection: a graph that keeps its decay ops in a dict of ours would never go away
+# collections: a graph that keeps its decay ops in a dict of ours would never go away
+_MADE = "tf1_wd/decay"
+_BY_OPTIMIZERS = "tf1_wd/decay_of_optimizers"  # those of _MADE that are no scope's
 
 
 def scale_now(scale, learning_rate, global_step):
@@ -88,8 +90,23 @@ def is_decay(op):
 
 
 def made_in(where):
-    """The ops that `decay` and `subtract` made in a graph."""
-    return [op for op in where.get_collection(_MADE) if op.graph is where]
+    """The ops that `decay` and `subtract` made in a graph, but for those of optimizers that decay by themselves."""
+    by_optimizers = set(where.get_collection(_BY_OPTIMIZERS))
+    return [op for op in where.get_collection(_MADE) if op.graph is where and op not in by_optimizers]
+
+
+@contextlib.contextmanager
+def by_an_optimizer():
+    """Context in which decays are made that belong to an optimizer which decays by itself, and to no scope."""
+    here = tf.get_default_graph()
+    before = len(here.get_collection(_MADE))
+    yield
+    here.get_collection_ref(_BY_OPTIMIZERS).extend(here.get_collection(_MADE)[before:])
+
+
+def made_by_optimizers(where):
+    """The decay ops of a graph that belong to optimizers which decay by themselves."""
+    return [op for op in where.get_collection(_BY_OPTIMIZERS) if op.graph is where]
 
 
 def constrain(variables):

@@ -92,7 +92,8 @@ def attach(train_op, report=None, **options):
 def _attach(train_op, op, rules, report):
     _refuse_copies()
     behind = everything_behind([op])
-    if any(step.is_decay(o) for o in behind):
+    others = set(step.made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
+    if any(step.is_decay(o) for o in behind if o not in others):
         raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
     updates = updates_among(behind, op)
     pairs = [(gradient, variable) for variable, ops in updates for gradient in _gradients(ops)]

@@ -26,9 +26,9 @@ TRAINING = area(
 OPT = area(
     "tensorflow.contrib.opt",
     (
-        _OURS + "weight_decay",
+        "tf1_wd.optimizers",
         "AdamWOptimizer DecoupledWeightDecayExtension MomentumWOptimizer extend_with_decoupled_weight_decay",
-        "tf1_wd.decoupled_weight_decay(convention='contrib') decays without its races",
+        "decays all that it should, in one order",
     ),
     (_OURS + "optimizers", "AdaMaxOptimizer LazyAdamOptimizer NadamOptimizer"),
     (
