@@ -1,7 +1,7 @@
 """Checkpoints of tf.contrib.opt and of Adam, read by tf1_wd's optimizers: training goes on as the formula says.
 
-cases/contrib_adamw holds a checkpoint that tf.contrib.opt wrote after 3 steps on TensorFlow 1.15.5; it is written anew by
-`python tests/test_optimizer_checkpoints.py` there.
+cases/contrib_adamw holds a checkpoint that tf.contrib.opt wrote after 3 steps on TensorFlow 1.15.5; it is written anew
+by `python tests/test_optimizer_checkpoints.py` there.
 """
 
 from __future__ import annotations
@@ -117,6 +117,12 @@ def test_a_checkpoint_of_adam_is_read_through_the_map_by_init_from_checkpoint(ki
         assert_close(session.run(w), wanted(3, 1))
 
 
+def test_an_optimizer_with_adams_name_reads_a_checkpoint_of_adam_without_a_map(kind, tmp_path):
+    read, trained = train_on(write(adam, tmp_path / "model.ckpt"), tf1_wd.AdamWOptimizer(RATE, LR, name="Adam"))
+    assert_close(read, wanted(3, 0))
+    assert_close(trained, wanted(3, 2))
+
+
 def test_adam_reads_a_checkpoint_of_adamw_and_a_scope_decays_on(tmp_path):
     path = write(adamw, tmp_path / "model.ckpt")
     with tf1_wd.decoupled_weight_decay(rates=RATE, order="before"):
@@ -138,7 +144,8 @@ def test_the_map_renames_slots_alone_those_of_several_optimizers_too():
     assert names["AdamW/AdamW/Adam_3"] == "AdamW/AdamW/AdamW_3"
 
 
-def test_parts_of_variables_are_read_through_the_map_by_init_from_checkpoint(kind, tmp_path):
+@pytest.mark.parametrize("reader", ["saver", "init_from_checkpoint"])
+def test_parts_of_variables_are_read_through_the_map(reader, kind, tmp_path):
     def parted(optimizer):
         with tf.variable_scope("net", partitioner=tf.fixed_size_partitioner(2)):
             w = tf.get_variable("w", W0.shape, tf.float64, tf.ones_initializer())
@@ -152,14 +159,16 @@ def test_parts_of_variables_are_read_through_the_map_by_init_from_checkpoint(kin
         path = saver.save(session, str(tmp_path / "model.ckpt"))
     optimizer = adamw()
     train_op, w = parted(optimizer)
-    tf.train.init_from_checkpoint(path, tf1_wd.checkpoint_map(optimizer))
+    names = tf1_wd.checkpoint_map(optimizer)
+    if reader == "init_from_checkpoint":
+        tf.train.init_from_checkpoint(path, names)
     slots = [optimizer.get_slot(part, "m") for part in w]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
+        if reader == "saver":
+            tf.train.Saver(names).restore(session, path)
         assert_close(np.concatenate(session.run(slots)), 0.1 * SLOPE)
         assert_close(np.concatenate(session.run(list(w))), 1.0 - oracle.Optimizer("adam", LR).step(W0, SLOPE))
-    with pytest.raises(ValueError, match="Slices must all be from the same tensor"):
-        tf.train.Saver(tf1_wd.checkpoint_map(optimizer))
 
 
 def test_the_map_needs_slots():

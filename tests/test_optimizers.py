@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import oracle
 import pytest
 import tensorflow.compat.v1 as tf
 from conftest import run
+from test_audit import from_file, watched
 from test_replicas import assert_all, in_replicas
 from test_replicas import run as run_replicas
 from test_scope import LR, RATE, W0, assert_close, data_loss, gradient, l2, weights
@@ -426,6 +428,20 @@ def test_a_second_decay_of_its_variables_is_refused(name, kind, backend):
     attached = tf1_wd.attach(train_op, rates={"other": 0.25}, backend=backend)
     start = wanted(name, 1, 0.0)
     assert_close(run(attached, other), 0.75 * start)
+
+
+@pytest.mark.parametrize("reader", ["watched", "file"])
+@pytest.mark.parametrize("name", ["adam", "ftrl"])
+def test_an_audit_reports_its_decay_as_decoupled_already(name, reader, kind, backend, tmp_path):
+    def build():
+        w, other = weights("kernel"), weights("other")
+        made = optimizer(name, backend=backend)
+        made.minimize(data_loss(w) + data_loss(other), decay_var_list=[w])
+
+    report = watched(build) if reader == "watched" else from_file(build, tmp_path)
+    found = [f.sentence for f in report.findings if f.code == "already-decoupled"]
+    assert any(re.match("The program takes a fraction of kernel off by itself", text) for text in found)
+    assert any("decays weights by itself" in text for text in found) == (reader == "watched")
 
 
 def test_no_decay_of_a_scope_is_taken_for_one_of_an_optimizer():

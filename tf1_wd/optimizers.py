@@ -144,7 +144,8 @@ def checkpoint_map(optimizer, saved_as="Adam", variables=None):
       variables: list of tf.Variable to map; by default all global variables.
 
     Returns: {name in the checkpoint: variable}, a dict for tf.train.Saver and tf.train.init_from_checkpoint. The parts
-      of a partitioned variable are a list; tf.train.Saver does not rename those, tf.train.init_from_checkpoint does.
+      of a partitioned variable are a list. TensorFlow takes no variables of a MirroredStrategy in such a dict: there,
+      and in any new program, AdamWOptimizer(..., name="Adam") reads a checkpoint of Adam without a map.
 
     Raises: InvalidOptionError if the optimizer has no slots yet.
 
