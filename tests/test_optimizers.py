@@ -22,6 +22,7 @@ from test_the_others import KEEPS, every_second, loss_scaled, nothing, ones, ski
 import tf1_wd
 from tf1_wd import errors
 from tf1_wd.applied import everything_behind
+from tf1_wd.step import made_by_optimizers, made_in
 
 TF1 = tf.__version__.startswith("1.")
 DECAYS = ("Tf1WdDecay", "Tf1WdResourceDecay")
@@ -128,13 +129,6 @@ def schedule(t):
     return 1.0 / (1.0 + t)
 
 
-class Schedule:
-    """As a schedule of Keras: a function of the step, made by its constructor."""
-
-    def __call__(self, count):
-        return 0.25 * schedule(tf.cast(count, tf.float64))
-
-
 RATES = {
     "float": (lambda count: 0.25, 1.0),
     "NumPy": (lambda count: np.float32(0.25), 1.0),
@@ -147,7 +141,7 @@ RATES = {
     "function of nothing": (lambda count: lambda: 0.25, 1.0),
     "function of nothing, a Tensor": (lambda count: lambda: 0.25 * schedule(tf.cast(count, tf.float64)), schedule),
     "function of the step": (lambda count: lambda t: 0.25 * schedule(tf.cast(t, tf.float64)), schedule),
-    "schedule": (lambda count: Schedule(), schedule),
+    "schedule": (lambda count: tf.keras.optimizers.schedules.InverseTimeDecay(0.25, 1, 1.0), schedule),
 }
 
 
@@ -158,6 +152,17 @@ def test_the_weight_decay_may_be_a(what, kind):
     w = weights()
     train_op = optimizer("adam", make(count)).minimize(data_loss(w), count)
     assert_close(run(*[train_op] * 5, w), wanted("adam", 5, 0.25, scale))
+
+
+def test_a_variable_for_a_weight_decay_is_read_in_every_step(kind, backend):
+    w, rate = weights(), tf.get_variable("rate", initializer=0.25, trainable=False)
+    train_op = optimizer(rate=rate, backend=backend).minimize(data_loss(w))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for value in (0.25, 0.125, 0.0):
+            rate.load(value, session)
+            session.run(train_op)
+        assert_close(session.run(w), wanted("sgd", 3, 1.0, lambda t: [0.25, 0.125, 0.0][t]))
 
 
 def test_the_contrib_defect_of_callable_rates_is_gone_and_its_documented_schedule_trains():
@@ -236,11 +241,12 @@ def test_the_contrib_defect_of_an_empty_list_that_decays_all_is_gone(empty, call
     assert_close(run(*[train_op] * 3, w), wanted("adam", 3, 0.0))
 
 
-def test_a_list_counts_for_its_own_call_alone():
+@each_call
+def test_a_list_counts_for_its_own_call_alone(call):
     a, b = weights("a"), weights("b")
-    made = optimizer()
-    made.minimize(data_loss(a), var_list=[a], decay_var_list=[a])
-    train_op = made.minimize(data_loss(b), var_list=[b])
+    train = calls(optimizer())[call]
+    train(data_loss(a), decay_var_list=[a])
+    train_op = train(data_loss(b))
     assert_close(run(train_op, b), wanted("sgd", 1))
 
 
@@ -324,6 +330,16 @@ def test_one_decay_for_each_update_inside_a_branch(name, flow):
     g = tf.gradients(data_loss(w), w)[0]
     train_op = every_second(lambda: optimizer(name).apply_gradients([(g, w)]))
     assert_close(run(*[train_op] * 4, w), wanted(name, 2))
+
+
+def test_sync_replicas_decays_with_the_averaged_update(kind):
+    inner = optimizer("adam", backend="native")
+    loss, count = data_loss(weights()), tf.train.get_or_create_global_step()
+    tf.train.SyncReplicasOptimizer(inner, 1, 1).minimize(loss, count)
+    (decay,) = operations(DECAYS)
+    (update,) = operations(("ApplyAdam", "ResourceApplyAdam"))
+    assert any(op.type.endswith("AccumulatorTakeGradient") for op in everything_behind([decay]))
+    assert decay in everything_behind([update])
 
 
 def test_an_average_behind_the_update_sees_decayed_weights(kind):
@@ -450,6 +466,13 @@ def test_no_decay_of_a_scope_is_taken_for_one_of_an_optimizer():
         train_op = tf.train.AdamOptimizer(LR).minimize(data_loss(w))
     with pytest.raises(errors.UnsupportedUpdateError, match="has a decay already"):
         tf1_wd.attach(train_op, rates=RATE)
+    assert made_in(tf.get_default_graph())
+
+
+def test_no_decay_of_an_optimizer_is_taken_for_one_of_a_scope(kind, backend):
+    optimizer(backend=backend).minimize(data_loss(weights()))
+    assert made_by_optimizers(tf.get_default_graph())
+    assert not made_in(tf.get_default_graph())
 
 
 # --- classes of other people

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import numbers
 import warnings
-from dataclasses import replace
 
 from tf1_wd import _tf, graph, step
 from tf1_wd._tf import tf
@@ -119,7 +118,6 @@ class DecoupledWeightDecayExtension:
             return apply()
         rules = make_rules(source="loss", convention="contrib", sparse="touched_rows", backend=self.backend)
         update = plan_update(pairs, rules, [], dict.fromkeys(chosen, rate), Collection((), {}))
-        update = replace(update, updated=tuple(dict.fromkeys(update.updated)))
         with step.by_an_optimizer():
             return apply_with(update, rules, 1.0, self, apply, in_place=_step_ignores_weights(type(self)))
 
