@@ -395,6 +395,31 @@ def test_the_rows_of_all_replicas_decay_on_every_copy(strategy):
         np.testing.assert_array_equal(copy, want)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_loss_scale_optimizer_skips_the_decay_of_every_copy(name, strategy):
+    from tensorflow.python.training.experimental import loss_scale, loss_scale_optimizer
+
+    w, factor = weights(dtype=np.float32), tf.placeholder_with_default(np.float32(1.0), [])
+    scale = loss_scale.DynamicLossScale(initial_loss_scale=8.0)
+    made = loss_scale_optimizer.MixedPrecisionLossScaleOptimizer(optimizer(name), scale)
+    train_op = in_replicas(strategy, lambda: made.minimize(factor * data_loss(w) / 2))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op, {factor: np.inf})
+        for value in session.run(strategy.experimental_local_results(w)):
+            np.testing.assert_array_equal(value, W0.astype(np.float32))
+        session.run(train_op)
+        assert_all(session.run(strategy.experimental_local_results(w)), wanted(name, 1))
+
+
+def test_a_strategy_of_one_device_trains_as_none_does():
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        w = weights()
+        train_op = in_replicas(strategy, lambda: optimizer("adam").minimize(data_loss(w)))
+        assert_close(run(train_op, w), wanted("adam", 1))
+
+
 def test_a_strategy_that_is_not_known_is_refused():
     strategy = tf.distribute.experimental.CentralStorageStrategy(["/cpu:0"])
     with strategy.scope():
