@@ -50,12 +50,13 @@ def is_healthy(report):
 
 def _gpu(loader):
     """What TensorFlow sees, what the driver says, and how variables on a GPU decay."""
-    native = loader.status().state == "native"
+    native, visible = loader.status().state == "native", loader.gpu_visible()
     problem = loader.gpu_problem() if native else "the compiled op is not available"
+    by = "TensorFlow's own ops: %s" % problem if problem else "compiled op"
     return {
-        "tensorflow": "sees a GPU" if loader.gpu_visible() else "sees no GPU",
+        "tensorflow": "sees a GPU" if visible else "sees no GPU",
         "driver": loader.describe_gpus() if native else None,
-        "decay": "TensorFlow's own ops: %s" % problem if problem else "compiled op",
+        "decay": by if visible else None,
     }
 
 

@@ -1,6 +1,6 @@
 """Compiles the GPU kernels into the PTX that ships: python tools/make_ptx.py
 
-Needs no GPU and no CUDA toolkit: pip install 'tf1-wd[cuda]' brings NVRTC from PyPI. Another version of it makes other
+Needs no GPU and no CUDA toolkit: pip install '.[cuda]' brings NVRTC from PyPI. Another version of it makes other
 text; tests/native/test_gpu_code.py compares what is checked in with what this makes.
 """
 
@@ -60,7 +60,7 @@ def with_version(text):
 def _load_nvrtc():
     found = importlib.util.find_spec("nvidia.cuda_nvrtc")
     if found is None:
-        raise SystemExit("NVRTC is missing: pip install 'tf1-wd[cuda]'")
+        raise SystemExit("NVRTC is missing: pip install '.[cuda]'")
     return ctypes.CDLL(os.path.join(next(iter(found.submodule_search_locations)), "lib", "libnvrtc.so.12"))
 
 

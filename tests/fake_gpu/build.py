@@ -28,6 +28,8 @@ LIBRARIES = {
     "libcudart.so.12": ("runtime.c", r"(__)?cuda[A-Z]", 801),
     "libnvidia-ml.so.1": ("management.c", r"nvml[A-Z]", 3),
 }
+# Our op looks whether it is there; kernels are compiled in advance here.
+JIT_COMPILER = "libnvidia-ptxjitcompiler.so.1"
 # TensorFlow registers no GPU if one of these cannot be opened; it calls none of them here.
 EMPTY_LIBRARIES = (
     "libcublas.so.12",
@@ -50,10 +52,8 @@ def build(directory, kernels):
     known = exported_functions(os.path.join(tensorflow_directory(), "libtensorflow_framework.so.2"))
     for library in LIBRARIES:
         _build_library(directory, library, known)
-    nothing = _write(directory, "nothing.c", "")
-    _compile(directory, EMPTY_LIBRARIES[0], "gcc", nothing)
-    for library in EMPTY_LIBRARIES[1:]:
-        shutil.copy(os.path.join(directory, EMPTY_LIBRARIES[0]), os.path.join(directory, library))
+    for library in EMPTY_LIBRARIES:
+        shutil.copy(os.path.join(directory, JIT_COMPILER), os.path.join(directory, library))
     return _environment(directory, kernels)
 
 
@@ -76,6 +76,8 @@ def _build_library(directory, library, known):
     sources.append(_write(directory, library + ".c", stubs))
     # the runtime calls the driver, which is built by then
     others = ["-L" + directory, "-l:libcuda.so.1"] if library.startswith("libcudart") else []
+    if library.startswith("libcuda."):
+        _compile(directory, JIT_COMPILER, "gcc", _write(directory, "nothing.c", ""))
     # no soname: a process that opened it by its path must not find it under the name of the real one
     _compile(directory, library, "gcc", *sources, *others, "-ldl", "-lpthread")
 

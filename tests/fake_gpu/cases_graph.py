@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import numpy as np
@@ -162,6 +163,22 @@ def test_rates_and_scale_may_be_variables_on_the_gpu(kind):
 
 
 @both_kinds
+@pytest.mark.parametrize("many", [1, 2 * TENSORS_PER_LAUNCH], ids=["one launch", "three launches"])
+def test_rates_and_a_scale_that_decay_themselves_are_read_before(kind, many):
+    with session() as opened:
+        scale, rates = variable("scale", 0.5, kind), variable("rates", np.full(many + 2, 0.5), kind)
+        variables = [scale, rates, *(variable("w%d" % i, np.full(40000 // many, 8.0), kind) for i in range(many))]
+        step = decay_on(GPU, variables, rates, scale)
+        initialize(opened)
+        opened.run(step)
+        after = opened.run(variables)
+        assert after[0] == 0.375
+        np.testing.assert_array_equal(after[1], np.full(many + 2, 0.375))
+        for value in after[2:]:
+            np.testing.assert_array_equal(value, np.full(40000 // many, 6.0))
+
+
+@both_kinds
 def test_rate_zero_changes_no_bit(kind):
     special = np.array([np.inf, -np.inf, np.nan, -0.0, 1e-45, 3.0], np.float32)
     with session() as opened:
@@ -242,6 +259,37 @@ def test_a_rate_out_of_range_changes_nothing_and_the_next_run_says_so(kind, bad)
         np.testing.assert_array_equal(opened.run(variables), np.full([len(variables), 1], 4.0))
         opened.run(step, {rates: np.full(len(variables), 0.5)})
         np.testing.assert_array_equal(opened.run(variables), np.full([len(variables), 1], 3.0))
+
+
+@both_kinds
+def test_one_run_with_rates_out_of_range_stops_one_later_run_however_many_ops_it_has(kind):
+    with session() as opened:
+        variables = [variable("w%d" % i, [4.0], kind) for i in range(3)]
+        with tf.device(GPU):
+            scale = tf.placeholder(tf.float32, [])
+        steps = [decay_on(GPU, [v], 0.5, scale) for v in variables]
+        initialize(opened)
+        opened.run(steps, {scale: 2.0})
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"w0: .* not in \[0, 1\)"):
+            opened.run(steps[0], {scale: 1.0})
+        np.testing.assert_array_equal(opened.run(variables), np.full([3, 1], 4.0))
+        opened.run(steps, {scale: 1.0})
+        np.testing.assert_array_equal(opened.run(variables), np.full([3, 1], 2.0))
+
+
+def test_rates_out_of_range_in_the_last_run_are_told_when_the_session_closes(capfd):
+    with session() as opened:
+        w = variable("w", [4.0], "resource")
+        with tf.device(GPU):
+            scale = tf.placeholder(tf.float32, [])
+        step = decay_on(GPU, [w], 0.5, scale)
+        initialize(opened)
+        opened.run(step, {scale: 3.0})
+        np.testing.assert_array_equal(opened.run(w), [4.0])
+        assert "not in [0, 1)" not in capfd.readouterr().err
+    del opened
+    gc.collect()
+    assert "rate * scale of the variable number 0 of a decay op = 1.5 is not in [0, 1)" in capfd.readouterr().err
 
 
 def test_an_error_of_the_driver_names_the_call(monkeypatch):

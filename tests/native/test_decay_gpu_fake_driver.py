@@ -43,7 +43,7 @@ def start(directory, files, options, environment):
     open(calls, "w").close()
     command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--tb=short"]
     command += ["--junitxml", report, *options, *paths]
-    env = dict(os.environ, **environment, FAKE_GPU_DEVICES="2", FAKE_GPU_LOG=calls, TF_CPP_MIN_LOG_LEVEL="3")
+    env = dict(os.environ, **environment, FAKE_GPU_DEVICES="2", FAKE_GPU_LOG=calls, TF_CPP_MIN_LOG_LEVEL="2")
     with open(log, "w") as file:
         return subprocess.Popen(command, cwd=CASES, env=env, stdout=file, stderr=subprocess.STDOUT), report, log
 

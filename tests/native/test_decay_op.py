@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from decay_cases import BACKENDS, DTYPES, KINDS, PRECISION, session, values, variable, weights
+from tensorflow.python.framework import kernels
 
 from tf1_wd import _tf, errors
 from tf1_wd.native import decay as decay_module
@@ -425,6 +426,13 @@ def test_variables_that_cannot_share_an_op_are_named():
             decay([single, reference], 0.5, 1.0)
         with pytest.raises(errors.InvalidOptionError, match="at least one variable"):
             decay([], 0.5, 1.0)
+
+
+@pytest.mark.parametrize(("name", "on_the_host"), [("Tf1WdDecay", []), ("Tf1WdResourceDecay", ["vars"])])
+def test_gpu_kernels_take_rates_and_scale_from_the_gpus_memory(name, on_the_host):
+    loader.native_ops()
+    registered = [k for k in kernels.get_registered_kernels_for_op(name).kernel if k.device_type == "GPU"]
+    assert [list(k.host_memory_arg) for k in registered] == [on_the_host] * len(DTYPES)
 
 
 def test_unknown_backend_lists_the_known_ones():

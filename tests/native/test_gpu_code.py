@@ -1,6 +1,6 @@
 """The GPU's machine code, without a GPU: the PTX that ships, and what NVIDIA's assembler makes of it.
 
-Slow, and needs NVIDIA's compiler, assembler and disassembler from PyPI: pip install 'tf1-wd[cuda]'. CI has them on one
+Slow, and needs NVIDIA's compiler, assembler and disassembler from PyPI: pip install '.[cuda]'. CI has them on one
 TensorFlow; the code is the same for all.
 """
 
@@ -30,7 +30,7 @@ def nvidia(name):
     """Path of a tool in the packages of NVIDIA; skips the test without it."""
     found = [path for base in sys.path for path in sorted(glob.glob(os.path.join(base, "nvidia", "*", "*", name)))]
     if not found:
-        pytest.skip("%s is not installed: pip install 'tf1-wd[cuda]'" % name)
+        pytest.skip("%s is not installed: pip install '.[cuda]'" % name)
     return found[0]
 
 
@@ -75,6 +75,25 @@ def test_half_types_are_rounded_to_nearest_even():
     body = shipped().split(".entry tf1_wd_decay_bfloat16")[1].split(".entry ")[0]
     assert ", 32767;" in body
     assert not re.findall(r"\bcvt\S*\.b?f16\b", body)
+
+
+def test_each_half_is_loaded_decayed_and_stored_by_the_instructions_that_convert_it():
+    body = shipped().split(".entry tf1_wd_decay_half")[1].split(".entry ")[0]
+    made_by = {}  # register -> (instruction, operands); each is written once
+    for operation, target, operands in re.findall(r"^\s*(\S+)\s+(%f\d+), ([^;]+);", body, re.MULTILINE):
+        made_by.setdefault(target, []).append((operation, operands.split(", ")))
+    stored = re.findall(r"\bcvt\.rn\.f16\.f32 %rs\d+, (%f\d+);", body)
+    assert len(stored) > 32
+    rates = set()
+    for result in stored:
+        ((difference, (weight, product)),) = made_by[result]
+        ((multiply, (rate, factor)),) = made_by[product]
+        ((load, (half,)),) = made_by[weight]
+        assert (difference, multiply, load) == ("sub.rn.f32", "mul.rn.f32", "cvt.f32.f16")
+        assert factor == weight
+        assert half.startswith("%rs")
+        rates.add(rate)
+    assert len(rates) == 1
 
 
 @pytest.mark.parametrize("architecture", ASSEMBLED)

@@ -191,6 +191,26 @@ def test_a_driver_too_old_for_the_kernels_is_refused(fake_driver, library):
     assert attempt(dict(fake_driver, FAKE_GPU_DRIVER_VERSION="9000"), library)[1] == "no error"
 
 
+def test_a_driver_that_would_not_compile_the_kernels_is_refused(fake_driver, library, tmp_path):
+    off = attempt(dict(fake_driver, CUDA_DISABLE_PTX_JIT="1"), library)
+    assert off == ["unset CUDA_DISABLE_PTX_JIT: the driver compiles tf1_wd's GPU code" + INSTEAD] * 2
+    assert attempt(dict(fake_driver, CUDA_DISABLE_PTX_JIT="0"), library)[1] == "no error"
+    without = bare_driver(tmp_path, OTHER_CALLS)
+    (tmp_path / "libnvidia-ptxjitcompiler.so.1").unlink()
+    lines = attempt(without, library, context="without")
+    assert lines[1].startswith("libnvidia-ptxjitcompiler.so.1, a part of the driver, is missing")
+
+
+def test_gpus_too_old_for_the_kernels_are_refused(library, tmp_path):
+    calls = [call for call in OTHER_CALLS if call not in ("cuDeviceGetCount", "cuDeviceGetAttribute")]
+    kepler = (
+        "int cuDeviceGetCount(int* count) { *count = 1; return 0; }\n"
+        "int cuDeviceGetAttribute(int* value, int attribute, int device) { *value = 3; return 0; }\n"
+    )
+    lines = attempt(bare_driver(tmp_path, calls, kepler), library, context="without")
+    assert lines == ["every GPU is older than sm_50 (Maxwell)" + INSTEAD] * 2
+
+
 CANNOT_RUN = "; this driver or GPU cannot run tf1_wd's GPU code (PTX 6.0 for sm_50 and later)" + INSTEAD
 REMEDIES = {
     2: "; the GPU's memory is full" + INSTEAD,
@@ -230,15 +250,22 @@ int cuGetErrorString(int code, const char** text) { return 1; }
 int cuModuleLoadData(void** module, const char* image) { return 31337; }
 """
 OTHER_CALLS = ["cuInit", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDeviceGetAttribute"]
-OTHER_CALLS += ["cuModuleGetFunction", "cuLaunchKernel"]
+OTHER_CALLS += ["cuModuleGetFunction", "cuLaunchKernel", "cuMemcpyDtoDAsync_v2"]
 
 
-def bare_driver(directory, calls):
-    """Environment in which a driver with these calls, besides those of BARE_DRIVER, is found."""
-    source = directory / "driver.c"
-    source.write_text(BARE_DRIVER + "".join("int %s(void) { return 0; }\n" % call for call in calls))
-    command = ["gcc", "-shared", "-fPIC", str(source), "-o", str(directory / "libcuda.so.1")]
+def compile_c(directory, text, library):
+    source = directory / "source.c"
+    source.write_text(text)
+    command = ["gcc", "-shared", "-fPIC", str(source), "-o", str(directory / library)]
     subprocess.run(command, check=True, timeout=60)
+
+
+def bare_driver(directory, calls, more=""):
+    """Environment in which a driver with these calls, besides those of BARE_DRIVER, is found."""
+    compile_c(
+        directory, BARE_DRIVER + more + "".join("int %s(void) { return 0; }\n" % c for c in calls), "libcuda.so.1"
+    )
+    compile_c(directory, "", "libnvidia-ptxjitcompiler.so.1")
     return dict(os.environ, LD_LIBRARY_PATH=str(directory))
 
 

@@ -114,9 +114,17 @@ class CpuDecay {
     return Ok();
   }
 
+  Status Run(tensorflow::OpKernelContext* ctx, tensorflow::DataType,
+             const std::vector<Pass>& passes, CpuRates* rates) {
+    for (const Pass& pass : passes) RunPass(ctx, pass, *rates);
+    return Ok();
+  }
+
+  void Close() {}
+
+ private:
   // Cuts the elements of all spans into equal shards, across the borders of variables.
-  Status Run(tensorflow::OpKernelContext* ctx, tensorflow::DataType, const Pass& pass,
-             const CpuRates& rates) {
+  void RunPass(tensorflow::OpKernelContext* ctx, const Pass& pass, const CpuRates& rates) {
     std::vector<int64_t> ends;
     ends.reserve(pass.size());
     int64_t total = 0;
@@ -133,10 +141,7 @@ class CpuDecay {
     constexpr int64_t kCyclesPerElement = sizeof(T) / 2;  // memory bound: about two bytes a cycle
     const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
     tensorflow::Shard(threads.num_threads, threads.workers, total, kCyclesPerElement, run);
-    return Ok();
   }
-
-  void Close(const std::string&) {}
 };
 
 #define TF1_WD_REGISTER(T)                                             \

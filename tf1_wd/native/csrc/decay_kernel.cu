@@ -66,7 +66,8 @@ __device__ R EffectiveRate(const RateList& rates, unsigned long long i) {
 }
 
 // True, in every thread of the block, if any rate of the op is out of [0, 1): then no variable may
-// change. All blocks of all launches of an op see the same rates, so that all decide alike.
+// change. All blocks of all launches of an op see the same rates, which no launch writes, so that
+// all decide alike.
 template <typename R>
 __device__ bool AnyRefused(const RateList& rates) {
   unsigned long long refused = 0;
@@ -103,26 +104,33 @@ struct __align__(16) Pack {
   Stored values[kSize];
 };
 
+// What becomes of an element: a weight decays, or a pack of them.
 template <typename Format>
-__device__ typename Format::Stored Decayed(typename Format::Stored stored,
-                                           typename Format::Computed rate) {
-  if (rate == 0) return stored;  // infinity - 0 * infinity is not a number
-  const typename Format::Computed value = Format::Load(stored);
-  return Format::Store(Subtract(value, Multiply(rate, value)));
-}
-
-template <typename Format>
-__device__ Pack<typename Format::Stored> Decayed(Pack<typename Format::Stored> pack,
-                                                 typename Format::Computed rate) {
+struct Decayed {
+  typename Format::Computed rate;
+  __device__ typename Format::Stored operator()(typename Format::Stored stored) const {
+    const typename Format::Computed value = Format::Load(stored);
+    return Format::Store(Subtract(value, Multiply(rate, value)));
+  }
+  __device__ Pack<typename Format::Stored> operator()(Pack<typename Format::Stored> pack) const {
 #pragma unroll
-  for (auto& value : pack.values) value = Decayed<Format>(value, rate);
-  return pack;
-}
+    for (auto& value : pack.values) value = (*this)(value);
+    return pack;
+  }
+};
+
+// For rate 0, as infinity - 0 * infinity is not a number.
+struct Unchanged {
+  template <typename Element>
+  __device__ Element operator()(Element element) const {
+    return element;
+  }
+};
 
 // Every element of target[0, size), the threads of the block side by side.
-template <typename Format, typename Element>
-__device__ void DecayElements(const Element* source, Element* target, unsigned size,
-                              typename Format::Computed rate) {
+template <typename Element, typename Change>
+__device__ void ChangeElements(const Element* source, Element* target, unsigned size,
+                               const Change& change) {
   constexpr unsigned kInFlight = 4;  // loads of a thread before its first store
   unsigned j = threadIdx.x;
   for (; j + (kInFlight - 1) * kThreads < size; j += kInFlight * kThreads) {
@@ -130,17 +138,14 @@ __device__ void DecayElements(const Element* source, Element* target, unsigned s
 #pragma unroll
     for (unsigned k = 0; k < kInFlight; ++k) elements[k] = source[j + k * kThreads];
 #pragma unroll
-    for (unsigned k = 0; k < kInFlight; ++k) {
-      target[j + k * kThreads] = Decayed<Format>(elements[k], rate);
-    }
+    for (unsigned k = 0; k < kInFlight; ++k) target[j + k * kThreads] = change(elements[k]);
   }
-  for (; j < size; j += kThreads) target[j] = Decayed<Format>(source[j], rate);
+  for (; j < size; j += kThreads) target[j] = change(source[j]);
 }
 
-template <typename Format>
-__device__ void DecayChunk(const TensorList& list, unsigned i, typename Format::Computed rate) {
-  using Stored = typename Format::Stored;
-  if (rate == 0 && list.target[i] == list.source[i]) return;
+// The part of tensor i that belongs to this block.
+template <typename Stored, typename Change>
+__device__ void ChangeChunk(const TensorList& list, unsigned i, const Change& change) {
   constexpr unsigned kChunk = kChunkBytes / sizeof(Stored);
   const unsigned long long begin =
       static_cast<unsigned long long>(blockIdx.x - list.first_block[i]) * kChunk;
@@ -152,11 +157,11 @@ __device__ void DecayChunk(const TensorList& list, unsigned i, typename Format::
   if ((list.source[i] | list.target[i]) % 16 == 0) {
     using Packed = Pack<Stored>;
     packed = size / Packed::kSize;
-    DecayElements<Format>(reinterpret_cast<const Packed*>(source),
-                          reinterpret_cast<Packed*>(target), packed, rate);
+    ChangeElements(reinterpret_cast<const Packed*>(source), reinterpret_cast<Packed*>(target),
+                   packed, change);
     packed *= Packed::kSize;
   }
-  DecayElements<Format>(source + packed, target + packed, size - packed, rate);
+  ChangeElements(source + packed, target + packed, size - packed, change);
 }
 
 template <typename Format>
@@ -164,7 +169,12 @@ __device__ void Decay(const TensorList& list, const RateList& rates) {
   using R = typename Format::Computed;
   const bool refused = AnyRefused<R>(rates);
   const unsigned i = FindTensor(list);
-  DecayChunk<Format>(list, i, refused ? R(0) : EffectiveRate<R>(rates, list.variable[i]));
+  const R rate = refused ? R(0) : EffectiveRate<R>(rates, list.variable[i]);
+  if (rate != 0) {
+    ChangeChunk<typename Format::Stored>(list, i, Decayed<Format>{rate});
+  } else if (list.source[i] != list.target[i]) {
+    ChangeChunk<typename Format::Stored>(list, i, Unchanged());
+  }
 }
 
 }  // namespace tf1_wd

@@ -94,4 +94,13 @@ std::string LaunchPass(void* stream, GpuType type, const Pass& pass, const RateL
   return "";
 }
 
+std::string CopyOnGpu(void* stream, const void* source, void* target, size_t bytes) {
+  const Driver& driver = GetDriver();
+  if (!driver.problem.empty()) return driver.problem;
+  return DriverError(driver, "cuMemcpyDtoDAsync",
+                     driver.cuMemcpyDtoDAsync_v2(reinterpret_cast<uintptr_t>(target),
+                                                 reinterpret_cast<uintptr_t>(source), bytes,
+                                                 static_cast<CudaStream>(stream)));
+}
+
 }  // namespace tf1_wd

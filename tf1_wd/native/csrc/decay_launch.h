@@ -3,6 +3,7 @@
 #ifndef TF1_WD_DECAY_LAUNCH_H_
 #define TF1_WD_DECAY_LAUNCH_H_
 
+#include <cstddef>
 #include <string>
 
 #include "decay.h"
@@ -16,6 +17,9 @@ enum class GpuType { kHalf, kBfloat16, kFloat, kDouble };
 // without waiting. The context of the stream must be current in this thread.
 // Returns what failed, or an empty string.
 std::string LaunchPass(void* stream, GpuType type, const Pass& pass, const RateList& rates);
+
+// Puts a copy within the GPU's memory on `stream`. Returns what failed, or an empty string.
+std::string CopyOnGpu(void* stream, const void* source, void* target, size_t bytes);
 
 }  // namespace tf1_wd
 

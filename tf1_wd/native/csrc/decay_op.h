@@ -24,8 +24,8 @@ struct RateType<double> {
 
 // Device, which lives as long as the op:
 //   ReadRates(ctx, variables, count, &rates): what is known of the rates, checked
-//   Run(ctx, dtype, pass, rates): writes all targets of a pass, or puts that on the device's queue
-//   Close(name): the op is about to go
+//   Run(ctx, dtype, passes, &rates): writes all targets, pass after pass, or queues that
+//   Close(): the op is about to go
 template <typename Device, typename Variables>
 class DecayOp : public tensorflow::OpKernel {
  public:
@@ -34,7 +34,7 @@ class DecayOp : public tensorflow::OpKernel {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("T", &dtype_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("use_locking", &use_locking_));
   }
-  ~DecayOp() override { device_.Close(name()); }
+  ~DecayOp() override { device_.Close(); }
 
   void Compute(tensorflow::OpKernelContext* ctx) override {
     Variables variables;
@@ -47,7 +47,7 @@ class DecayOp : public tensorflow::OpKernel {
     OP_REQUIRES_OK(ctx, device_.ReadRates(ctx, variables, count_, &rates));
     std::vector<Pass> passes;
     OP_REQUIRES_OK(ctx, PlanPasses(ctx, &variables, count_, rates, &passes));
-    for (const Pass& pass : passes) OP_REQUIRES_OK(ctx, device_.Run(ctx, dtype_, pass, rates));
+    OP_REQUIRES_OK(ctx, device_.Run(ctx, dtype_, passes, &rates));
     variables.Commit();
   }
 

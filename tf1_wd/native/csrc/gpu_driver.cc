@@ -2,10 +2,16 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+#include <cstring>
+
 namespace tf1_wd {
 namespace {
 
 constexpr int kOldestDriver = 9000;  // CUDA 9.0, which reads PTX 6.0
+constexpr int kOldestGpu = 5;        // sm_50
+constexpr int kMajor = 75;           // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+constexpr int kMinor = 76;
 const char kInstead[] = "; backend=\"tensorflow\" does without tf1_wd's GPU code";
 
 std::string VersionText(int version) {
@@ -18,6 +24,38 @@ void Find(void* library, const char* name, Function* function, std::string* prob
   if (*function == nullptr && problem->empty()) {
     *problem = std::string("libcuda.so.1 has no ") + name + ": update the NVIDIA driver" + kInstead;
   }
+}
+
+const char kNoJit[] =
+    "libnvidia-ptxjitcompiler.so.1, a part of the driver, is missing: in a container, pass "
+    "NVIDIA_DRIVER_CAPABILITIES=compute,utility";
+const char kJitOff[] = "unset CUDA_DISABLE_PTX_JIT: the driver compiles tf1_wd's GPU code";
+
+// Why the driver would not compile PTX, or an empty string.
+std::string JitProblem() {
+  const char* off = std::getenv("CUDA_DISABLE_PTX_JIT");
+  if (off != nullptr && std::strcmp(off, "0") != 0 && off[0] != '\0') {
+    return std::string(kJitOff) + kInstead;
+  }
+  void* compiler = dlopen("libnvidia-ptxjitcompiler.so.1", RTLD_LAZY | RTLD_LOCAL);
+  if (compiler == nullptr) return std::string(kNoJit) + kInstead;
+  dlclose(compiler);
+  return "";
+}
+
+// That no GPU can run the kernels, or an empty string.
+std::string TooOldGpus(const Driver& driver) {
+  int count = 0;
+  if (driver.cuInit(0) != 0 || driver.cuDeviceGetCount(&count) != 0) return "";  // seen in the run
+  for (int i = 0; i < count; ++i) {
+    CudaDevice device = 0;
+    int major = 0;
+    if (driver.cuDeviceGet(&device, i) != 0 ||
+        driver.cuDeviceGetAttribute(&major, kMajor, device) != 0 || major >= kOldestGpu) {
+      return "";
+    }
+  }
+  return count == 0 ? "" : std::string("every GPU is older than sm_50 (Maxwell)") + kInstead;
 }
 
 Driver* OpenDriver() {
@@ -41,6 +79,7 @@ Driver* OpenDriver() {
   TF1_WD_FIND(cuModuleLoadData);
   TF1_WD_FIND(cuModuleGetFunction);
   TF1_WD_FIND(cuLaunchKernel);
+  TF1_WD_FIND(cuMemcpyDtoDAsync_v2);
 #undef TF1_WD_FIND
   if (!problem->empty()) return driver;
   int version = 0;
@@ -50,6 +89,8 @@ Driver* OpenDriver() {
                ", and tf1_wd's GPU code needs CUDA " + VersionText(kOldestDriver) +
                " (driver 384) or later" + kInstead;
   }
+  if (problem->empty()) *problem = JitProblem();
+  if (problem->empty()) *problem = TooOldGpus(*driver);
   return driver;
 }
 
@@ -57,16 +98,15 @@ Driver* OpenDriver() {
 const char* Remedy(CudaResult result) {
   switch (result) {
     case 2:
-      return "; the GPU's memory is full";
+      return "the GPU's memory is full";
     case 209:
     case 218:
     case 222:
-      return "; this driver or GPU cannot run tf1_wd's GPU code (PTX 6.0 for sm_50 and later)";
+      return "this driver or GPU cannot run tf1_wd's GPU code (PTX 6.0 for sm_50 and later)";
     case 221:
-      return "; libnvidia-ptxjitcompiler.so.1, a part of the driver, is missing: in a container, "
-             "pass NVIDIA_DRIVER_CAPABILITIES=compute,utility";
+      return kNoJit;
     case 223:
-      return "; unset CUDA_DISABLE_PTX_JIT: the driver compiles tf1_wd's GPU code";
+      return kJitOff;
     default:
       return "";
   }
@@ -85,9 +125,10 @@ std::string DriverError(const Driver& driver, const char* call, CudaResult resul
   const char* text = nullptr;
   if (driver.cuGetErrorName(result, &name) != 0 || name == nullptr) name = "an unknown error";
   if (driver.cuGetErrorString(result, &text) != 0 || text == nullptr) text = "no description";
-  const std::string error = std::string(call) + " failed: " + name + " (" + std::to_string(result) +
-                            ", " + text + ")" + Remedy(result);
-  return Remedy(result)[0] == '\0' ? error : error + kInstead;
+  const std::string error =
+      std::string(call) + " failed: " + name + " (" + std::to_string(result) + ", " + text + ")";
+  const std::string remedy = Remedy(result);
+  return remedy.empty() ? error : error + "; " + remedy + kInstead;
 }
 
 std::string DescribeGpus() {
@@ -104,8 +145,6 @@ std::string DescribeGpus() {
   if (!error.empty()) return error;
   std::string text = "driver of CUDA " + VersionText(version);
   for (int i = 0; i < count; ++i) {
-    constexpr int kMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
-    constexpr int kMinor = 76;
     CudaDevice device = 0;
     char name[256] = "";
     int major = 0;

@@ -4,6 +4,7 @@
 #ifndef TF1_WD_GPU_DRIVER_H_
 #define TF1_WD_GPU_DRIVER_H_
 
+#include <cstddef>
 #include <string>
 
 namespace tf1_wd {
@@ -31,6 +32,8 @@ struct Driver {
   CudaResult (*cuLaunchKernel)(CudaFunction, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                                unsigned block_x, unsigned block_y, unsigned block_z,
                                unsigned shared_bytes, CudaStream, void** parameters, void** extra);
+  CudaResult (*cuMemcpyDtoDAsync_v2)(unsigned long long target, unsigned long long source,
+                                     size_t bytes, CudaStream);
   std::string problem;  // why it cannot be used, or empty
 };
 
