@@ -241,6 +241,22 @@ def test_an_error_of_any_call_is_reported(function, fake_driver, library):
     assert said == "%s failed: FAKE_CUDA_ERROR_999 (999, error 999 of the fake driver)" % function
 
 
+RETRY = """
+import os
+del os.environ["FAKE_GPU_FAIL"]
+launcher.launch(library, 0, 2, prepared, rates)
+print("no error now")
+"""
+
+
+@pytest.mark.parametrize("function", ["cuModuleLoadData", "cuModuleGetFunction"])
+def test_kernels_that_could_not_be_loaded_are_asked_for_again(function, fake_driver, library):
+    failing = dict(fake_driver, FAKE_GPU_FAIL=function + ":999")
+    _, lines = python(failing, "-c", ATTEMPT + RETRY, library, "with a context", "0", "1")
+    assert lines[1].startswith(function + " failed")
+    assert lines[2:] == ["no error now"]
+
+
 # A driver of which every call succeeds and does nothing, but for these.
 BARE_DRIVER = """
 int cuDriverGetVersion(int* version) { *version = 13000; return 0; }
