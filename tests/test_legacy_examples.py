@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -27,6 +28,15 @@ IMPOSSIBLE = {
 POSSIBLE = sorted(set(SCRIPTS) - set(IMPOSSIBLE))
 # In these, L2 in the loss and decoupled decay are the same: a second SGD step, and no L2 in the loss.
 NEVER_COUPLED = ("pasted_snippet", "forgotten_regularizers")
+
+
+class Edited(NamedTuple):
+    """As legacy_oracles.programs.Script, with a path of its own."""
+
+    path: str
+    arguments: tuple
+    start: str
+    end: str
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +124,41 @@ def test_what_cannot_be_decoupled_trains_unchanged_where_that_is_asked_for(after
     outcome = after(name, UNCHANGED)
     assert IMPOSSIBLE[name] in outcome[1]
     assert_same_bits(outcome, after(name, OFF))
+
+
+# --- decay on layers whose author gave them none, by one argument
+
+CONVOLUTIONS = ("--rate", r"conv\d/weights=0.05")
+
+
+def assert_convolutions_decay_too(outcome):
+    start, end = finished(outcome)
+    rates, train = ORACLES["cifar10_tutorial"]
+    more = dict(rates, **{"conv1/weights": 0.05, "conv2/weights": 0.05})
+    expected, without = (train(trainable(start), STEPS, r, False) for r in (more, rates))
+    for variable, weights in expected.items():
+        tolerance = 1e-5 * np.abs(weights).max()
+        np.testing.assert_allclose(end[variable], weights, rtol=0, atol=tolerance, err_msg=variable)
+        if variable in more and variable not in rates:
+            assert np.abs(weights - without[variable]).max() > 10 * tolerance
+
+
+def test_one_option_of_the_command_adds_decay_to_the_convolutions(after):
+    assert_convolutions_decay_too(after("cifar10_tutorial", (*DECOUPLED, *CONVOLUTIONS)))
+
+
+def test_one_argument_of_the_decorator_adds_decay_to_the_convolutions(after, tmp_path, monkeypatch):
+    with open(os.path.join(EXAMPLES, "README.md")) as file:
+        added, line = re.search(r"((?:\+.*\n)+) (def train.*\n)", file.read()).groups()
+    script = SCRIPTS["cifar10_tutorial"]
+    with open(script.path) as file:
+        source = file.read()
+    edited = source.replace(line, re.sub(r"(?m)^\+", "", added) + line)
+    assert edited != source
+    (tmp_path / "edited.py").write_text(edited)
+    data = "--data_dir=" + os.path.join(EXAMPLES, "data")
+    monkeypatch.setitem(SCRIPTS, "edited", Edited(str(tmp_path / "edited.py"), (*script.arguments, data), *script[2:]))
+    assert_convolutions_decay_too(after("edited", OFF))
 
 
 # --- the oracles and the headers themselves

@@ -34,6 +34,13 @@ def avg_pool(x):
     return windows.mean(3).reshape(n, rows, columns, channels)
 
 
+def lrn(x, radius, bias, alpha, beta):
+    """Each channel, over the squares of its neighbours."""
+    channel = np.arange(x.shape[-1])
+    near = np.abs(channel[:, None] - channel) <= radius
+    return x * (bias + alpha * ((x * x) @ tape.node(near.astype(float)))) ** -beta
+
+
 def flatten(x):
     return x.reshape(x.shape[0], -1)
 

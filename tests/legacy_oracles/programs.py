@@ -39,6 +39,7 @@ SCRIPTS = {
         ("tf_layers_cnn", ("--logdir=out",), "out/model-0", "out/model-5"),
         ("lazy_property_mlp", ("--out=out.npz",), "out_init.npz", "out.npz"),
         ("cifar_train", ("--train_dir=out",), "out/model.ckpt-0", "out/model.ckpt-5"),
+        ("cifar10_tutorial", ("--train_dir=out",), "out/model.ckpt-0", "out/model.ckpt-5"),
         ("cifar_multi_gpu_train", ("--train_dir=out",), "out/model.ckpt-0", "out/model.ckpt-5"),
         ("estimator_resnet", ("--model_dir=out",), "out/model.ckpt-0", "out/model.ckpt-5"),
         ("text_cnn", ("--out_dir=out",), "out/model-0", "out/model-5"),

@@ -113,9 +113,41 @@ def cifar_train(weights, steps, rates, coupled):
         for optimizer in optimizers.values():
             optimizer.lr = 0.1 * 0.8 ** (t // 2)
         update(w, lambda v, batch=batch: _cifar_model(v, images[batch], labels[batch]), optimizers, rates, coupled)
-        keep = min(0.9, (1 + t + 1) / (10 + t + 1))  # the averages count the step that has just been taken
-        averages = {name: keep * averages[name] + (1 - keep) * w[name] for name in w}
+        averages = _average(averages, w, t)
+    return _with_averages(w, averages)
+
+
+def _average(averages, w, t):
+    keep = min(0.9, (1 + t + 1) / (10 + t + 1))  # the averages count the step that has just been taken
+    return {name: keep * averages[name] + (1 - keep) * w[name] for name in w}
+
+
+def _with_averages(w, averages):
     return dict(w, **{name + "/ExponentialMovingAverage": average for name, average in averages.items()})
+
+
+def cifar10_tutorial(weights, steps, rates, coupled):
+    images, labels = _digits()
+    random = np.random.RandomState(3)
+    w = _start(weights)
+    averages = dict(w)
+    optimizers = {name: Adam(0.01, 1e-3) for name in w}
+    for t in range(steps):
+        batch = random.randint(0, len(labels), 32)
+
+        def loss(v, batch=batch):
+            def conv(x, name):
+                return tape.relu(layers.conv(x, v[name + "/weights"]) + v[name + "/biases"])
+
+            norm = dict(radius=4, bias=1.0, alpha=0.001 / 9, beta=0.75)
+            net = layers.lrn(layers.max_pool(conv(tape.node(images[batch, :, :, None] / 16), "conv1")), **norm)
+            net = layers.flatten(layers.max_pool(layers.lrn(conv(net, "conv2"), **norm)))
+            net = tape.relu(net @ v["local3/weights"] + v["local3/biases"])
+            return layers.cross_entropy(net @ v["softmax_linear/weights"] + v["softmax_linear/biases"], labels[batch])
+
+        update(w, loss, optimizers, rates, coupled)
+        averages = _average(averages, w, t)
+    return _with_averages(w, averages)
 
 
 def cifar_multi_gpu_train(weights, steps, rates, coupled):
@@ -296,6 +328,7 @@ ORACLES = {
             dict.fromkeys(["prediction/%s/weights" % n for n in ("hidden1", "hidden2", "output")], 0.005),
         ),
         (cifar_train, _CIFAR),
+        (cifar10_tutorial, {"local3/weights": 0.02}),
         (cifar_multi_gpu_train, _CIFAR),
         (
             estimator_resnet,
