@@ -14,6 +14,8 @@ _PUBLIC = {
     "check_servers": "tf1_wd.servers",
     "DecayPlan": "tf1_wd.plan",
     "convert_rate": "tf1_wd.conversion",
+    "CudaConvnetOptimizer": "tf1_wd.convnet",
+    "read_layer_params": "tf1_wd.layer_params",
 }
 _PUBLIC.update(
     (name, "tf1_wd.errors")

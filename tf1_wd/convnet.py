@@ -1,0 +1,154 @@
+"""Training as in cuda-convnet: each layer with its own learning rates, momenta and decay, from its parameter file."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from tf1_wd import _tf, step
+from tf1_wd._tf import tf
+from tf1_wd.errors import InvalidOptionError, InvalidRateError
+from tf1_wd.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
+from tf1_wd.plan import Decay
+from tf1_wd.render import table
+
+
+class CudaConvnetOptimizer(tf.train.Optimizer):
+    """Momentum by the numbers of a layer parameter file of cuda-convnet, with the decay inside or beside it.
+
+        decoupled=False:  inc <- mom inc - s eps (g + wc w),  w <- w + inc               (cuda-convnet)
+        decoupled=True:   inc <- mom inc - s eps g,           w <- w + inc - s eps wc w
+
+    eps, mom: epsW, momW for weights, epsB, momB for biases; biases do not decay. eps=0: the variables stay as they are,
+    and do not decay. g: the gradient of the loss (the mean over the batch, as there). A sparse gradient is made dense.
+
+    Args:
+      params: path of the file, or the LayerParams of `read_layer_params`.
+      decoupled: see above. The decay is one op a device then, before the step.
+      scale: s, what multiplies every eps: a float or a scalar Tensor, such as a schedule.
+      weights, biases: regular expressions for the names of a layer's variables, in which {layer} stands for its name.
+        Several weights, of a layer with several inputs, take the numbers of its lists in the order they were made in.
+      scopes: {layer in the file: its name in the graph}, where they differ.
+      backend: of the decoupled decay: "auto", "native" or "tensorflow".
+
+    One slot a variable, "inc". `print(optimizer)` shows which variable learns by which numbers, and what in the
+    file has no meaning here.
+
+    Raises, when it is made: InvalidOptionError for the file and the options; in apply_gradients: NoMatchError for a
+    layer without variables and a variable without a layer, InvalidRateError for a decoupled decay of eps * wc >= 1.
+
+    Example:
+      >>> train_op = tf1_wd.CudaConvnetOptimizer("layer-params.cfg", decoupled=True).minimize(loss)
+
+    Source: cuda-convnet, include/weights.cuh (Weights::update).
+    """
+
+    def __init__(
+        self,
+        params,
+        decoupled=False,
+        scale=1.0,
+        weights=WEIGHTS,
+        biases=BIASES,
+        scopes=None,
+        backend="auto",
+        use_locking=False,
+        name="CudaConvnet",
+    ):
+        super().__init__(use_locking, name)
+        self._params = params if isinstance(params, LayerParams) else read_layer_params(params)
+        self._decoupled = decoupled
+        self._scale = _checked(scale)
+        self._names = dict(weights=_pattern("weights", weights), biases=_pattern("biases", biases), scopes=scopes)
+        self._backend = backend
+        self._learning = {}
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        """As in tf.train.Optimizer; the variables with a gradient each need a layer in the file."""
+        pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
+        updated = [variable.op.name for _, variable in pairs]
+        there = [variable.op.name for variable in tf.trainable_variables()]
+        names = list(dict.fromkeys(there + updated))
+        self._learning = assign(self._params, names, updated, **self._names)
+        pairs = [(_dense(g, v), v) for g, v in pairs if self._learning[v.op.name].eps > 0]
+        if not pairs:
+            raise InvalidOptionError("%s: nothing to train: every eps of %s is 0" % (self._params.path, updated))
+        decays = self._decays([variable for _, variable in pairs]) if self._decoupled else []
+        # In place, the decay must not change weights that a gradient has yet to read; the step itself reads none.
+        with tf.control_dependencies([op for g, _ in pairs for op in _tf.awaited(g.op)] if decays else []):
+            ops = step.decay(decays, self._scale, self._backend)
+        with tf.control_dependencies(ops):
+            return super().apply_gradients(pairs, global_step, name)
+
+    def __str__(self):
+        rows = [(name, o.layer, o.eps, o.momentum, o.wc, o.eps * o.wc) for name, o in self._learning.items()]
+        rule = "w <- w + inc - s eps wc w" if self._decoupled else "inc <- mom inc - s eps (g + wc w)"
+        lines = [table(rows, ("variable", "layer", "eps", "mom", "wc", "eps wc")), rule]
+        if self._params.ignored:
+            lines.append("not used, of %s: %s" % (self._params.path, ", ".join(self._params.ignored)))
+        return "\n".join(lines)
+
+    def _decays(self, variables):
+        decays = []
+        for variable in variables:
+            name, one = variable.op.name, self._learning[variable.op.name]
+            if one.eps * one.wc >= 1:
+                raise InvalidRateError(
+                    "%s: [%s] epsW * wc = %g * %g = %g takes all of %s off in a step: it must be less than 1"
+                    % (self._params.path, one.layer, one.eps, one.wc, one.eps * one.wc, name)
+                )
+            if one.wc > 0:
+                why = "[%s] of %s" % (one.layer, self._params.path)
+                decays.append(Decay(variable, name, tuple(variable.shape.as_list()), one.eps * one.wc, why))
+        return decays
+
+    def _create_slots(self, var_list):
+        for variable in var_list:
+            self._zeros_slot(variable, "inc", self._name)
+
+    def _apply_dense(self, grad, var):
+        return self._step(grad, var)
+
+    def _resource_apply_dense(self, grad, handle):
+        return self._step(grad, handle)
+
+    def _step(self, gradient, variable):
+        one, inc = self._learning[variable.op.name], self.get_slot(variable, "inc")
+        if one.wc > 0 and not self._decoupled:
+            gradient += one.wc * _tf.fresh_read(variable)
+        is_number = isinstance(self._scale, float)
+        eps = one.eps * (self._scale if is_number else tf.cast(self._scale, variable.dtype.base_dtype))
+        value = one.momentum * _tf.fresh_read(inc) - eps * gradient
+        options = dict(use_locking=self._use_locking, read_value=False)
+        return tf.group(inc.assign(value, **options), variable.assign_add(value, **options))
+
+
+def _dense(gradient, variable):
+    """Momentum and decay move all rows of a table, those without a gradient too."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
+
+
+def _checked(scale):
+    if tf.is_tensor(scale) or isinstance(scale, tf.Variable):
+        if scale.shape.rank not in (None, 0):
+            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+        return scale
+    try:
+        number = float(scale)
+    except (TypeError, ValueError):
+        raise InvalidOptionError("scale must be a float or a scalar Tensor, not %r" % (scale,)) from None
+    if not math.isfinite(number) or number <= 0:
+        raise InvalidOptionError("scale=%r must be finite and greater than 0" % scale)
+    return number
+
+
+def _pattern(option, pattern):
+    try:
+        re.compile(pattern.replace("{layer}", "layer"))
+    except (AttributeError, re.error) as error:
+        raise InvalidOptionError("%s=%r is not a regular expression: %s" % (option, pattern, error)) from error
+    if "{layer}" not in pattern:
+        raise InvalidOptionError("%s=%r must hold {layer}, which stands for the name of each layer" % (option, pattern))
+    return pattern
