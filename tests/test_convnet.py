@@ -289,4 +289,5 @@ def test_print_shows_which_variable_learns_by_which_numbers_and_what_is_not_used
     build(optimizer)
     lines = [line.split() for line in str(optimizer).splitlines()]
     assert ["fc10/W", "fc10", "0.05", "0.9", "2", "0.1"] in lines
+    assert "inc <- mom inc - s eps (g + wc w), w <- w + inc" in str(optimizer)
     assert "[fc10] dropout, [logprob] coeff" in str(optimizer)

@@ -12,6 +12,11 @@ from tf1_wd.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer
 from tf1_wd.plan import Decay
 from tf1_wd.render import table
 
+_RULES = {
+    False: "inc <- mom inc - s eps (g + wc w), w <- w + inc",
+    True: "inc <- mom inc - s eps g, w <- w + inc - s eps wc w",
+}
+
 
 class CudaConvnetOptimizer(tf.train.Optimizer):
     """Momentum by the numbers of a layer parameter file of cuda-convnet, with the decay inside or beside it.
@@ -82,8 +87,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
 
     def __str__(self):
         rows = [(name, o.layer, o.eps, o.momentum, o.wc, o.eps * o.wc) for name, o in self._learning.items()]
-        rule = "w <- w + inc - s eps wc w" if self._decoupled else "inc <- mom inc - s eps (g + wc w)"
-        lines = [table(rows, ("variable", "layer", "eps", "mom", "wc", "eps wc")), rule]
+        lines = [table(rows, ("variable", "layer", "eps", "mom", "wc", "eps wc")), _RULES[bool(self._decoupled)]]
         if self._params.ignored:
             lines.append("not used, of %s: %s" % (self._params.path, ", ".join(self._params.ignored)))
         return "\n".join(lines)
