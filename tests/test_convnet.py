@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import re
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 import tf1_wd
-from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
+from tf1_wd.errors import AlreadyDecoupledError, InvalidOptionError, InvalidRateError, NoMatchError
 from tf1_wd.layer_params import Layer, Learning, assign
 
 STEPS = 20
@@ -270,6 +274,17 @@ def test_what_cannot_be_trained_is_refused_when_it_is_built(write):
     tf1_wd.CudaConvnetOptimizer(write(section())).minimize(loss)  # one that the loss does not reach needs no layer
 
 
+@BOTH_RULES
+def test_a_scope_adds_no_second_decay(write, decoupled):
+    loss = tf.reduce_sum(tf.get_variable("conv1/weights", initializer=start("w")))
+    with pytest.raises(AlreadyDecoupledError, match="CudaConvnetOptimizer decays weights by itself"):
+        with tf1_wd.decoupled_weight_decay(rates=0.1):
+            tf1_wd.CudaConvnetOptimizer(write(section()), decoupled).minimize(loss)
+    with tf1_wd.decoupled_weight_decay(rates=0.1) as decay:
+        tf1_wd.CudaConvnetOptimizer(write(section(wc=0)), decoupled).minimize(loss)
+    assert [d.rate for d in decay.plan.decays] == [0.1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -291,3 +306,32 @@ def test_print_shows_which_variable_learns_by_which_numbers_and_what_is_not_used
     assert ["fc10/W", "fc10", "0.05", "0.9", "2", "0.1"] in lines
     assert "inc <- mom inc - s eps (g + wc w), w <- w + inc" in str(optimizer)
     assert "[fc10] dropout, [logprob] coeff" in str(optimizer)
+
+
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "cuda-convnet.md"
+
+
+def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch, capsys):
+    blocks = dict(re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+    (tmp_path / "layer-params.cfg").write_text(blocks["ini"])
+    monkeypatch.chdir(tmp_path)
+    exec(blocks["python"], {})
+    assert capsys.readouterr().out == blocks[""]
+
+
+def test_the_example_of_the_docstring(write, monkeypatch):
+    text, code, result = re.search(
+        r"( +\[conv1\].*?)\n\n.*>>> (.*?)\n +(.*?)\n", tf1_wd.read_layer_params.__doc__, re.DOTALL
+    ).groups()
+    monkeypatch.chdir(os.path.dirname(write(text)))
+    assert repr(eval(code, {"tf1_wd": tf1_wd})) == result
+
+
+def test_momentum_carries_the_coupled_decay_on_as_the_page_says():
+    """Without gradients, wc / (1 - mom) decoupled ends where wc coupled does, but for the first steps."""
+    mom, decay, steps = 0.9, 1e-4, 2000
+    w, inc = 1.0, 0.0
+    for _ in range(steps):
+        inc = mom * inc - decay * w
+        w += inc
+    np.testing.assert_allclose(w, (1 - decay / (1 - mom)) ** steps, rtol=0.02)

@@ -66,6 +66,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         self._scale = _checked(scale)
         self._names = dict(weights=_pattern("weights", weights), biases=_pattern("biases", biases), scopes=scopes)
         self._backend = backend
+        self._weight_decay = max(wc for layer in self._params.layers for wc in layer.wc)  # a scope refuses any but 0
         self._learning = {}
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
