@@ -11,7 +11,13 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import tf1_wd
-from tf1_wd.errors import AlreadyDecoupledError, InvalidOptionError, InvalidRateError, NoMatchError
+from tf1_wd.errors import (
+    AlreadyDecoupledError,
+    InvalidOptionError,
+    InvalidRateError,
+    NoMatchError,
+    UnsupportedUpdateError,
+)
 from tf1_wd.layer_params import Layer, Learning, assign
 
 STEPS = 20
@@ -272,6 +278,30 @@ def test_what_cannot_be_trained_is_refused_when_it_is_built(write):
         tf1_wd.CudaConvnetOptimizer(write(section() + section("conv2"))).minimize(loss)
     tf.get_variable("fc/weights", initializer=1.0)
     tf1_wd.CudaConvnetOptimizer(write(section())).minimize(loss)  # one that the loss does not reach needs no layer
+
+
+def test_a_distribution_strategy_is_refused(write):
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
+        loss = tf.reduce_sum(tf.get_variable("conv1/weights", initializer=start("w")))
+        with pytest.raises(UnsupportedUpdateError, match="train without a strategy"):
+            tf1_wd.CudaConvnetOptimizer(write(section())).minimize(loss)
+
+
+@BOTH_RULES
+def test_a_step_that_a_loss_scale_optimizer_skips_moves_nothing(write, kind, decoupled):
+    from tensorflow.python.training.experimental import loss_scale, loss_scale_optimizer
+
+    w, x = tf.get_variable("conv1/weights", initializer=np.float32(start("w"))), tf.placeholder(tf.float32, [])
+    optimizer = tf1_wd.CudaConvnetOptimizer(write(section()), decoupled)
+    scale = loss_scale.DynamicLossScale(initial_loss_scale=8.0)
+    train_op = loss_scale_optimizer.MixedPrecisionLossScaleOptimizer(optimizer, scale).minimize(tf.reduce_sum(w) * x)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op, {x: 1.0})
+        before = session.run([w, optimizer.get_slot(w, "inc")])
+        np.testing.assert_allclose(before[0], start("w") - 0.1 - 0.05 * start("w"), rtol=1e-5)
+        session.run(train_op, {x: np.inf})
+        np.testing.assert_array_equal(session.run([w, optimizer.get_slot(w, "inc")]), before)
 
 
 @BOTH_RULES

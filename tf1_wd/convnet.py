@@ -7,7 +7,7 @@ import re
 
 from tf1_wd import _tf, step
 from tf1_wd._tf import tf
-from tf1_wd.errors import InvalidOptionError, InvalidRateError
+from tf1_wd.errors import InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
 from tf1_wd.plan import Decay
 from tf1_wd.render import table
@@ -71,6 +71,10 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         """As in tf.train.Optimizer; the variables with a gradient each need a layer in the file."""
+        if tf.distribute.has_strategy():
+            raise UnsupportedUpdateError(
+                "CudaConvnetOptimizer trains no replicas, as each would decay the weights: train without a strategy"
+            )
         pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
         updated = [variable.op.name for _, variable in pairs]
         there = [variable.op.name for variable in tf.trainable_variables()]
