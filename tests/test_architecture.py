@@ -26,7 +26,7 @@ OTHER_STANDINS = {m for m in MODULES if m.startswith("legacy.standins.")}.differ
 # From the bottom up: a module imports modules of lower layers only, or of its own where that is written down.
 LAYERS = [
     {"errors", "render", "sources", "conventions"},
-    {"rules", "native.build", "program", "conversion", "layer_params"},
+    {"rules", "native.build", "program", "conversion", "layer_params", "selection"},
     {"plan", "native.cache"},
     {"report"},
     {"audit_text"},
@@ -38,7 +38,7 @@ LAYERS = [
     {"penalties", "lookups", "roles"},
     {"differentiation", "replay", "hooks"},
     {"multipliers", "step", "applied"},
-    {"attribution", "averages", "combined", "convnet", "decoupled", "sparse"},
+    {"attribution", "averages", "combined", "convnet", "decoupled", "sparse", "tf2"},
     {"update"},
     {"attachment", "lazy"},
     {"closing", "replicas", "extension"},

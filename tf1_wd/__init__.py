@@ -16,6 +16,8 @@ _PUBLIC = {
     "convert_rate": "tf1_wd.conversion",
     "CudaConvnetOptimizer": "tf1_wd.convnet",
     "read_layer_params": "tf1_wd.layer_params",
+    "bias_and_norm": "tf1_wd.selection",
+    "tf2": "tf1_wd.tf2",
 }
 _PUBLIC.update(
     (name, "tf1_wd.errors")
@@ -56,7 +58,8 @@ __all__ = ["__version__", *_PUBLIC]
 def __getattr__(name):
     if name in _PUBLIC:
         try:
-            return getattr(importlib.import_module(_PUBLIC[name]), name)
+            module = importlib.import_module(_PUBLIC[name])
+            return module if module.__name__ == "tf1_wd." + name else getattr(module, name)
         except ModuleNotFoundError as error:
             if error.name != "tensorflow":
                 raise

@@ -10,6 +10,7 @@ from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NativeOpError, NativeOpWarning
 from tf1_wd.native import loader, reference
+from tf1_wd.native.reference import name_of
 
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 BACKENDS = ("auto", "native", "tensorflow")
@@ -19,6 +20,8 @@ _warned = False
 
 def decay(variables, rates, scale, backend="auto", use_locking=True, name="weight_decay"):
     """One graph op that decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation.
+
+    In eager mode it decays them now, and returns None.
 
     Products are rounded before they are subtracted; half types are computed in float32 and rounded once. A variable
     listed twice decays twice, one after the other. Reads and writes obey the control dependencies and devices in force.
@@ -39,7 +42,7 @@ def decay(variables, rates, scale, backend="auto", use_locking=True, name="weigh
     rate_dtype = tf.float64 if dtype == tf.float64 else tf.float32
     rates = _as_tensor(rates, rate_dtype, "rates")
     scale = _as_tensor(scale, rate_dtype, "scale")
-    _check_rates(variables, rates, scale)
+    check_rates(variables, rates, scale)
     ops = _native_ops(variables, backend)
     if ops is None:
         return reference.decay(variables, rates, scale, use_locking, name)
@@ -58,17 +61,17 @@ def _common_dtype(variables):
         if dtype not in DTYPES:
             raise InvalidOptionError(
                 "variable %s is %s: only floating variables (float16, bfloat16, float32, float64) can decay; exclude it"
-                % (variable.op.name, dtype.name)
+                % (name_of(variable), dtype.name)
             )
         if dtype != first.dtype.base_dtype:
             raise InvalidOptionError(
                 "variables of one op must have one dtype: %s is %s, %s is %s; use one op for each dtype"
-                % (first.op.name, first.dtype.base_dtype.name, variable.op.name, dtype.name)
+                % (name_of(first), first.dtype.base_dtype.name, name_of(variable), dtype.name)
             )
         if _tf.is_resource(variable) != _tf.is_resource(first):
             raise InvalidOptionError(
                 "variables of one op must be all reference or all resource: %s and %s differ; use one op for each kind"
-                % (first.op.name, variable.op.name)
+                % (name_of(first), name_of(variable))
             )
     return first.dtype.base_dtype
 
@@ -86,8 +89,11 @@ def _holds_tensors(value):
     return isinstance(value, (list, tuple)) and any(tf.is_tensor(item) for item in value)
 
 
-def _check_rates(variables, rates, scale):
-    """Finds before the graph runs what the op would find later: shapes, and values known already."""
+def check_rates(variables, rates, scale):
+    """Finds before the op runs what it would find later: shapes, and values known already.
+
+    rates, scale: Tensors. Raises InvalidOptionError, InvalidRateError.
+    """
     if scale.shape.ndims not in (None, 0):
         raise InvalidOptionError("scale must be a scalar, not of shape %s" % scale.shape)
     count = len(variables)
@@ -99,12 +105,12 @@ def _check_rates(variables, rates, scale):
     for variable, rate in zip(variables, np.broadcast_to(known_rates, [count])):
         if not 0 <= rate < 1:  # NaN too
             raise InvalidRateError(
-                "the decay rate of %s is %g: it must be a number in [0, 1)" % (variable.op.name, rate)
+                "the decay rate of %s is %g: it must be a number in [0, 1)" % (name_of(variable), rate)
             )
         if known_scale is not None and not 0 <= rate * known_scale < 1:
             raise InvalidRateError(
                 "the decay rate of %s times the scale, %g * %g = %g, must be a number in [0, 1)"
-                % (variable.op.name, rate, known_scale, rate * known_scale)
+                % (name_of(variable), rate, known_scale, rate * known_scale)
             )
 
 
@@ -117,18 +123,18 @@ def _native_ops(variables, backend):
             if not _has_kernel(variable):
                 raise NativeOpError(
                     'variable %s is on %s; the native op runs on CPUs and GPUs: put it there, or drop backend="native"'
-                    % (variable.op.name, variable.device)
+                    % (name_of(variable), variable.device)
                 )
         ops, problem = loader.native_ops(), _gpu_problem(variables)
         if problem:
-            raise NativeOpError("variable %s may be on a GPU: %s" % (variables[0].op.name, problem))
+            raise NativeOpError("variable %s may be on a GPU: %s" % (name_of(variables[0]), problem))
         return ops
     served = [variable for variable in variables if _job(variable) not in (None, "localhost")]
     if served:
         _warn_once(
             "variable %s is on %s, and that process need not have the compiled op. To use it, call "
             'tf1_wd.load_native_op() in every process that holds variables, pass backend="native", and let '
-            "tf1_wd.check_servers(target) make sure" % (served[0].op.name, served[0].device)
+            "tf1_wd.check_servers(target) make sure" % (name_of(served[0]), served[0].device)
         )
         return None
     if not all(map(_has_kernel, variables)):

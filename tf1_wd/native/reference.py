@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 
 HALF_TYPES = ("float16", "bfloat16")
 
+_lock = threading.Lock()  # for eager mode, where a mutex of TensorFlow's is never given back (2.15.1)
+
 
 def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
-    """Decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation.
+    """Decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation, in eager mode None.
 
     variables: list of N floating variables of one dtype.
     rates: Tensor of shape [] or [N]; scale: Tensor of shape []; both float32, or float64 for double variables.
@@ -24,6 +28,8 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
         checks = range_checks(variables, factors)
         count = len(variables)
         factors = [factors] * count if rates.shape.ndims == 0 else tf.unstack(tf.broadcast_to(factors, [count]))
+        if tf.executing_eagerly():
+            return _decay_now(variables, factors, use_locking)
         # Nothing that may come from another process is waited for while the lock is held.
         with tf.control_dependencies([*checks, *(factor.op for factor in factors)]), tf.device("/cpu:0"):
             lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="tf1_wd_decay"))
@@ -35,6 +41,13 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
                 wait = [_write(variables[i], read, factors[i], use_locking) for i, read in zip(listing, reads)]
         with tf.control_dependencies(wait), tf.device("/cpu:0"):  # there are no mutexes elsewhere
             return tf.raw_ops.ConsumeMutexLock(mutex_lock=lock, name="group")
+
+
+def _decay_now(variables, factors, use_locking):
+    with _lock:
+        for variable, factor in zip(variables, factors):
+            for amount in _amounts(_tf.fresh_read(variable), factor):
+                variable.assign_sub(amount, use_locking=use_locking, read_value=False)
 
 
 def _passes(variables):
@@ -51,14 +64,17 @@ def _passes(variables):
 
 
 def _write(variable, read, factor, use_locking):
-    # Products are rounded before they are subtracted; half types are computed in float32 and rounded once.
-    dtype = variable.dtype.base_dtype
-    amounts = _half_amounts(read, factor, dtype) if dtype.name in HALF_TYPES else [factor * read]
-    wait = []
+    wait, amounts = [], _amounts(read, factor)
     for amount in amounts:
         with tf.control_dependencies([a.op for a in amounts] + wait):
             wait = [variable.assign_sub(amount, use_locking=use_locking, read_value=False)]
     return wait[0]
+
+
+def _amounts(read, factor):
+    """What to take off a weight, one after the other."""
+    # Products are rounded before they are subtracted; half types are computed in float32 and rounded once.
+    return _half_amounts(read, factor, read.dtype) if read.dtype.name in HALF_TYPES else [factor * read]
 
 
 def _half_amounts(read, factor, dtype):
@@ -72,6 +88,11 @@ def _half_amounts(read, factor, dtype):
     return [difference, tf.cast(rest, dtype)]
 
 
+def name_of(variable):
+    """The variable's name without the output number; in eager mode its handle is of no op."""
+    return variable.name.rsplit(":", 1)[0]
+
+
 def range_checks(variables, factors):
     """Ops that fail unless every factor is in [0, 1), naming the variables; none if that is known already."""
     known = _tf.constant_value(factors)
@@ -81,7 +102,7 @@ def range_checks(variables, factors):
     bad = tf.logical_not((factors >= 0) & (factors < 1))  # NaN fails both
     message = [
         "tf1_wd: rate * scale is not in [0, 1); no variable was decayed; variables and values:",
-        tf.boolean_mask(tf.constant([variable.op.name for variable in variables]), bad),
+        tf.boolean_mask(tf.constant([name_of(variable) for variable in variables]), bad),
         tf.boolean_mask(factors, bad),
     ]
     return [tf.raw_ops.Assert(condition=tf.logical_not(tf.reduce_any(bad)), data=message, summarize=10)]
