@@ -41,7 +41,7 @@ LAYERS = [
     {"attribution", "averages", "combined", "convnet", "decoupled", "sparse", "tf2"},
     {"update"},
     {"attachment", "lazy"},
-    {"closing", "replicas", "extension"},
+    {"closing", "coupled", "replicas", "summaries", "extension"},
     {"scope", "optimizers"},
     {"facts"},
     {"structure"},

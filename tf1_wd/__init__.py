@@ -9,7 +9,11 @@ __version__ = "0.1.0"
 # name -> module that defines it; loaded on first use, so that importing tf1_wd imports no TensorFlow
 _PUBLIC = {
     "decoupled_weight_decay": "tf1_wd.scope",
+    "coupled_weight_decay": "tf1_wd.scope",
     "attach": "tf1_wd.train_op",
+    "plan_decay": "tf1_wd.coupled",
+    "add_decay_to_gradients": "tf1_wd.coupled",
+    "remove_decay_from_gradients": "tf1_wd.coupled",
     "load_native_op": "tf1_wd.native.loader",
     "check_servers": "tf1_wd.servers",
     "DecayPlan": "tf1_wd.plan",

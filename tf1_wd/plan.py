@@ -6,16 +6,17 @@ What is printed is what runs: the training step is built from the same Decay val
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 
 from tf1_wd import render
 from tf1_wd.errors import NoMatchError
-from tf1_wd.rules import ALL_ROWS, LAZY, TOUCHED_ROWS, check_rate, given_rate, selected
+from tf1_wd.rules import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, check_rate, given_rate, multiplier, selected
 
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
 _STALE = ", and the loss counts the penalty of rows as last touched"
 ZERO = ", with rate 0"
-_FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w"}
+_FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class DecayPlan:
 
     decays: one Decay a variable, those that decay and those that do not.
     terms: (name, what became of it) of entries of the loss collection that are more than L2 penalties.
-    order: "after" or "before".
+    order: "after", "before", or "coupled": the decay is part of the gradient.
     notes: (what, what is to be said of it) of other parts of the graph that the decay matters for.
     """
 
@@ -82,12 +83,15 @@ class DecayPlan:
         return tuple(d for d in self.decays if d.rate is None)
 
     def __str__(self):
-        rows = [(d.name, _shape(d.shape), _rate(d.rate), _half_life(d), d.why) for d in self.decays]
+        rows = [(d.name, _shape(d.shape), _rate(d.rate), self._half_life(d), d.why) for d in self.decays]
         lines = [render.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
         lines += ["note: %s: %s" % (_some(self.notes, text), text) for text in dict(map(reversed, self.notes))]
-        lines.append(self.summary() + ". Half-life: steps in which a weight that gets no gradient halves.")
-        return "\n".join(lines)
+        explained = "" if self.order == COUPLED else " Half-life: steps in which a weight that gets no gradient halves."
+        return "\n".join([*lines, self.summary() + "." + explained])
+
+    def _half_life(self, decay):
+        return None if self.order == COUPLED else _half_life(decay)  # what is left of r w is up to the optimizer
 
     def summary(self):
         """How many variables decay, and by which formula, in a sentence without its full stop."""
@@ -111,7 +115,7 @@ class DecayPlan:
                     "shape": list(d.shape),
                     "rate": _rate(d.rate),
                     "scale": d.scale,
-                    "half_life": _half_life(d),
+                    "half_life": self._half_life(d),
                     "rows": d.rows,
                     "why": d.why,
                 }
@@ -138,19 +142,28 @@ def _half_life(decay):
     return None if decay.rate is None else "run time"
 
 
-def decide(trained, rules, loss_rates, collection_rates):
+def decide(trained, rules, loss_rates, collection_rates, times=operator.mul):
     """The Decay of every trained variable; each takes its rate from one place.
 
     A rate given as rates= wins, then the penalties in the loss, then those in the collection alone; a penalty of the
     loss counts also where the data gradient is None, the others only for variables with a gradient (two optimizers
     without var_list would otherwise both decay everything).
 
-    trained: list of Trained. loss_rates, collection_rates: {key: rate}. Raises InvalidRateError.
+    trained: list of Trained. loss_rates, collection_rates: {key: rate}. times: f(rate, multiplier), their product.
+    Raises InvalidRateError.
     """
-    return [_decide(t, rules, loss_rates.get(t.key), collection_rates.get(t.key)) for t in trained]
+    return [
+        _decide(t, _times(t, rules, times), rules, loss_rates.get(t.key), collection_rates.get(t.key)) for t in trained
+    ]
 
 
-def _decide(trained, rules, loss_rate, collection_rate):
+def _times(trained, rules, times):
+    """f(rate, why) -> (rate, why): what the option multipliers makes of them."""
+    factor, text = multiplier(rules, trained.variable, trained.name)
+    return lambda rate, why: (times(rate, factor), "%s, %s" % (why, text)) if text else (rate, why)
+
+
+def _decide(trained, multiplied, rules, loss_rate, collection_rate):
     allowed, reason = selected(rules, trained.variable, trained.name)
     if not allowed:
         return _no(trained, reason)
@@ -159,13 +172,13 @@ def _decide(trained, rules, loss_rate, collection_rate):
     if given is not None:
         if not trained.has_gradient and loss_rate is None:
             return _no(trained, "%s, but no gradient reaches it" % text)
-        return _yes(trained, given, text, rules, stale)
+        return _yes(trained, *multiplied(given, text), rules, stale)
     if loss_rate is not None and rules.source != "collection":
-        return _yes(trained, loss_rate, "penalty in the loss", rules, stale)
+        return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), rules, stale)
     if collection_rate is not None and rules.source != "loss":
         if not trained.has_gradient:
             return _no(trained, "penalty in the collection, but no gradient reaches it")
-        return _yes(trained, collection_rate, "penalty in the collection", rules)
+        return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), rules)
     if loss_rate is not None or collection_rate is not None:
         where = "collection" if loss_rate is None else "loss"
         return _no(trained, "penalty in the %s only, and source=%r" % (where, rules.source))

@@ -25,6 +25,7 @@ CONVENTIONS = {
     "paper": (None, "before"),  # Loshchilov and Hutter: scale is the schedule multiplier eta
 }
 ORDERS = ("after", "before")
+COUPLED = "coupled"  # the order of coupled_weight_decay: the decay goes into the gradient, and comes before all else
 SOURCES = ("auto", "loss", "collection")
 BACKENDS = ("auto", "native", "tensorflow")
 # which rows of a variable decay whose gradient is sparse (tf.IndexedSlices)
@@ -39,11 +40,13 @@ class Rules:
     include: tuple  # of Selector; empty means every variable
     exclude: tuple  # of Selector
     rates: tuple  # of (Selector or None for every variable, float)
+    multipliers: tuple  # of (Selector, float)
     scale: object  # float, "learning_rate", scalar tensor, variable, or callable of the global step
     order: str
     convention: str
     backend: str
     sparse: str
+    summary: bool
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,15 @@ def _make(
     convention="snippet",
     backend="auto",
     sparse=ALL_ROWS,
+    multipliers=None,
+    summary=False,
 ):
     _one_of("source", source, SOURCES)
     _one_of("convention", convention, tuple(CONVENTIONS))
     _one_of("backend", backend, BACKENDS)
     _one_of("sparse", sparse, SPARSE)
+    if not isinstance(summary, bool):
+        raise InvalidOptionError("summary=%r must be True or False" % (summary,))
     default_scale, default_order = CONVENTIONS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
@@ -98,11 +105,13 @@ def _make(
         include=_selectors("include", include),
         exclude=_selectors("exclude", exclude),
         rates=_rates(rates),
+        multipliers=_multipliers(multipliers),
         scale=_scale(scale),
         order=order,
         convention=convention,
         backend=backend,
         sparse=sparse,
+        summary=summary,
     )
 
 
@@ -126,12 +135,21 @@ def given_rate(rules, variable, name):
     return None, ""
 
 
+def multiplier(rules, variable, name):
+    """(factor, how the user wrote it) from the option `multipliers`, the first that matches; (1.0, "") if none does."""
+    for selector, factor in rules.multipliers:
+        if selector.matches(variable, name):
+            return factor, "times %g by multipliers[%s]" % (factor, selector.text)
+    return 1.0, ""
+
+
 def check_matches(rules, variables):
     """Raises NoMatchError if a selector of the rules matches none of the variables.
 
     variables: list of (variable, name).
     """
-    for selector in rules.include + rules.exclude + tuple(s for s, _ in rules.rates if s is not None):
+    mapped = tuple(s for s, _ in rules.rates + rules.multipliers if s is not None)
+    for selector in rules.include + rules.exclude + mapped:
         if not any(selector.matches(v, name) for v, name in variables):
             raise NoMatchError(
                 "%s=%s matches no variable.%s" % (selector.option, selector.text, _near(selector, variables))
@@ -216,6 +234,24 @@ def _rates(value):
             raise InvalidOptionError("rates is empty; leave it out, or map patterns to rates")
         return tuple((_selector("rates", key), _rate(rate, key)) for key, rate in value.items())
     return ((None, _rate(value, "rates")),)
+
+
+def _multipliers(value):
+    if value is None:
+        return ()
+    if not hasattr(value, "items") or not value:
+        raise InvalidOptionError("multipliers=%r must map patterns to factors, such as {'fc': 2.0}" % (value,))
+    return tuple((_selector("multipliers", key), _factor(factor, key)) for key, factor in value.items())
+
+
+def _factor(value, key):
+    try:
+        factor = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidOptionError("multipliers: %r for %s is not a number" % (value, key)) from error
+    if not math.isfinite(factor) or factor < 0:
+        raise InvalidOptionError("multipliers: %r for %s must be finite and not negative" % (value, key))
+    return factor
 
 
 def _rate(value, name):

@@ -12,12 +12,14 @@ from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse
 from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
 from tf1_wd.closing import Record, check, plan_of
 from tf1_wd.combined import refuse_adasum, refuse_combined
+from tf1_wd.coupled import couple, coupled_rules
 from tf1_wd.decoupled import refuse_own_decay
 from tf1_wd.differentiation import GradientCall, as_list, tensors_of
 from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.replicas import Replica, apply_in_replicas
-from tf1_wd.rules import given_rate, make_rules, selected
+from tf1_wd.rules import COUPLED, given_rate, make_rules, selected
 from tf1_wd.step import scale_now
+from tf1_wd.summaries import add_summaries
 from tf1_wd.update import collection_now, name_of, plan_update
 
 
@@ -36,6 +38,7 @@ def decoupled_weight_decay(build=None, **options):
       source: "auto" (the loss; for variables that have no penalty there, the collection REGULARIZATION_LOSSES), "loss"
         or "collection".
       rates: a rate for all trained variables, or {pattern: rate}; wins over penalties.
+      multipliers: {pattern: factor}; multiplies the rate of each variable, wherever it comes from.
       include, exclude: regular expression (searched in the variable's name), callable of a variable, variable, or a
         list of these. Excluded means: no decay at all.
       scale: multiplies every rate: a float, a scalar Tensor, a callable of the global step (called once, when the graph
@@ -45,6 +48,7 @@ def decoupled_weight_decay(build=None, **options):
         "all_rows", "touched_rows" (those in the gradient, each once), or "lazy" (all, but each when it is next touched,
         to the same weights; see `Scope.catch_up`).
       backend: "auto", "native" (the compiled op or an error) or "tensorflow" (its twin in public ops).
+      summary: True adds scalar summaries, weight_decay/scale and weight_decay/largest_rate (rate * scale).
 
     Returns: the decorated function (its attribute `decay` is the scope of the last call), or the scope. `scope.plan` is
     the DecayPlan.
@@ -60,15 +64,35 @@ def decoupled_weight_decay(build=None, **options):
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019).
     """
-    rules = make_rules(**options)
-    if build is None:
-        return Scope(rules)
-    if not callable(build):
+    return _scope(build, make_rules(**options), "decoupled_weight_decay")
+
+
+def coupled_weight_decay(build=None, **options):
+    """L2 as decoupled_weight_decay with the same options would decay, to compare the two with one word changed.
+
+        gradient <- gradient + (rate * scale) * w
+
+    The decay goes into the gradient when it is applied, so it is never clipped. convention, order and
+    scale="learning_rate" change nothing here: the optimizer multiplies the gradient by its learning rate.
+
+    Args, Returns, Raises: as for decoupled_weight_decay; UnsupportedUpdateError under a distribution strategy, and
+      InvalidOptionError for sparse="lazy".
+
+    Example:
+      >>> with tf1_wd.coupled_weight_decay(rates=1e-4, exclude=tf1_wd.bias_and_norm):
+      ...     train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+
+    Source: Loshchilov and Hutter (ICLR 2019), Algorithm 2, line 6.
+    """
+    return _scope(build, coupled_rules(**options), "coupled_weight_decay")
+
+
+def _scope(build, rules, name):
+    if build is not None and not callable(build):
         raise InvalidOptionError(
-            "decoupled_weight_decay decorates a function, and got %r: pass options by name, such as rates= or exclude="
-            % (build,)
+            "%s decorates a function, and got %r: pass options by name, such as rates= or exclude=" % (name, build)
         )
-    return Scope(rules)(build)
+    return Scope(rules) if build is None else Scope(rules)(build)
 
 
 class Scope:
@@ -105,6 +129,8 @@ class Scope:
         hooks.forget()
         if kind is None:
             self.check()
+            if self._rules.summary:
+                add_summaries(self._record.updates)
 
     @property
     def plan(self):
@@ -193,6 +219,10 @@ class Scope:
             )
         loss_rates = self._loss_rates(pairs, behind)
         if tf.distribute.has_strategy():
+            if self._rules.order == COUPLED:
+                raise UnsupportedUpdateError(
+                    "coupled_weight_decay does not know the replicas of a strategy: leave L2 in the loss, without it"
+                )
             replica = Replica(pairs, calls, loss_rates)
 
             def check_update(update):
@@ -213,7 +243,10 @@ class Scope:
 
         with lazy.in_time(update, calls) as update:
             self._record.updates.append((update, scale, tf.get_default_graph()))
-            result = apply() if update.is_empty else apply_with(update, self._rules, scale, optimizer, apply)
+            if self._rules.order == COUPLED:
+                pairs = couple(update, pairs, scale)  # `apply` takes these
+            plain = update.is_empty or self._rules.order == COUPLED
+            result = apply() if plain else apply_with(update, self._rules, scale, optimizer, apply)
         refuse_combined(result, update, optimizer)
         return result
 

@@ -18,6 +18,7 @@ from tf1_wd.errors import (
 )
 from tf1_wd.plan import DecayPlan, check_rows
 from tf1_wd.rules import LAZY, make_rules
+from tf1_wd.summaries import add_summaries
 from tf1_wd.update import build_after, build_before, collection_now, plan_update
 
 # kernels whose step is made of gradients and slots alone
@@ -133,6 +134,8 @@ def _attach(train_op, op, rules, report):
         followers += more
     for target, sources in edges:  # last, so that nothing is half-applied
         _tf.add_control_inputs(target, sources)
+    if rules.summary:
+        add_summaries([(update, scale, op.graph) for update, scale, _ in groups])
     if not followers:
         return train_op
     with tf.control_dependencies(followers):

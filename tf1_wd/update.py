@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tf1_wd import _tf, graph, sparse, step
 from tf1_wd._tf import tf
+from tf1_wd.coefficients import undelayed
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.penalties import find_penalties, rates, read_collection, weigh
 from tf1_wd.plan import Trained, decide
@@ -71,7 +72,7 @@ def collection_now():
 
 
 def plan_update(pairs, rules, calls, loss_rates, collection):
-    """Decides what happens together with an update; adds nothing to the graph.
+    """Decides what happens together with an update; adds nothing to the graph but the multiples of run-time rates.
 
     pairs: list of (gradient or None, tf.Variable). rules: Rules. calls: the GradientCalls whose results are applied.
     loss_rates: {op of a variable: rate}. collection: Collection.
@@ -86,7 +87,7 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
     check_matches(rules, known)
     movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
     fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
-    decisions = decide(list(trained.values()), rules, loss_rates, collection.rates)
+    decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
     by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
     # The loss is then not computed in the run of the update, and to read its penalties would be in vain.
     apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
@@ -101,6 +102,13 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
         rows={key: sparse.Rows(sparse.indices_of(gradients[key])) for key in by_rows},
         tables=frozenset(t.key for t in trained.values() if t.is_sparse),
     )
+
+
+def _times(rate, factor):
+    if not tf.is_tensor(rate):
+        return rate * factor
+    with undelayed(rate):
+        return tf.cast(rate, tf.float64) * factor
 
 
 _REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
