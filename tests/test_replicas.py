@@ -289,3 +289,35 @@ def test_all_rows_of_every_copy_of_a_table_decay(order, strategy):
         run(in_replicas(strategy, step), 2, table)[0],
         oracle.train("sgd", LR, W0, lambda w: step_of_rows, 2, order, RATE),
     )
+
+
+@pytest.mark.parametrize("scope", ["in the replicas", "around them"])
+def test_a_summary_shows_the_decay_of_all_replicas_once(scope, strategy):
+    w = weights()
+
+    def step():
+        return tf.train.GradientDescentOptimizer(LR).minimize(data_loss(w) / REPLICAS)
+
+    decay = tf1_wd.decoupled_weight_decay(rates=0.25, scale=0.5, summary=True)
+    if scope == "in the replicas":
+        in_replicas(strategy, decay(step))
+    else:
+        with decay:
+            in_replicas(strategy, step)
+    with tf.Session() as session:
+        entries = tf.Summary.FromString(session.run(tf.summary.merge_all())).value
+    assert {entry.tag: entry.simple_value for entry in entries} == {
+        "weight_decay/scale": 0.5,
+        "weight_decay/largest_rate": 0.125,
+    }
+
+
+def test_l2_in_the_gradients_of_replicas_is_refused(strategy):
+    w = weights()
+
+    @tf1_wd.coupled_weight_decay(rates=0.25)
+    def step():
+        return tf.train.GradientDescentOptimizer(LR).minimize(data_loss(w) / REPLICAS)
+
+    with pytest.raises(errors.UnsupportedUpdateError, match="leave L2 in the loss"):
+        in_replicas(strategy, step)

@@ -14,9 +14,12 @@ def add_summaries(updates):
     the collection SUMMARIES, as of tf.summary.scalar, and show what an update in the same run decays by.
     Raises UnsupportedUpdateError for a number that only a branch or a loop knows.
     """
+    seen = set()
     for update, scale, where in updates:
-        if not update.decays:
+        key = (id(where), id(scale), tuple(d.name for d in update.decays))
+        if not update.decays or key in seen:  # each replica of a strategy brings the same one
             continue
+        seen.add(key)
         rates = {id(d.rate): d.rate for d in update.decays}.values()
         for number in [scale, *rates]:
             if _tf.outermost(where) is not where or (tf.is_tensor(number) and _is_inside(number)):

@@ -182,6 +182,14 @@ def check_what_makes_no_sense_is_refused(backend):
     np.testing.assert_array_equal(value(w), value(variable()))
 
 
+def check_a_plan_gives_the_variables_and_their_rates(backend):
+    kernel, bias = variable("kernel"), variable("bias", value=START[0])
+    plan = tf1_wd.plan_decay([kernel, bias], 0.25, exclude=tf1_wd.bias_and_norm)
+    tf1_wd.tf2.decay([d.variable for d in plan.decaying], [d.rate for d in plan.decaying], backend=backend)
+    np.testing.assert_allclose(value(kernel), START * 0.75, rtol=1e-6)
+    np.testing.assert_allclose(value(bias), START[0], rtol=1e-6)
+
+
 def check_a_graph_of_tensorflow_1_is_refused(backend):
     with tf.Graph().as_default():
         w = tf.compat.v1.get_variable("w", [2], use_resource=True)
