@@ -158,6 +158,20 @@ def test_coupled_weight_decay_trains_as_the_loss_with_its_terms_of_all_kinds(kin
     assert_close(got[1], want[1])
 
 
+@pytest.mark.parametrize("excluded", [False, True])
+def test_a_loss_fetched_with_l2_in_the_gradient_is_that_of_the_weights_the_step_began_from(excluded):
+    layers = [weights("layer%d" % i, value=np.full((64, 64), 1.0)) for i in range(8)]
+    loss = tf.add_n([tf.nn.l2_loss(w - 2.0) for w in layers]) + RATE * tf.add_n([tf.nn.l2_loss(w) for w in layers])
+    options = {"exclude": "layer[0-6]"} if excluded else {}
+    with tf1_wd.coupled_weight_decay(**options):
+        train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss)
+    initialize = tf.global_variables_initializer()
+    with tf.Session() as session:
+        for _ in range(100):
+            session.run(initialize)
+            assert session.run([loss, train_op])[0] == pytest.approx(8 * 64 * 64 * (1 + RATE) / 2)
+
+
 def test_coupled_decay_comes_after_clipping(kind):
     w = weights()
     with tf1_wd.coupled_weight_decay(rates=RATE):

@@ -118,8 +118,15 @@ def couple(update, pairs, scale):
         for term in update.replayed:
             for variable, amount in term_steps(term, update.movable, scale):
                 amounts.setdefault(graph.variable_op(variable), []).append(amount)
-        pairs = [(_plus(g, amounts.pop(graph.variable_op(v), [])), v) for g, v in pairs]
+        pairs = [(_plus(_waiting(g), amounts.pop(graph.variable_op(v), [])), v) for g, v in pairs]
         return [(_coupled(g, v, *decays.pop(graph.variable_op(v), (None, 0.0)), scale), v) for g, v in pairs]
+
+
+def _waiting(gradient):
+    """The gradient behind the control dependencies in force, also of a variable that does not decay."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(tf.identity(gradient.values), gradient.indices, gradient.dense_shape)
+    return None if gradient is None else tf.identity(gradient)
 
 
 def _plus(gradient, amounts):
