@@ -89,6 +89,7 @@ def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
 
     Source: the inverse of add_decay_to_gradients.
     """
+    refuse_eager()
     pairs = list(grads_and_vars)
     decaying = {d.name for d in plan.decaying}
     for gradient, variable in pairs:

@@ -188,6 +188,8 @@ def check_a_plan_gives_the_variables_and_their_rates(backend):
     tf1_wd.tf2.decay([d.variable for d in plan.decaying], [d.rate for d in plan.decaying], backend=backend)
     np.testing.assert_allclose(value(kernel), START * 0.75, rtol=1e-6)
     np.testing.assert_allclose(value(bias), START[0], rtol=1e-6)
+    for change in (tf1_wd.add_decay_to_gradients, tf1_wd.remove_decay_from_gradients):
+        raises(tf1_wd.EagerModeError, ["tf.Graph"], lambda change=change: change([(None, kernel)], plan))
 
 
 def check_a_graph_of_tensorflow_1_is_refused(backend):
