@@ -1,0 +1,164 @@
+"""Weight decay for Keras models that exist already: which weights decay, and the same plan decoupled or coupled."""
+
+from __future__ import annotations
+
+import re
+
+from tf1_wd import keras_layers, keras_update
+from tf1_wd.errors import InvalidOptionError, InvalidRateError
+from tf1_wd.keras_layers import BIAS, DEPTHWISE, EMBEDDINGS, KERNEL, RECURRENT
+from tf1_wd.plan import DecayPlan
+from tf1_wd.rules import LEARNING_RATE, make_rules
+
+
+def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, **options) -> DecayPlan:
+    """Which weights of a Keras model decay, and at which rate: the kernels, and what else is asked for.
+
+        order="after":   w <- (1 - r) (w - step)        (convention "snippet", the default)
+        order="before":  w <- w - step - r w            (conventions "adamw", "contrib")
+
+    with r = rate * scale. Kernels of Dense, EinsumDense, Conv*, Conv*Transpose, LocallyConnected*, of recurrent cells,
+    and the pointwise kernels of SeparableConv* take `rate`. Nested models, wrappers (TimeDistributed, Bidirectional)
+    and cells are looked into; a shared layer counts once. Normalization, and the slopes of PReLU, never decay; weights
+    that are not trainable do not. A weight of a layer that is not known does not decay unless rates= names it, and the
+    plan says so.
+
+    Args:
+      model: a built Keras model or layer, of tf.keras (TensorFlow 1 and 2), tf-keras or Keras 3.
+      rate: of kernels, a float in [0, 1).
+      depthwise: of the kernels of DepthwiseConv* and the depthwise kernels of SeparableConv*. 0, as MobileNet advises.
+      bias: of biases. embeddings: of Embedding tables; all rows decay.
+      recurrent: of recurrent kernels; None: as `rate`.
+      options: rates={pattern: rate}, include=, exclude=: regular expressions searched in the weight's name, callables
+        of a weight, weights or layers, as in decoupled_weight_decay; rates= wins over all of the above, exclude= over
+        rates=. scale (a float or "learning_rate"), order, convention.
+
+    Returns: tf1_wd.DecayPlan, with every weight of the model.
+
+    Raises: InvalidOptionError (not a Keras model, not built, an unknown option), InvalidRateError, NoMatchError,
+      NothingToDecayError.
+
+    Example:
+      >>> print(tf1_wd.keras.plan(model, 1e-4, exclude="predictions"))
+
+    Source: Howard et al., MobileNets (2017), section 3.2, for depthwise kernels.
+    """
+    for name in options:
+        if name not in _OPTIONS:
+            raise InvalidOptionError("there is no option %s: options are %s" % (name, ", ".join(_OPTIONS)))
+    for name in ("include", "exclude"):
+        options[name] = _named(options.get(name))
+    if hasattr(options.get("rates"), "items"):
+        options["rates"] = {_named(key): value for key, value in options["rates"].items()}
+    elif options.get("rates") is not None:
+        raise InvalidOptionError(
+            "rates=%r: the rate of all kernels is rate=; rates= maps patterns to rates" % (options["rates"],)
+        )
+    rules = make_rules(**options)
+    if not isinstance(rules.scale, float) and rules.scale != LEARNING_RATE:
+        raise InvalidOptionError("scale=%r: a Keras plan takes a float or %r" % (rules.scale, LEARNING_RATE))
+    recurrent, of_recurrent = (rate, "rate=%g") if recurrent is None else (recurrent, "recurrent=%g")
+    texts = (
+        (KERNEL, rate, "rate=%g"),
+        (DEPTHWISE, depthwise, "depthwise=%g"),
+        (BIAS, bias, "bias=%g"),
+        (EMBEDDINGS, embeddings, "embeddings=%g"),
+        (RECURRENT, recurrent, of_recurrent),
+    )
+    rates_by_role = {}
+    for role, value, text in texts:
+        value = _number(value, text.split("=")[0])
+        rates_by_role[role] = (value, text % value)
+    return keras_layers.decide(keras_layers.weights_of(model), rates_by_role, rules)
+
+
+def rates(plan):
+    """A plan as the option rates= of decoupled_weight_decay and attach, for tf.train optimizers in graph mode.
+
+    plan: what `plan` returned. Returns: {regular expression of one variable's whole name: rate}.
+
+    Example:
+      >>> with tf1_wd.decoupled_weight_decay(rates=tf1_wd.keras.rates(plan)):
+      ...     train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+    """
+    return {"^%s$" % re.escape(d.name): d.rate for d in plan.decaying}
+
+
+def decouple(model, plan):
+    """Makes the compiled Keras optimizer of a model decay its weights by a plan, once with every update.
+
+        plan.order "after":   w <- (1 - r) (w - step)      "before":   w <- w - step - r w      with r = rate * scale
+
+    Only weights that the update changes decay: not those frozen since, nor any on a step that a loss-scale optimizer
+    skips. Constraints are applied again afterwards. `fit`, `train_on_batch`, and loops of one's own that call
+    `model.optimizer.apply_gradients` decay alike. In graph mode with order="after" the compiled op does it, elsewhere
+    assignments of TensorFlow.
+
+    What decays is the optimizer object: compiled anew, or loaded from a file, a model has no decay until decouple is
+    called on it again.
+
+    Args:
+      model: a compiled Keras model (tf.keras of TensorFlow 1 in graph mode and 2, tf-keras, Keras 3 on TensorFlow).
+      plan: what `plan` returned for this model.
+
+    Raises: InvalidOptionError (not compiled); AlreadyDecoupledError (an optimizer with weight_decay, or decoupled
+      before); CoupledPenaltyError (a weight of the plan has an L2 regularizer); UnsupportedUpdateError (an optimizer of
+      tf.train; use_ema, gradient_accumulation_steps, decay=; in training: a distribution strategy).
+
+    Example:
+      >>> model.compile("adam", "mse")
+      >>> tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, 1e-4))
+      >>> model.fit(x, y)
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019).
+    """
+    keras_update.decouple(model, plan)
+
+
+def add_l2(model, plan):
+    """Adds the L2 of a plan to the model's loss: coupled decay of the same weights at the same rates.
+
+        loss <- loss + sum of rate / 2 * |w|^2,   so   gradient <- gradient + rate * w
+
+    The rate is multiplied by a float scale of the plan; scale="learning_rate" counts 1, since the optimizer multiplies
+    the gradient by it. The order of the plan means nothing here.
+
+    Args: as for `decouple`; in graph mode before model.compile, elsewhere before or after it.
+
+    Raises: CoupledPenaltyError (a regularizer is there already, or add_l2 was called before); AlreadyDecoupledError
+      (the optimizer decays by a plan); UnsupportedUpdateError (compiled already, in graph mode).
+
+    Example:
+      >>> tf1_wd.keras.add_l2(model, tf1_wd.keras.plan(model, 1e-4))
+    """
+    keras_update.add_l2(model, plan)
+
+
+_OPTIONS = ("rates", "include", "exclude", "scale", "order", "convention")
+
+
+def _number(value, option):
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidRateError("%s=%r is not a number" % (option, value)) from error
+    if not 0.0 <= number < 1.0:
+        raise InvalidRateError("%s=%r must be a number in [0, 1)" % (option, value))
+    return number
+
+
+def _named(value):
+    """An option that names weights, with layers and weights turned into callables."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_named(item) for item in value]
+    if value is None or isinstance(value, (str, re.Pattern)):
+        return value
+    if hasattr(value, "name") and hasattr(value, "dtype"):
+        meant = {id(w) for w in getattr(value, "weights", [value])}
+
+        def is_meant(variable):
+            return id(variable) in meant
+
+        is_meant.__name__ = value.name
+        return is_meant
+    return value
