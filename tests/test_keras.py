@@ -31,9 +31,14 @@ START = np.array([[[1.0, 0.5], [0.25, -1.0]], [[0.75, -0.5], [1.0, 1.25]], [[1.5
 def found(mode):
     """The JSON that tests/cases/keras_models.py prints."""
     folder = os.path.dirname(os.path.abspath(__file__))
-    script = os.path.join(folder, "cases", "keras_models.py")
-    out = subprocess.run([sys.executable, script, mode], stdout=subprocess.PIPE, text=True, check=True, timeout=400)
+    command = [sys.executable, os.path.join(folder, "cases", "keras_models.py"), mode, *trained(mode)]
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=400)
     return json.loads(out.stdout)
+
+
+def trained(mode):
+    """The real architectures that are trained: building and differentiating ResNet50 takes half a minute."""
+    return ["MobileNet", "ResNet50"] if mode == MODES[-1] else ["MobileNet"]
 
 
 @pytest.fixture(params=MODES)
@@ -75,11 +80,12 @@ WANTED = {
     "sgd half": dict(name="sgd", scale=0.5),
     "sgd schedule after": dict(name="sgd", scale=halved, lr=halved),
     "sgd schedule before": dict(name="sgd", order="before", scale=halved, lr=halved),
-    **{
-        "%s %s" % (name, order): dict(name=name, order=order)
-        for name in ("sgd", "momentum", "adam", "ftrl")
-        for order in ("after", "before")
-    },
+    "sgd float64 after": dict(name="sgd", lr=0.0625, scale=0.7),
+    "sgd float64 before": dict(name="sgd", lr=0.0625, order="before", scale=0.7),
+    "adam after": dict(name="adam"),
+    "adam before": dict(name="adam", order="before"),
+    "momentum after": dict(name="momentum"),
+    "ftrl before": dict(name="ftrl", order="before"),  # its step reads the weights
 }
 
 
@@ -105,11 +111,11 @@ def test_depthwise_kernels_and_biases_of_a_real_architecture_decay_when_asked(mo
     assert len(layers.get("DepthwiseConv2D", [])) == {"ResNet50": 0, "MobileNet": 13}[name]
 
 
-@pytest.mark.parametrize("name", ["ResNet50", "MobileNet"])
-def test_a_step_of_a_real_architecture_decays_each_planned_weight_once_and_no_other(mode, name):
-    facts = found(mode)["real"][name]
-    assert facts["worst"] < 1e-5
-    assert facts["moved"] == facts["listed"][1]  # each weight was trained, so that a decay could be seen
+def test_a_step_of_a_real_architecture_decays_each_planned_weight_once_and_no_other(mode):
+    for name in trained(mode):
+        facts = found(mode)["real"][name]
+        assert facts["worst"] < 1e-5
+        assert facts["moved"] == facts["listed"][1]  # each weight was trained, so that a decay could be seen
 
 
 KINDS = [  # (what the name holds, last word of the name in each Keras, rate, why)
@@ -180,7 +186,10 @@ def test_by_default_kernels_and_recurrent_kernels_decay_and_nothing_else(mode):
 
 @pytest.mark.parametrize("case", WANTED)
 def test_a_decoupled_model_trains_as_its_rule_says(mode, case):
-    np.testing.assert_allclose(found(mode)["trajectories"][case], train(**WANTED[case]), rtol=2e-5, atol=2e-6)
+    within = dict(rtol=2e-5, atol=2e-6)
+    if "float64" in case:
+        within = dict(rtol=1e-6 if mode == "keras3" else 1e-12)  # Keras 3 computes the loss in float32
+    np.testing.assert_allclose(found(mode)["trajectories"][case], train(**WANTED[case]), **within)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
@@ -224,9 +233,15 @@ if EAGER:
         np.testing.assert_allclose(got, train("sgd", coupled=True), rtol=2e-5, atol=2e-6)
 
 
+def test_the_page_runs_as_it_stands(mode):
+    in_graphs = 1 if mode == "graph" else 0
+    assert found(mode)["page"] == {"blocks": 4, "decaying": 14, "rates": in_graphs}
+
+
 # --- refusals
 
 REFUSED = {
+    "backend": ("UnsupportedUpdateError", "kernel is no variable of TensorFlow"),
     "not built": ("InvalidOptionError", "call the model on a batch, or model.build(...)"),
     "no model": ("InvalidOptionError", "plan takes a Keras model or layer, and got [1]"),
     "no match": ("NoMatchError", "exclude='secnd' matches no variable. Near names: "),

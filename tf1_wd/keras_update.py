@@ -17,6 +17,7 @@ _DECAYS, _PENALISED = "tf1_wd_plan", "tf1_wd_l2_plan"
 def decouple(model, plan):
     """Makes the compiled optimizer decay by a plan with every update; see tf1_wd.keras.decouple."""
     _refuse_regularized(model, plan)
+    _refuse_backend(plan)
     optimizer = innermost(_optimizer_of(model))
     _refuse_optimizer(optimizer)
     # Keras 3 hands apply_gradients on to apply, which programs call too
@@ -69,9 +70,10 @@ def _update(optimizer, decays, order, apply):
     before = [tf.identity(tf.convert_to_tensor(d.variable)) for d in decays] if order == "before" else None
     result = apply()
     weights = before or [tf.convert_to_tensor(d.variable) for d in decays]
-    scale = tf.convert_to_tensor(scale)
     for d, w in zip(decays, weights):
-        d.variable.assign_sub(tf.cast(d.rate * scale, w.dtype) * w)
+        dtype = tf.float64 if w.dtype == tf.float64 else tf.float32  # half types are rounded once
+        fraction = d.rate * scale if isinstance(scale, float) else d.rate * tf.cast(scale, dtype)
+        d.variable.assign_sub(tf.cast(tf.convert_to_tensor(fraction, dtype) * tf.cast(w, dtype), w.dtype))
         if d.variable.constraint is not None:
             d.variable.assign(d.variable.constraint(d.variable))
     return result
@@ -128,6 +130,16 @@ def _refuse_optimizer(optimizer):
     ):
         if settings.get(name):
             raise UnsupportedUpdateError("%s has %s=%r: %s" % (kind, name, settings[name], why))
+
+
+def _refuse_backend(plan):
+    for d in plan.decaying:
+        value = d.variable if callable(d.variable.value) else d.variable.value  # a property in Keras 3
+        if not hasattr(value, "assign_sub"):
+            raise UnsupportedUpdateError(
+                "%s is no variable of TensorFlow: with Keras 3 on JAX or PyTorch use Keras's own AdamW and its "
+                "exclude_from_weight_decay" % d.name
+            )
 
 
 def _refuse_second(optimizer):

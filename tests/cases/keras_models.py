@@ -1,13 +1,18 @@
-"""What tf1_wd.keras makes of Keras models, as JSON; the mode is "graph", "eager" (tf.keras, tf-keras) or "keras3".
+"""What tf1_wd.keras makes of Keras models, as JSON: keras_models.py MODE [architectures to train].
 
+The mode is "graph", "eager" (tf.keras, tf-keras) or "keras3".
 The nets of the trajectories are linear, without biases: tests/test_keras.py has their gradients in NumPy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 if sys.argv[1] == "keras3":
@@ -105,6 +110,12 @@ def real(name):
     plan = tf1_wd.keras.plan(model, RATE)
     found = counts(model, plan)
     found["depthwise"] = counts(model, tf1_wd.keras.plan(model, RATE, depthwise=0.05, bias=0.05))["plan"]
+    if name in sys.argv[2:]:
+        found.update(step_of(model, plan))
+    return found
+
+
+def step_of(model, plan):
     model.compile(Of.SGD(0.01), "mse")
     x = np.random.RandomState(1).normal(size=(4, 32, 32, 3)).astype(np.float32)
     y = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
@@ -115,15 +126,11 @@ def real(name):
     tf1_wd.keras.decouple(model, plan)
     model.train_on_batch(x, y)
     rates = {id(d.variable): d.rate or 0.0 for d in plan.decays}
-    errors = []
-    moved = []
+    errors, moved = [], 0
     for variable, w0, w1, w2 in zip(model.weights, start, plain, model.get_weights()):
-        want = (1.0 - rates[id(variable)]) * w1
-        errors.append(float(np.max(np.abs(w2 - want)) / (np.max(np.abs(w1)) + 1e-3)))
-        moved.append(bool(np.any(w0 != w1)))
-    found["worst"] = max(errors)
-    found["moved"] = sum(moved)
-    return found
+        errors.append(np.max(np.abs(w2 - (1.0 - rates[id(variable)]) * w1)) / (np.max(np.abs(w1)) + 1e-3))
+        moved += int(np.any(w0 != w1))
+    return {"worst": float(max(errors)), "moved": moved}
 
 
 def every_layer():
@@ -179,18 +186,18 @@ def kinds():
 # --- training
 
 
-def compiled(optimizer="sgd", lr=LR, **options):
-    model = net()
+def compiled(optimizer="sgd", lr=LR, dtype="float32", **options):
+    model = net(dtype=dtype)
     model.compile(OPTIMIZERS[optimizer](lr), "mse")
     tf1_wd.keras.decouple(model, plan_of(model, **options))
     return model
 
 
 def trajectories():
-    found = {}
-    for name in OPTIMIZERS:
-        for order in ("after", "before"):
-            found["%s %s" % (name, order)] = train(compiled(name, order=order))
+    found = {"momentum after": train(compiled("momentum")), "ftrl before": train(compiled("ftrl", order="before"))}
+    for order in ("after", "before"):
+        found["adam " + order] = train(compiled("adam", order=order))
+        found["sgd float64 " + order] = train(compiled(lr=0.0625, dtype="float64", order=order, scale=0.7))
     found["sgd adamw"] = train(compiled(convention="adamw"))
     found["sgd half"] = train(compiled(scale=0.5))
     found["sgd schedule after"] = train(compiled(lr=Schedule(LR, 1, 0.5), scale="learning_rate"))
@@ -245,7 +252,15 @@ def refused():
         model.compile("sgd", "mse")
         tf1_wd.keras.decouple(model, plan_of(model))
 
+    def another_backend():
+        model = net()
+        model.compile("sgd", "mse")
+        plan = plan_of(model)
+        variable = SimpleNamespace(value=np.zeros(2), regularizer=None)
+        tf1_wd.keras.decouple(model, replace(plan, decays=(replace(plan.decaying[0], variable=variable),)))
+
     cases = {
+        "backend": another_backend,
         "not built": lambda: tf1_wd.keras.plan(K.Sequential([K.layers.Dense(2)]), RATE),
         "no model": lambda: tf1_wd.keras.plan([1], RATE),
         "no match": lambda: tf1_wd.keras.plan(net(), RATE, exclude="secnd"),
@@ -365,7 +380,21 @@ def late_coupling():
     return train(model)
 
 
-FACTS = [kinds, trajectories, coupled, constrained, refused]
+def page():
+    """Runs docs/keras.md, and tells what it did to its models."""
+    fresh()
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "keras.md")
+    with open(path) as file:
+        blocks = re.findall(r"```python\n(.*?)```", file.read(), re.S)
+    names: dict = {}
+    for block in blocks:
+        with contextlib.redirect_stdout(sys.stderr):
+            exec(compile(block, "docs/keras.md", "exec"), names)
+    plan, rates = names["plan"], names.get("rates", {})
+    return {"blocks": len(blocks), "decaying": len(plan.decaying), "rates": len(rates)}
+
+
+FACTS = [page, kinds, trajectories, coupled, constrained, refused]
 FACTS += [scope, ops] if MODE == "graph" else [own_loop, loss_scale, late_coupling]
 result = {fact.__name__: fact() for fact in FACTS}
 result["real"] = {name: real(name) for name in ("ResNet50", "MobileNet")}
