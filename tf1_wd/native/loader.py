@@ -107,7 +107,7 @@ def _find_and_load(tensorflow):
 
     def announce():
         print(
-            "tf1_wd: compiling the decay op for TensorFlow %s (once per TensorFlow, about 10 s)" % tensorflow.version,
+            "tf1_wd: compiling the decay op for TensorFlow %s (once per TensorFlow, 10 to 20 s)" % tensorflow.version,
             file=sys.stderr,
         )
 

@@ -144,22 +144,7 @@ class CpuDecay {
   }
 };
 
-#define TF1_WD_REGISTER(T)                                             \
-  REGISTER_KERNEL_BUILDER(Name("Tf1WdDecay")                           \
-                              .Device(tensorflow::DEVICE_CPU)          \
-                              .TypeConstraint<T>("T")                  \
-                              .TypeConstraint<RateType<T>::type>("R"), \
-                          ReferenceDecay<CpuDecay<T>>);                \
-  REGISTER_KERNEL_BUILDER(Name("Tf1WdResourceDecay")                   \
-                              .Device(tensorflow::DEVICE_CPU)          \
-                              .TypeConstraint<T>("T")                  \
-                              .TypeConstraint<RateType<T>::type>("R"), \
-                          ResourceDecay<CpuDecay<T>>);
-TF1_WD_REGISTER(Eigen::half)
-TF1_WD_REGISTER(tensorflow::bfloat16)
-TF1_WD_REGISTER(float)
-TF1_WD_REGISTER(double)
-#undef TF1_WD_REGISTER
+TF1_WD_REGISTER(tensorflow::DEVICE_CPU, CpuDecay)
 
 }  // namespace
 }  // namespace tf1_wd

@@ -185,23 +185,9 @@ class GpuDecay {
   RefusedRate refused_;
 };
 
-#define TF1_WD_REGISTER(T)                                             \
-  REGISTER_KERNEL_BUILDER(Name("Tf1WdDecay")                           \
-                              .Device(tensorflow::DEVICE_GPU)          \
-                              .TypeConstraint<T>("T")                  \
-                              .TypeConstraint<RateType<T>::type>("R"), \
-                          ReferenceDecay<GpuDecay>);                   \
-  REGISTER_KERNEL_BUILDER(Name("Tf1WdResourceDecay")                   \
-                              .Device(tensorflow::DEVICE_GPU)          \
-                              .HostMemory("vars")                      \
-                              .TypeConstraint<T>("T")                  \
-                              .TypeConstraint<RateType<T>::type>("R"), \
-                          ResourceDecay<GpuDecay>);
-TF1_WD_REGISTER(Eigen::half)
-TF1_WD_REGISTER(tensorflow::bfloat16)
-TF1_WD_REGISTER(float)
-TF1_WD_REGISTER(double)
-#undef TF1_WD_REGISTER
+template <typename T>
+using AnyGpuDecay = GpuDecay;  // one class for all dtypes
+TF1_WD_REGISTER(tensorflow::DEVICE_GPU, AnyGpuDecay)
 
 }  // namespace
 

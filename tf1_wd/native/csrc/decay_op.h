@@ -66,4 +66,24 @@ using ResourceDecay = DecayOp<Device, ResourceVariables>;
 
 }  // namespace tf1_wd
 
+// Registers both ops on a device for every dtype T, with DECAY<T> as the Device of DecayOp. Handles
+// of resources lie in the host's memory on every device.
+#define TF1_WD_REGISTER_DTYPE(DEVICE, DECAY, T)                                \
+  REGISTER_KERNEL_BUILDER(Name("Tf1WdDecay")                                   \
+                              .Device(DEVICE)                                  \
+                              .TypeConstraint<T>("T")                          \
+                              .TypeConstraint<tf1_wd::RateType<T>::type>("R"), \
+                          tf1_wd::ReferenceDecay<DECAY<T>>);                   \
+  REGISTER_KERNEL_BUILDER(Name("Tf1WdResourceDecay")                           \
+                              .Device(DEVICE)                                  \
+                              .HostMemory("vars")                              \
+                              .TypeConstraint<T>("T")                          \
+                              .TypeConstraint<tf1_wd::RateType<T>::type>("R"), \
+                          tf1_wd::ResourceDecay<DECAY<T>>);
+#define TF1_WD_REGISTER(DEVICE, DECAY)                       \
+  TF1_WD_REGISTER_DTYPE(DEVICE, DECAY, Eigen::half)          \
+  TF1_WD_REGISTER_DTYPE(DEVICE, DECAY, tensorflow::bfloat16) \
+  TF1_WD_REGISTER_DTYPE(DEVICE, DECAY, float)                \
+  TF1_WD_REGISTER_DTYPE(DEVICE, DECAY, double)
+
 #endif  // TF1_WD_DECAY_OP_H_
