@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from tf1_wd import graph, graph_files
@@ -43,6 +44,20 @@ def audit_file(path, checkpoint=None):
     Example:
       >>> report = audit_file("train_dir/model.ckpt-1000.meta")
     """
+    with graph_from(path) as (where, beside):
+        facts = structural_facts(where)
+        notes = ["Read from a file, by structure: source lines and the loss itself are not in it."]
+        if not facts.steps:
+            notes.append("The graph updates no variable, so which optimizer trains it is not known.")
+        norms = _norms(checkpoint or beside, asked=checkpoint is not None)
+        return audit_facts(os.path.basename(os.path.abspath(path)), [facts], norms, notes, has_lines=False)
+
+
+@contextlib.contextmanager
+def graph_from(path):
+    """In the block the graph of a `.meta` file or a SavedModel's folder is the default; gives (it, the prefix of the
+    checkpoint beside it). Raises AuditError if it is neither, or holds no trainable variables.
+    """
     meta_graph, beside = _read(path)
     with tf.Graph().as_default() as where:
         try:
@@ -51,15 +66,10 @@ def audit_file(path, checkpoint=None):
             raise AuditError("%s cannot be imported into this TensorFlow: %s" % (path, error)) from error
         if not trainable_variables(where):
             raise AuditError(
-                "%s lists no trainable variables (the collection %s), so there is nothing to audit: give it the graph "
-                "of the training" % (path, tf.GraphKeys.TRAINABLE_VARIABLES)
+                "%s lists no trainable variables (the collection %s): give it the graph of the training"
+                % (path, tf.GraphKeys.TRAINABLE_VARIABLES)
             )
-        facts = structural_facts(where)
-        notes = ["Read from a file, by structure: source lines and the loss itself are not in it."]
-        if not facts.steps:
-            notes.append("The graph updates no variable, so which optimizer trains it is not known.")
-        norms = _norms(checkpoint or beside, asked=checkpoint is not None)
-        return audit_facts(os.path.basename(os.path.abspath(path)), [facts], norms, notes, has_lines=False)
+        yield where, beside
 
 
 def _read(path):

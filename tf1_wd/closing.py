@@ -13,7 +13,7 @@ from tf1_wd.averages import notes_on_averages
 from tf1_wd.decoupled import Scalars, refuse_own_decay, rests
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.penalties import read_collection
-from tf1_wd.plan import ZERO, Decay, DecayPlan, check_rows
+from tf1_wd.plan import NOT_TRAINED, ZERO, Decay, DecayPlan, check_rows
 from tf1_wd.rules import Rules, given_rate, selected
 from tf1_wd.step import describe
 from tf1_wd.update import NORM, NOT_APPLIED, STAYS, name_of
@@ -115,7 +115,7 @@ def _not_updated(record):
         if op not in updated:
             shape = tf.TensorShape(op.get_attr("shape"))
             dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-            yield Decay(None, op.name, dims, None, "penalty in %s, but no update of this scope trains it" % where)
+            yield Decay(None, op.name, dims, None, "penalty in %s, %s" % (where, NOT_TRAINED[1]))
 
 
 def _refuse_nothing_updated(record):

@@ -63,6 +63,10 @@ class AuditError(Tf1WdError):
     """There is nothing to audit, or the file is no graph: follow the advice in the message."""
 
 
+class MigrationError(Tf1WdError):
+    """No code for TensorFlow 2 trains as the program does: follow the advice in the message."""
+
+
 class NativeOpError(Tf1WdError):
     """The compiled op cannot be had: run `tf1-wd doctor`, or drop `backend="native"`."""
 

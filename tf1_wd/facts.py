@@ -34,8 +34,8 @@ class Step:
     updates: {op of a variable: the ops that update it}. decays_only: True if penalties alone are its loss: the second
     step of the pasted snippet. rates: {op of a variable: rate of the L2 in its gradient}: float, "run time" or
     "unknown". problems: {op of a variable: why its rate is unknown}. own_decay: why the optimizer is known to decay by
-    itself, or "". routes: list of Route, the penalties of its loss. doubled: {op of a variable: by which routes its L2
-    counts more than once}.
+    itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None. routes: list
+    of Route, the penalties of its loss. doubled: {op of a variable: by which routes its L2 counts more than once}.
     """
 
     optimizer: str
@@ -45,6 +45,7 @@ class Step:
     rates: dict = field(default_factory=dict)
     problems: dict = field(default_factory=dict)
     own_decay: str = ""
+    own_rate: object = None
     routes: tuple = ()
     doubled: dict = field(default_factory=dict)
     untrained: dict = field(default_factory=dict)

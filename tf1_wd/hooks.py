@@ -44,7 +44,7 @@ def listen(listener):
     with _lock:
         _patch()
         for other in _everywhere:
-            other.give_way()
+            other.give_way(listener)
         _listeners.append((listener, None if _tf.in_replica() else tf.get_default_graph()))
     _here.listener = listener
 
@@ -61,7 +61,7 @@ def forget():
 def everywhere(listener):
     """For the time of the block, the calls of every thread go to `listener`, but where a scope is open, which wins.
 
-    listener: see `listen`; and its give_way() is called when a scope is opened.
+    listener: see `listen`; and its give_way(scope) is called when a scope is opened.
     """
     with _lock:
         _patch()

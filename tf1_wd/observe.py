@@ -95,6 +95,11 @@ class Observer:
             for t in tensors_of(gradient)
         }
 
+    def results(self, where):
+        """The keys (graph.key) of what tf.gradients returned in a graph, of sparse gradients the values."""
+        found = [result for g, *_, results in self._calls if g is where for result in results if result is not None]
+        return {graph.key(tensor) for result in found for tensor in tensors_of(result)}
+
     def facts(self, where):
         """The Facts of a graph that is complete."""
         with where.as_default(), _unfinalized(where):
@@ -160,6 +165,7 @@ def _step(update, calls, ops, order, constants):
         rates=rates,
         problems=problems,
         own_decay=_own_decay(update.optimizer),
+        own_rate=_own_rate(update.optimizer),
         routes=routes,
         doubled=_doubled(behind),
         untrained={op: known(r) for call in behind for op, r in call.rates.items() if op not in updated},
@@ -188,6 +194,13 @@ def _own_decay(optimizer):
     except AlreadyDecoupledError as error:
         return str(error).split(":")[0]
     return ""
+
+
+def _own_rate(optimizer):
+    """The rate of an optimizer that decays as those of tf.contrib.opt do, a float or "run time"; None for others."""
+    if "DecoupledWeightDecayExtension" not in (c.__name__ for c in type(optimizer).__mro__):
+        return None
+    return known(getattr(optimizer, "_weight_decay", None))  # private: tf.contrib.opt (1.15.5); and our own
 
 
 def _doubled(calls):

@@ -16,6 +16,8 @@ from tf1_wd.rules import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, check_rate, give
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
 _STALE = ", and the loss counts the penalty of rows as last touched"
 ZERO = ", with rate 0"
+# how the reasons end of variables that are not updated
+NOT_TRAINED = ("but no gradient reaches it", "but no update of this scope trains it")
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
 
 
@@ -171,13 +173,13 @@ def _decide(trained, multiplied, rules, loss_rate, collection_rate):
     given, text = given_rate(rules, trained.variable, trained.name)
     if given is not None:
         if not trained.has_gradient and loss_rate is None:
-            return _no(trained, "%s, but no gradient reaches it" % text)
+            return _no(trained, "%s, %s" % (text, NOT_TRAINED[0]))
         return _yes(trained, *multiplied(given, text), rules, stale)
     if loss_rate is not None and rules.source != "collection":
         return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), rules, stale)
     if collection_rate is not None and rules.source != "loss":
         if not trained.has_gradient:
-            return _no(trained, "penalty in the collection, but no gradient reaches it")
+            return _no(trained, "penalty in the collection, " + NOT_TRAINED[0])
         return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), rules)
     if loss_rate is not None or collection_rate is not None:
         where = "collection" if loss_rate is None else "loss"

@@ -61,7 +61,7 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None)
             if not thread.daemon:
                 thread.join()
     result.error = watch.error
-    result.has_own_scope = watch.gave_way or (not plans and any(map(made_in, watch.graphs.values())))
+    result.has_own_scope = bool(watch.scopes) or (not plans and any(map(made_in, watch.graphs.values())))
     seen = plans or result.has_own_scope or watch.has_updates
     if result.error is None and watch.graphs and not seen and _ended_well(result.raised):
         result.error = _nothing_seen()

@@ -99,18 +99,18 @@ class Scope:
     """What decoupled_weight_decay returns: a context manager that can decorate functions too."""
 
     def __init__(self, rules):
-        self._rules = rules
+        self.rules = rules
         self._reset()
 
     def _reset(self):
-        self._record = Record(self._rules)
+        self._record = Record(self.rules)
         self._catch_up = None
         self._may_be_empty = False
 
     def __call__(self, build):
         @functools.wraps(build)
         def decorated(*args, **kwargs):
-            scope = decorated.decay = Scope(self._rules)
+            scope = decorated.decay = Scope(self.rules)
             with scope:
                 result = build(*args, **kwargs)
                 # What an Estimator's model_fn returns for evaluation has no train_op, and nothing was to be updated.
@@ -129,7 +129,7 @@ class Scope:
         hooks.forget()
         if kind is None:
             self.check()
-            if self._rules.summary:
+            if self.rules.summary:
                 add_summaries(self._record.updates)
 
     @property
@@ -219,7 +219,7 @@ class Scope:
             )
         loss_rates = self._loss_rates(pairs, behind)
         if tf.distribute.has_strategy():
-            if self._rules.order == COUPLED:
+            if self.rules.order == COUPLED:
                 raise UnsupportedUpdateError(
                     "coupled_weight_decay does not know the replicas of a strategy: leave L2 in the loss, without it"
                 )
@@ -228,14 +228,14 @@ class Scope:
             def check_update(update):
                 self._refuse(optimizer, pairs, update)
 
-            train_op = apply_in_replicas(replica, self._rules, optimizer, global_step, name, check_update)
+            train_op = apply_in_replicas(replica, self.rules, optimizer, global_step, name, check_update)
             self._record.updates.append((replica.update, replica.scale, tf.get_default_graph()))
             return train_op
-        update = plan_update(pairs, self._rules, calls, loss_rates, collection_now())
+        update = plan_update(pairs, self.rules, calls, loss_rates, collection_now())
         self._refuse(optimizer, pairs, update)
         scale = 1.0
         if not update.is_empty:
-            scale = scale_now(self._rules.scale, _tf.learning_rate(optimizer), global_step)
+            scale = scale_now(self.rules.scale, _tf.learning_rate(optimizer), global_step)
             refuse_inputs(update, scale)
 
         def apply():
@@ -243,10 +243,10 @@ class Scope:
 
         with lazy.in_time(update, calls) as update:
             self._record.updates.append((update, scale, tf.get_default_graph()))
-            if self._rules.order == COUPLED:
+            if self.rules.order == COUPLED:
                 pairs = couple(update, pairs, scale)  # `apply` takes these
-            plain = update.is_empty or self._rules.order == COUPLED
-            result = apply() if plain else apply_with(update, self._rules, scale, optimizer, apply)
+            plain = update.is_empty or self.rules.order == COUPLED
+            result = apply() if plain else apply_with(update, self.rules, scale, optimizer, apply)
         refuse_combined(result, update, optimizer)
         return result
 
@@ -256,14 +256,14 @@ class Scope:
         found = {}
         for gradient, variable in pairs:
             op, name = graph.variable_op(variable), name_of(variable)
-            if not selected(self._rules, variable, name)[0]:
+            if not selected(self.rules, variable, name)[0]:
                 continue
             if any(op in call.gated for call in behind[id(variable)]):
                 raise UnsupportedUpdateError(
                     "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
                     "penalty outside, or exclude the variable" % name
                 )
-            if given_rate(self._rules, variable, name)[0] is None and self._rules.source != "collection":
+            if given_rate(self.rules, variable, name)[0] is None and self.rules.source != "collection":
                 rate = loss_rate(gradient, variable, name, behind[id(variable)], self._record.calls)
             else:
                 if gradient is not None and not behind[id(variable)]:
@@ -282,7 +282,7 @@ class Scope:
         seen = {op for call in self._record.calls for op in call.derivatives}
         for d in update.decays:
             op = graph.variable_op(d.variable)
-            if op not in seen and given_rate(self._rules, d.variable, d.name)[0] is None:
+            if op not in seen and given_rate(self.rules, d.variable, d.name)[0] is None:
                 raise UnsupportedUpdateError(
                     "the gradient of %s was not computed by tf.gradients inside the scope%s, so it is not known "
                     "whether it holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds "

@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, make_listener, on_training):
         self.error = None  # the first Tf1WdError that went into the program, which may have caught it
         self.graphs = {}  # id: graph, of the sessions that ran
-        self.gave_way = False  # to a scope of the program's own
+        self.scopes = []  # of the program's own, to which this gave way
         self._make_listener = make_listener
         self._on_training = on_training
         self._states = {}
@@ -56,8 +56,8 @@ class Watch:
 
     # --- called by hooks
 
-    def give_way(self):
-        self.gave_way = True
+    def give_way(self, scope):
+        self.scopes.append(scope)
 
     def gradients(self, compute, arguments):
         state = self._state()

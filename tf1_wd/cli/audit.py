@@ -43,7 +43,7 @@ def run(args):
     report = _of_graph(words[0], args.checkpoint) if _is_graph(args, words) else _of_program(args, words)
     _print(report, args)
     if any(not thread.daemon for thread in set(threading.enumerate()) - before):
-        _exit(_code(report, args))
+        ended(_code(report, args))
     return _code(report, args)
 
 
@@ -51,7 +51,7 @@ def _code(report, args):
     return 1 if args.strict and report.findings else 0
 
 
-def _exit(code):
+def ended(code):
     """Ends the process although a program that was stopped is still in it, with its loops and threads."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -103,14 +103,14 @@ def _of_graph(path, checkpoint):
 
 def _of_program(args, words):
     target = program.Program(words[0], tuple(words[1:]), args.is_module)
-    with _stdout_to_stderr() as restore:
+    with stdout_to_stderr() as restore:
         legacy.install()
         from tf1_wd import audit_program
 
         def end(report):
             restore()
             _print(report, args)
-            _exit(_code(report, args))
+            ended(_code(report, args))
 
         result = audit_program.audit_program(target, args.steps, on_refusal=end)
     if result.report is None:
@@ -120,7 +120,7 @@ def _of_program(args, words):
 
 
 @contextlib.contextmanager
-def _stdout_to_stderr():
+def stdout_to_stderr():
     """What is written to stdout in the block, by Python or below it, goes to stderr. Gives what ends that early."""
     sys.stdout.flush()
     kept, before = os.dup(1), sys.stdout

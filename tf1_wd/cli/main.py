@@ -14,6 +14,7 @@ VERBS = {
     "audit": ("tf1_wd.cli.audit", "tell what the weight decay of a program or a graph really is"),
     "run": ("tf1_wd.cli.run", "run an untouched TF1 program, with its L2 turned into true weight decay"),
     "patch": ("tf1_wd.cli.patch", "write the edit that puts true weight decay around what builds a train_op"),
+    "migrate": ("tf1_wd.cli.migrate", "write the TensorFlow 2 equivalent of what trains a program, a graph or a plan"),
     "demo": ("tf1_wd.cli.demo", "train a slim network with L2, with the snippet and with true decay, and compare"),
     "doctor": ("tf1_wd.cli.doctor", "show what this machine has, and why the decay op is native or not"),
     "build": ("tf1_wd.cli.build", "compile the decay op for the TensorFlow that is installed"),

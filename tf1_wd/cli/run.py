@@ -74,11 +74,15 @@ _DEFAULTS = {
 }
 
 
+def given_rules(args):
+    """The names of the options of `add_rules`, and of --report, that were given."""
+    return [name for name, default in _DEFAULTS.items() if getattr(args, name, default) != default]
+
+
 def rules_of(args):
     """The Rules that the options say. Raises InvalidOptionError, InvalidRateError."""
-    scale = args.scale
-    given = [name for name, default in _DEFAULTS.items() if getattr(args, name) != default]
-    if args.decay == "off" and given:
+    scale, given = args.scale, given_rules(args)
+    if getattr(args, "decay", "on") == "off" and given:
         raise InvalidOptionError("--decay off decays nothing: leave out --%s" % ", --".join(given))
     if scale is not None and scale != LEARNING_RATE:
         try:
@@ -89,7 +93,7 @@ def rules_of(args):
             raise InvalidOptionError("--scale 0: the L2 would leave the gradient, and nothing would decay")
     return make_rules(
         source=args.source,
-        rates=_rates(args.rate),
+        rates=rates_of(args),
         include=args.include,
         exclude=args.exclude,
         scale=scale,
@@ -100,7 +104,9 @@ def rules_of(args):
     )
 
 
-def _rates(texts):
+def rates_of(args):
+    """The option rates= that --rate says, or None. Raises InvalidOptionError."""
+    texts = args.rate
     if not texts:
         return None
     pairs = [text.rpartition("=") for text in texts]

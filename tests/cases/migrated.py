@@ -1,0 +1,55 @@
+"""Trains what tf1_wd has written of the programs in migration_cases.py, in TensorFlow 2.
+
+Arguments: a folder with NAME.py for each case, and the file to write {case: {variable: weights after each step}} to.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import traceback
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import migration_cases as cases
+import tensorflow as tf
+
+
+def train(name, path):
+    spec = importlib.util.spec_from_file_location("migrated", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = {n: tf.Variable(cases.initial(n), name=n) for n in cases.SHAPES}
+    variables = module.pair(made.values())
+    steps = []
+    for i, of_loss in enumerate(cases.parts(name, variables)):
+        make = getattr(module, "make_train_step", None) or getattr(module, "make_train_step_%d" % (i + 1))
+        steps.append(
+            make(variables, lambda x, of_loss=of_loss: cases.data_loss(tf, of_loss, x), *cases.asked(name, tf))
+        )
+    found = []
+    for t in range(cases.STEPS):
+        for step in steps:
+            step(tf.constant(cases.batch(t)))
+        found.append({n: variable.numpy().tolist() for n, variable in variables.items()})
+    return found
+
+
+def main(folder, out):
+    with open(os.path.join(folder, "cases.json")) as file:
+        names = json.load(file)
+    results = {}
+    for number, name in enumerate(names):
+        try:
+            results[name] = train(name, os.path.join(folder, "%d.py" % number))
+        except Exception:  # the test of that case shows it
+            results[name] = traceback.format_exc()
+    with open(out, "w") as file:
+        json.dump(results, file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,155 @@
+"""`tf1-wd migrate`: what trains a TF1 program, a .meta graph or a plan, as a module for TensorFlow 2."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import threading
+
+from tf1_wd import legacy, migration, migration_code
+from tf1_wd.cli import quiet
+from tf1_wd.cli.audit import ended, stdout_to_stderr
+from tf1_wd.cli.run import add_rules, given_rules, program_of, rates_of, rules_of
+from tf1_wd.errors import InvalidOptionError
+from tf1_wd.migration_forms import AUTO, FORMS
+from tf1_wd.program import end
+from tf1_wd.rules import LEARNING_RATE, make_rules
+
+_EPILOG = """A program is stopped before its first training step. Without --decoupled the code trains as the program
+does, L2 and all; a program that uses tf1_wd keeps its decay. The code goes to stdout, what is not equivalent to stderr
+as well. Exit code: 0; 1 if it cannot be written, or, with --strict, if it is not equivalent; 2 wrong usage."""
+
+
+def add_arguments(parser):
+    parser.usage = "tf1-wd migrate [options] [-m] program [its arguments] | graph.meta | plan.json"
+    parser.epilog = _EPILOG
+    parser.add_argument("-m", dest="is_module", action="store_true", help="program is a module, as in python -m")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where the code goes (default: stdout)")
+    parser.add_argument(
+        "--form",
+        choices=FORMS,
+        default=AUTO,
+        help="auto: weight_decay= of Keras where that is equal, else a GradientTape loop; keras: also where it is "
+        "nearly equal, and the code says how nearly; tape: never (default: %(default)s)",
+    )
+    parser.add_argument("--strict", action="store_true", help="exit code 1 if the code is not equivalent")
+    plan = parser.add_argument_group("of a plan (tf1-wd run --report FILE writes one)")
+    plan.add_argument("--optimizer", choices=sorted(migration.OPTIMIZERS), help="the optimizer, of tf.train")
+    plan.add_argument("--learning-rate", metavar="X", help="a number; left out, the code asks for a schedule")
+    plan.add_argument(
+        "--setting", action="append", default=[], metavar="NAME=X", help="of the optimizer, such as epsilon=1e-3"
+    )
+    parser.add_argument(
+        "--decoupled",
+        action="store_true",
+        help="as `tf1-wd run` trains it, with true decay instead of L2; takes the options that follow",
+    )
+    add_rules(parser)
+    parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+def run(args):
+    """Writes the code; the exit code."""
+    try:
+        target, rules, rates = _checked(args)
+    except InvalidOptionError as error:
+        print("tf1-wd migrate: %s" % error, file=sys.stderr)
+        return 2
+    path = target.target
+    if not target.is_module and path.endswith(".json"):
+        return _write(_of_plan(path, args), args)
+    if not target.is_module and path.endswith(".meta"):
+        with quiet.tensorflow_import():
+            from tf1_wd import migrate_program
+        return _write(migrate_program.migrate_file(path, rules, rates), args)
+    return _of_program(target, rules, rates, args)
+
+
+def _checked(args):
+    """(Program, the Rules to decay by or None, Rules with --rate or None). Raises InvalidOptionError."""
+    target = program_of(args)
+    is_plan = not target.is_module and target.target.endswith(".json")
+    is_file = is_plan or (not target.is_module and target.target.endswith(".meta"))
+    if is_file and target.arguments:
+        raise InvalidOptionError("a graph or a plan takes no arguments: %s" % " ".join(target.arguments))
+    given = given_rules(args)
+    of_plan = [name for name in ("optimizer", "learning_rate", "setting") if getattr(args, name)]
+    if of_plan and not is_plan:
+        raise InvalidOptionError("--%s is for a plan; a program tells it" % of_plan[0].replace("_", "-"))
+    if is_plan:
+        if args.decoupled or [name for name in given if name != "scale"]:
+            raise InvalidOptionError("a plan says what decays: leave --decoupled and its options out")
+        if args.optimizer is None:
+            raise InvalidOptionError("a plan does not tell the optimizer: --optimizer adam --learning-rate 0.001, say")
+        if args.scale not in (None, LEARNING_RATE):
+            raise InvalidOptionError("--scale %s: of a plan it is %s, or left out" % (args.scale, LEARNING_RATE))
+        return target, None, None
+    if args.output and not os.access(os.path.dirname(os.path.abspath(args.output)), os.W_OK):
+        raise InvalidOptionError("--output %s: no such directory, or not writable" % args.output)
+    args.output = args.output and os.path.abspath(args.output)  # the program may change the working directory
+    if args.decoupled:
+        return target, rules_of(args), None
+    others = [name for name in given if name != "rate"]
+    if others:
+        raise InvalidOptionError("--%s goes with --decoupled" % others[0])
+    return target, None, make_rules(rates=rates_of(args)) if args.rate else None
+
+
+def _of_plan(path, args):
+    try:
+        with open(path, encoding="utf-8") as file:
+            plan = json.load(file)
+    except (OSError, ValueError) as error:
+        raise InvalidOptionError("%s is no plan: %s" % (path, error)) from error
+    plans = plan.get("graphs", [plan]) if isinstance(plan, dict) else []
+    plans = [p for i, p in enumerate(plans) if p not in plans[:i]]  # an Estimator makes the same graph anew
+    if len(plans) != 1:
+        raise InvalidOptionError("%s holds %d plans, and one can be migrated" % (path, len(plans)))
+    settings = dict(_setting(text) for text in args.setting)
+    name = os.path.basename(path)
+    return migration.from_plan(plans[0], args.optimizer, args.learning_rate, args.scale, program=name, **settings)
+
+
+def _setting(text):
+    name, _, value = text.partition("=")
+    if value in ("True", "False"):
+        return name, value == "True"
+    try:
+        return name, float(value)
+    except ValueError:
+        raise InvalidOptionError("--setting %s: it takes NAME=NUMBER" % text) from None
+
+
+def _of_program(target, rules, rates, args):
+    before = set(threading.enumerate())
+    with stdout_to_stderr() as restore:
+        legacy.install()
+        from tf1_wd import migrate_program
+
+        def refused(found):
+            restore()
+            ended(_write(found, args))
+
+        result = migrate_program.migrate_program(target, rules, rates, on_refusal=refused)
+    if result.report is None:
+        end(result.raised)
+    code = _write(result.report, args)
+    if any(not thread.daemon for thread in set(threading.enumerate()) - before):
+        ended(code)
+    return code
+
+
+def _write(found, args):
+    written = migration_code.write(found, args.form)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(args.output, "w", encoding="utf-8")) if args.output else sys.stdout
+        file.write(written.code)
+    for difference in written.differences:
+        print("tf1-wd migrate: not equivalent: %s" % difference, file=sys.stderr)
+    if args.output:
+        words = "" if written.differences else ", equivalent"
+        print("tf1-wd migrate: written to %s%s" % (args.output, words), file=sys.stderr)
+    return 1 if args.strict and written.differences else 0
