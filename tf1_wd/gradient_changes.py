@@ -52,6 +52,8 @@ def _changes(tensor, results, constants):
 
 
 def _is_result(tensor, results):
+    if graph.is_accumulator(tensor.op):  # what workers have computed
+        return True
     if results is not None:
         return graph.key(tensor) in results
     name = tensor.op.name

@@ -11,11 +11,11 @@ from tf1_wd.applied import gradient_of
 from tf1_wd.errors import MigrationError
 from tf1_wd.facts import Constants
 from tf1_wd.gradient_changes import changes_of
-from tf1_wd.migrate_remarks import TAKEN, Update, notes_on, of_second_step, of_terms, of_update
+from tf1_wd.migrate_remarks import REPLICAS, TAKEN, Update, notes_on, of_second_step, of_terms, of_update
 from tf1_wd.migration import Migration, Part, Step, Weight, rows_difference, scaled
 from tf1_wd.report import RUN_TIME
 from tf1_wd.rules import COUPLED, LEARNING_RATE, check_matches, given_rate, selected
-from tf1_wd.structure import trainable_variables
+from tf1_wd.structure import later_copies, trainable_variables
 from tf1_wd.update_settings import settings_of
 
 _SEED = re.compile(r"(^|/)grad_ys_\d+(/Const)?$")
@@ -70,7 +70,10 @@ class _Reader:
             for variable, ops in of.updates.items():
                 ops = [op for op in ops if not step.is_decay(op)]
                 found += [Update(variable, op, of, settings_of(op, self._constants)) for op in ops]
-        found = [update for update in found if not update.of.decays_only]
+        copies = later_copies(self._facts.graph)
+        if copies:
+            self._differences.append(REPLICAS)
+        found = [u for u in found if not u.of.decays_only and u.variable not in copies]
         known = {update.optimizer: update.settings for update in found if update.settings is not None}
         for update in found:
             if update.settings is None:

@@ -13,6 +13,10 @@ TAKEN = Difference(
     "The program applies gradients that several workers have put together",
     "the code is one process; under a strategy give it the mean loss of the replicas",
 )
+REPLICAS = Difference(
+    "The program trains the replicas of a distribution strategy",
+    "the code is one replica with all of the batch; under a strategy of yours call tf1_wd.tf2.decay outside of its run",
+)
 
 
 class Update:

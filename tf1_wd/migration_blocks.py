@@ -245,8 +245,9 @@ def _decay(p):
     s = p.suffix
     loop = "        for name, rate in %s.items():" % p.rates
     if p.form.decay == IN_GRADIENT:
-        amount = "tf.cast(%srate, weights[name].dtype) * tf.convert_to_tensor(weights[name])" % _times(p)
-        return [loop, "            by_name[name] = tf.convert_to_tensor(by_name[name]) + %s" % amount], []
+        penalty = "tf.cast(%srate, weights[name].dtype) * tf.convert_to_tensor(weights[name])" % _times(p)
+        total = "            by_name[name] = tf.convert_to_tensor(by_name[name]) + penalty"
+        return [loop, "            penalty = " + penalty, total], []
     if p.form.decay not in (OP, COPIES):
         return [], []
     scale, first = _scale(p), []

@@ -37,6 +37,12 @@ def trainable_variables(where):
     return list(found.values())
 
 
+def later_copies(where):
+    """The ops of all copies of a strategy's variables, but for the first of each."""
+    trainable = where.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
+    return {graph.variable_op(copy) for v in trainable for copy in list(getattr(v, "values", None) or [v])[1:]}
+
+
 def update_ops(where):
     """{op of a trainable variable: the ops that update it by a gradient or by what they add to it}."""
     variables = {graph.variable_op(v) for v in trainable_variables(where)}
@@ -100,6 +106,8 @@ def _scaled(op, constants):
                 return side, 1.0 if number is None and _is_clip(other) else number
     if op.type in ("RealDiv", "DivNoNan") and _is_even(op.inputs[1]):
         number = constants.number(op.inputs[1])
+        if number is None and op.inputs[1].op.type == "Maximum":  # clip_by_norm: c g / max(|g|, c)
+            number = next(filter(None, map(constants.number, op.inputs[1].op.inputs)), None)
         return op.inputs[0], 1.0 / number if number else None
     return None, None
 

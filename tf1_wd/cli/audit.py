@@ -88,10 +88,11 @@ def _print(report, args):
 
 
 def _is_graph(args, words):
-    return not args.is_module and _names_a_graph(words[0])
+    return not args.is_module and names_a_graph(words[0])
 
 
-def _names_a_graph(path):
+def names_a_graph(path):
+    """True for a .meta file, a saved_model.pb, and the folder of a SavedModel."""
     return path.endswith((".meta", ".pb")) or os.path.isfile(os.path.join(path, "saved_model.pb"))
 
 

@@ -11,7 +11,7 @@ import threading
 
 from tf1_wd import legacy, migration, migration_code
 from tf1_wd.cli import quiet
-from tf1_wd.cli.audit import ended, stdout_to_stderr
+from tf1_wd.cli.audit import ended, names_a_graph, stdout_to_stderr
 from tf1_wd.cli.run import add_rules, given_rules, program_of, rates_of, rules_of
 from tf1_wd.errors import InvalidOptionError
 from tf1_wd.migration_forms import AUTO, FORMS
@@ -61,7 +61,7 @@ def run(args):
     path = target.target
     if not target.is_module and path.endswith(".json"):
         return _write(_of_plan(path, args), args)
-    if not target.is_module and path.endswith(".meta"):
+    if not target.is_module and names_a_graph(path):
         with quiet.tensorflow_import():
             from tf1_wd import migrate_program
         return _write(migrate_program.migrate_file(path, rules, rates), args)
@@ -72,7 +72,7 @@ def _checked(args):
     """(Program, the Rules to decay by or None, Rules with --rate or None). Raises InvalidOptionError."""
     target = program_of(args)
     is_plan = not target.is_module and target.target.endswith(".json")
-    is_file = is_plan or (not target.is_module and target.target.endswith(".meta"))
+    is_file = is_plan or (not target.is_module and names_a_graph(target.target))
     if is_file and target.arguments:
         raise InvalidOptionError("a graph or a plan takes no arguments: %s" % " ".join(target.arguments))
     given = given_rules(args)
