@@ -55,7 +55,7 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
             return from_facts(name, facts, scopes=[s for s in scopes if _is_of(s, where)], rates=rates)
         return from_facts(name, facts, listener.results(where), listener.checked(where), rates=rates)
 
-    return stop_at_training(program, lambda: Listener(rules), read, on_refusal=on_refusal)
+    return stop_at_training(program, lambda: Listener(rules), read, on_refusal=on_refusal, lets_attach=rules is None)
 
 
 def _is_of(scope, where):

@@ -26,20 +26,20 @@ class Stopped:
     raised: object = None
 
 
-def stop_at_training(program, make_listener, read, steps=0, on_refusal=lambda report: None):
+def stop_at_training(program, make_listener, read, steps=0, on_refusal=lambda report: None, lets_attach=True):
     """Executes a program as `python` does, up to its first training step or `steps` more, and reads what it built.
 
     What it would save on being stopped is not written. A program that trains nothing is read at its end; an error of
     the program is left in `raised`.
 
-    program: program.Program. make_listener: as for watch.Watch. read(graphs, in_training): graphs: list of (tf.Graph,
-    listener); in_training: False for a program that ended without training. A graph that is trained in a scope of the
-    program's own has no listener, but None; `scopes`, the third argument, then holds these scopes. on_refusal(report):
-    called if the program goes on although it is stopped, as with a bare `except:` in its training loop; what it returns
-    is ignored, and it may end the process.
+    program: program.Program. make_listener, lets_attach: as for watch.Watch. read(graphs, in_training, scopes): graphs:
+    list of (tf.Graph, listener); in_training: False for a program that ended without training; scopes: those of the
+    program's own. A graph that is trained in one of these alone has no listener, but None. on_refusal(report): called
+    if the program goes on although it is stopped, as with a bare `except:` in its training loop; what it returns is
+    ignored, and it may end the process.
     Returns a Stopped. Raises ProgramNotFoundError, and what `read` raises for a program that ended without training.
     """
-    listening = _Listening(make_listener, read, steps, on_refusal)
+    listening = _Listening(make_listener, read, steps, on_refusal, lets_attach)
     result = Stopped()
     with listening.watch.open(), _tf.patched_sessions(listening.before_run):
         before = set(threading.enumerate())
@@ -60,9 +60,9 @@ def stop_at_training(program, make_listener, read, steps=0, on_refusal=lambda re
 class _Listening:
     """Follows one program, and stops it in time."""
 
-    def __init__(self, make_listener, read, steps, on_refusal):
+    def __init__(self, make_listener, read, steps, on_refusal, lets_attach):
         self._make_listener, self._read_graphs, self._on_refusal, self._stops = make_listener, read, on_refusal, 0
-        self.watch = Watch(self._listener_of_graph, self._on_training)
+        self.watch = Watch(self._listener_of_graph, self._on_training, lets_attach)
         self._listeners = []
         self.report = self.error = None
         self.is_over = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from tf1_wd import _tf, graph, hooks, step
 from tf1_wd._tf import tf
@@ -17,7 +18,7 @@ from tf1_wd.errors import (
     UnsupportedUpdateError,
 )
 from tf1_wd.plan import DecayPlan, check_rows
-from tf1_wd.rules import LAZY, make_rules
+from tf1_wd.rules import LAZY, Rules, make_rules
 from tf1_wd.summaries import add_summaries
 from tf1_wd.update import build_after, build_before, collection_now, plan_update
 
@@ -37,6 +38,13 @@ _STEP_IGNORES_WEIGHTS = tuple(
         "Adadelta",
     )
 )
+
+
+class Attached(NamedTuple):
+    """What attach decays: DecayPlan and Rules, as a scope.Scope has them."""
+
+    plan: DecayPlan
+    rules: Rules
 
 
 def attach(train_op, report=None, **options):
@@ -71,7 +79,7 @@ def attach(train_op, report=None, **options):
             raise InvalidOptionError("%r has a train_op, but no _replace: attach to its train_op" % (train_op,))
         return train_op._replace(train_op=attach(train_op.train_op, report, **options))
     refuse_eager()
-    if hooks.current() is not None:
+    if not getattr(hooks.current(), "lets_attach", hooks.current() is None):
         raise NestedScopeError("attach() inside a weight decay scope would decay twice: use one of the two")
     if _tf.is_resource(train_op):  # what assign_add on a resource variable returns
         train_op = tf.convert_to_tensor(train_op)
@@ -136,6 +144,8 @@ def _attach(train_op, op, rules, report):
         _tf.add_control_inputs(target, sources)
     if rules.summary:
         add_summaries([(update, scale, op.graph) for update, scale, _ in groups])
+    if hooks.current() is not None:
+        hooks.current().give_way(Attached(plan, rules))
     if not followers:
         return train_op
     with tf.control_dependencies(followers):

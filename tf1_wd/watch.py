@@ -31,11 +31,13 @@ class Watch:
 
     make_listener: function without arguments that makes one, a scope.Scope say. Its `raw_gradients` are ops that a
       program fetches, or feeds to assignments, when it updates variables by itself.
+    lets_attach: True if they only watch, so that a program may call attach; what that decides is among `scopes` then.
     on_training(graph, listener): called before a session first runs an update of the graph or a raw gradient, and again
       when updates have been added since. What it raises comes out of the program's session.run.
     """
 
-    def __init__(self, make_listener, on_training):
+    def __init__(self, make_listener, on_training, lets_attach=False):
+        self.lets_attach = lets_attach
         self.error = None  # the first Tf1WdError that went into the program, which may have caught it
         self.graphs = {}  # id: graph, of the sessions that ran
         self.scopes = []  # of the program's own, to which this gave way

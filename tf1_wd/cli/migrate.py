@@ -75,6 +75,9 @@ def _checked(args):
     is_file = is_plan or (not target.is_module and names_a_graph(target.target))
     if is_file and target.arguments:
         raise InvalidOptionError("a graph or a plan takes no arguments: %s" % " ".join(target.arguments))
+    if args.output and not os.access(os.path.dirname(os.path.abspath(args.output)), os.W_OK):
+        raise InvalidOptionError("--output %s: no such directory, or not writable" % args.output)
+    args.output = args.output and os.path.abspath(args.output)  # the program may change the working directory
     given = given_rules(args)
     of_plan = [name for name in ("optimizer", "learning_rate", "setting") if getattr(args, name)]
     if of_plan and not is_plan:
@@ -87,9 +90,6 @@ def _checked(args):
         if args.scale not in (None, LEARNING_RATE):
             raise InvalidOptionError("--scale %s: of a plan it is %s, or left out" % (args.scale, LEARNING_RATE))
         return target, None, None
-    if args.output and not os.access(os.path.dirname(os.path.abspath(args.output)), os.W_OK):
-        raise InvalidOptionError("--output %s: no such directory, or not writable" % args.output)
-    args.output = args.output and os.path.abspath(args.output)  # the program may change the working directory
     if args.decoupled:
         return target, rules_of(args), None
     others = [name for name in given if name != "rate"]
