@@ -51,15 +51,16 @@ def figures():
 
 
 def code(cell):
-    return "" if cell.startswith("nothing") else cell.strip("`")
+    """What stands between the backticks of a cell; "nothing" has none."""
+    found = re.match("`(.*)`", cell)
+    return found.group(1) if found else ""
 
 
 def with_mistake(mistake):
-    """(is it a block of TensorFlow 1?, the block of its group that has the text, with the mistake in it)."""
+    """The block that has the text, of TensorFlow 2 if possible, with the mistake in it; None: no block of its group."""
     group = GROUPS[mistake.group]
-    is_tf1 = not any(mistake.old in block for block in group.tf2)
-    block = next(block for block in [*group.tf2, group.tf1] if mistake.old in block)
-    return is_tf1, block.replace(mistake.old, mistake.new)
+    blocks = [block for block in [*group.tf2, group.tf1] if mistake.old in block]
+    return blocks[0].replace(mistake.old, mistake.new) if blocks else None
 
 
 BEGIN_TF1, BEGIN_TF2, GROUPS, MISTAKES = read()

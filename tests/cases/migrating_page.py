@@ -1,12 +1,13 @@
 """Runs the blocks for TensorFlow 2 of docs/migrating-to-tf2.md, as they stand and with mistakes; prints the weights.
 
 Started by tests/test_migrating_page.py, with TF_USE_LEGACY_KERAS set, in the folder where a block for TensorFlow 1 left
-its checkpoint. Standard input: mistakes, as JSON. Standard output: {"groups": {name: [weights of each block]},
-"mistakes": [weights of each]} as JSON, with the traceback in place of weights where a block fails.
+its checkpoint. Standard input, as JSON: the blocks with mistakes. Standard output: {"groups": {name: [weights of
+each block]}, "mistakes": [weights of each], "keras": its version}, the traceback in place of weights if a block fails.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ import traceback
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import keras
 import migrating
 import numpy as np
 import tensorflow as tf
@@ -24,12 +26,14 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+KERAS = "2" if os.environ["TF_USE_LEGACY_KERAS"] == "1" else keras.__version__
 
 
 def weights_after(block):
     pathlib.Path("block.py").write_text(migrating.BEGIN_TF2 + block)  # a file, because AutoGraph reads the source
     try:
-        names = runpy.run_path("block.py")
+        with contextlib.redirect_stdout(sys.stderr):
+            names = runpy.run_path("block.py")
         after = names["after"] if "after" in names else names["model"].get_weights()
         return [np.asarray(w, np.float64).tolist() for w in after]
     except Exception:
@@ -37,7 +41,6 @@ def weights_after(block):
 
 
 if __name__ == "__main__":
-    mistakes = [migrating.with_mistake(migrating.Mistake(*m)) for m in json.load(sys.stdin)]
     found = {name: [weights_after(block) for block in group.tf2] for name, group in migrating.GROUPS.items()}
-    mistakes = [None if is_tf1 else weights_after(block) for is_tf1, block in mistakes]
-    json.dump({"groups": found, "mistakes": mistakes}, sys.stdout)
+    mistakes = [weights_after(block) for block in json.load(sys.stdin)]
+    json.dump({"groups": found, "mistakes": mistakes, "keras": KERAS}, sys.stdout)
