@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
+from pages import assert_alike, runs
 
 import tf1_wd
 from tf1_wd.cli import main as cli
@@ -109,6 +111,17 @@ def test_the_demo_prints_plan_table_and_files(demo):
         "true decay",
     ]
     assert lines[-2:] == ["Curves: %s" % png, "Report: %s" % report]
+
+
+@runs("README.md", shown="method test accuracy (%)")
+def test_the_demo_prints_the_table_of_the_readme(shown, request):
+    """But for what is measured. .ci/run names in $TF1_WD_DEMO_OUTPUT what the whole demo printed."""
+    path = os.environ.get("TF1_WD_DEMO_OUTPUT")
+    printed = pathlib.Path(path).read_text() if path else request.getfixturevalue("demo")[0].stdout
+    tables = [part for part in printed.split("\n\n") if part.startswith("method ")]
+    assert len(tables) == 1, printed
+    assert_alike(shown.text, tables[0], measured=r"\b\d+\.\d\d\b")
+    assert "\n\nCurves: " in printed
 
 
 def test_the_demo_writes_its_png_and_report(demo):

@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 import trajectories
+from pages import runs
 from test_docs import rows
 from trajectories import ETA, LR, SHRINK, by_numpy
 
@@ -159,9 +160,9 @@ def test_the_page_has_the_rows_of_the_module():
         assert re.fullmatch("`test_[a-z0-9_]+`", test)
 
 
-def test_the_conversions_on_the_page_are_what_convert_rate_returns():
-    page = re.sub("^```.*", "", PAGE.read_text(), flags=re.MULTILINE)
-    examples = doctest.DocTestParser().get_doctest(page, {}, "conventions.md", str(PAGE), 0)
+@runs("docs/conventions.md", block=">>> import tf1_wd")
+def test_the_conversions_on_the_page_are_what_convert_rate_returns(block):
+    examples = doctest.DocTestParser().get_doctest(block.text, {}, "conventions.md", str(PAGE), block.line)
     failed, tried = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples)
     assert (failed, tried) == (0, 7)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import re
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from pages import of, runs_all
 
 import tf1_wd
 from tf1_wd.errors import (
@@ -338,15 +338,13 @@ def test_print_shows_which_variable_learns_by_which_numbers_and_what_is_not_used
     assert "[fc10] dropout, [logprob] coeff" in str(optimizer)
 
 
-PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "cuda-convnet.md"
-
-
+@runs_all("docs/cuda-convnet.md", "ini", "python", "")
 def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch, capsys):
-    blocks = dict(re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
-    (tmp_path / "layer-params.cfg").write_text(blocks["ini"])
+    (file,), (code,), (shown,) = (of("docs/cuda-convnet.md", language) for language in ("ini", "python", ""))
+    (tmp_path / "layer-params.cfg").write_text(file.text)
     monkeypatch.chdir(tmp_path)
-    exec(blocks["python"], {})
-    assert capsys.readouterr().out == blocks[""]
+    exec(code.text, {})
+    assert capsys.readouterr().out == shown.text
 
 
 def test_the_example_of_the_docstring(write, monkeypatch):

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import ast
-import pathlib
 import re
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("legacy_examples/**/*.md")]
-)
+from pages import PAGES, ROOT
 
 
 def names_of_tests():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
-import re
 import subprocess
 import sys
 
@@ -12,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from conftest import run
+from pages import of, runs_all
 
 import tf1_wd
 
-PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "selective-and-dynamic.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+BLOCKS = [block.text for block in of("docs/selective-and-dynamic.md", "python")]
 IN_TF2 = [block for block in BLOCKS if "import tensorflow" in block]
 IN_GRAPHS = [block for block in BLOCKS if block not in IN_TF2]
 
@@ -33,6 +31,7 @@ def program():
     return names
 
 
+@runs_all("docs/selective-and-dynamic.md", "python")
 @pytest.mark.parametrize("number", range(len(IN_GRAPHS)))
 def test_a_block_of_the_page_builds_a_train_op_that_decays(number, kind):
     names = program()

@@ -1,0 +1,80 @@
+"""Where a reader of the pages sits: a shell with python, pip and tf1-wd, and a program of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import oracle
+from pages import ROOT
+
+import tf1_wd
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(tf1_wd.__file__)))
+STEPS, LR, RATE = 1000, 0.001, 0.25
+W0, TARGET = np.array([1.0, -2.0, 3.0]), np.array([4.0, 4.0, -4.0])
+FLAGS = ("--its", "--own", "--flags")
+TRAIN = """\
+import argparse
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+tf.disable_v2_behavior()
+parser = argparse.ArgumentParser()
+for flag in {flags}:
+    parser.add_argument(flag, action="store_true", required=True)
+parser.parse_args()
+w = tf.get_variable("w", initializer=np.array({w0}))
+target = tf.placeholder_with_default(np.array({target}), [{size}])
+loss = 0.5 * tf.reduce_sum(tf.square(w - target)) + {rate} * tf.nn.l2_loss(w)
+train_op = tf.train.AdamOptimizer({lr}).minimize(loss)
+with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    for _ in range({steps}):
+        session.run(train_op)
+    tf.train.Saver().save(session, "train_dir/model.ckpt", global_step={steps})
+    tf.saved_model.simple_save(session, "export/1512345678", {{"target": target}}, {{"loss": loss}})
+    np.save("weights.npy", session.run(w))
+"""
+
+
+def write_train(folder):
+    """Puts train.py there: L2 in the loss under Adam; it takes three flags, and leaves a checkpoint and a SavedModel."""
+    words = dict(flags=FLAGS, w0=W0.tolist(), target=TARGET.tolist(), size=len(W0), rate=RATE, lr=LR, steps=STEPS)
+    (folder / "train.py").write_text(TRAIN.format(**words))
+
+
+def trained(rate):
+    """The weights of train.py in NumPy, with decay as AdamW does it; at rate 0, without any."""
+    return oracle.train("adam", LR, W0, lambda w: w - TARGET, STEPS, "before", rate, scale=LR)
+
+
+def assert_decayed(folder):
+    """train.py, or what became of it, trained there with true decay."""
+    np.testing.assert_allclose(np.load(str(folder / "weights.npy")), trained(RATE), rtol=1e-6)
+    assert np.abs(trained(RATE) / trained(0.0) - 1).min() > 0.01
+
+
+def examples(folder):
+    """Puts a copy of legacy_examples there."""
+    shutil.copytree(str(ROOT / "legacy_examples"), str(folder / "legacy_examples"))
+
+
+def shell(text, folder, **variables):
+    """Runs text as it stands, by bash, and stops at what fails. Returns the CompletedProcess."""
+    tools = folder / ".tools"
+    tools.mkdir(exist_ok=True)
+    places = [os.path.dirname(sys.executable), str(tools), os.environ["PATH"]]
+    if not os.path.exists(os.path.join(places[0], "tf1-wd")):  # the package is not installed
+        command = tools / "tf1-wd"
+        command.write_text('#!/bin/sh\nexec "%s" -m tf1_wd "$@"\n' % sys.executable)
+        command.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environment.update(variables, PATH=os.pathsep.join(places), PYTHONPATH=PACKAGE, TF_CPP_MIN_LOG_LEVEL="3")
+    return subprocess.run(
+        ["bash", "-e", "-c", text], cwd=str(folder), env=environment, capture_output=True, text=True, timeout=300
+    )
