@@ -15,7 +15,8 @@ import tf1_wd
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(tf1_wd.__file__)))
 STEPS, LR, RATE = 1000, 0.001, 0.25
-W0, TARGET = np.array([1.0, -2.0, 3.0]), np.array([4.0, 4.0, -4.0])
+W0 = np.array([[1.0], [-2.0], [3.0]])
+X, Y = np.array([[1.0, 0.5, -1.0], [0.0, 1.0, 0.5], [-0.5, 0.0, 1.0]]), np.array([[9.0], [6.0], [-8.0]])
 FLAGS = ("--its", "--own", "--flags")
 TRAIN = """\
 import argparse
@@ -28,35 +29,36 @@ parser = argparse.ArgumentParser()
 for flag in {flags}:
     parser.add_argument(flag, action="store_true", required=True)
 parser.parse_args()
+x = tf.placeholder(tf.float64, [None, 3])
 w = tf.get_variable("w", initializer=np.array({w0}))
-target = tf.placeholder_with_default(np.array({target}), [{size}])
-loss = 0.5 * tf.reduce_sum(tf.square(w - target)) + {rate} * tf.nn.l2_loss(w)
+y = tf.matmul(x, w)
+loss = 0.5 * tf.reduce_sum(tf.square(y - {y})) + {rate} * tf.nn.l2_loss(w)
 train_op = tf.train.AdamOptimizer({lr}).minimize(loss)
 with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     for _ in range({steps}):
-        session.run(train_op)
+        session.run(train_op, {{x: {x}}})
     tf.train.Saver().save(session, "train_dir/model.ckpt", global_step={steps})
-    tf.saved_model.simple_save(session, "export/1512345678", {{"target": target}}, {{"loss": loss}})
+    tf.saved_model.simple_save(session, "export/1512345678", {{"x": x}}, {{"y": y}})
     np.save("weights.npy", session.run(w))
 """
 
 
 def write_train(folder):
-    """Puts train.py there: L2 in the loss under Adam; it takes three flags, and leaves a checkpoint and a SavedModel."""
-    words = dict(flags=FLAGS, w0=W0.tolist(), target=TARGET.tolist(), size=len(W0), rate=RATE, lr=LR, steps=STEPS)
-    (folder / "train.py").write_text(TRAIN.format(**words))
+    """Puts train.py there: L2 in the loss under Adam. It takes three flags, leaves a checkpoint and a SavedModel."""
+    arrays = dict(w0=W0.tolist(), x=X.tolist(), y=Y.tolist())
+    (folder / "train.py").write_text(TRAIN.format(flags=FLAGS, rate=RATE, lr=LR, steps=STEPS, **arrays))
 
 
-def trained(rate):
-    """The weights of train.py in NumPy, with decay as AdamW does it; at rate 0, without any."""
-    return oracle.train("adam", LR, W0, lambda w: w - TARGET, STEPS, "before", rate, scale=LR)
+def trained(rate, l2=0.0):
+    """The weights of train.py in NumPy: `rate` decays them as AdamW does, `l2` is the rate of L2 in the loss."""
+    return oracle.train("adam", LR, W0, lambda w: X.T @ (X @ w - Y) + l2 * w, STEPS, "before", rate, scale=LR)
 
 
 def assert_decayed(folder):
     """train.py, or what became of it, trained there with true decay."""
     np.testing.assert_allclose(np.load(str(folder / "weights.npy")), trained(RATE), rtol=1e-6)
-    assert np.abs(trained(RATE) / trained(0.0) - 1).min() > 0.01
+    assert np.abs(trained(RATE) / trained(0.0, l2=RATE) - 1).min() > 0.01
 
 
 def examples(folder):
