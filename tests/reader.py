@@ -66,17 +66,30 @@ def examples(folder):
     shutil.copytree(str(ROOT / "legacy_examples"), str(folder / "legacy_examples"))
 
 
-def shell(text, folder, **variables):
-    """Runs text as it stands, by bash, and stops at what fails. Returns the CompletedProcess."""
+def tools_of(folder):
+    """A folder for what a reader has at hand: on PATH, and on Python's path."""
     tools = folder / ".tools"
     tools.mkdir(exist_ok=True)
+    return tools
+
+
+def install(folder):
+    """Lets pip know this package there as installed, with its extras."""
+    command = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(tools_of(folder))]
+    subprocess.run(command, cwd=str(ROOT), check=True, stderr=subprocess.DEVNULL)
+
+
+def shell(text, folder, **variables):
+    """Runs text as it stands, by bash, and stops at what fails. Returns the CompletedProcess."""
+    tools = tools_of(folder)
     places = [os.path.dirname(sys.executable), str(tools), os.environ["PATH"]]
     if not os.path.exists(os.path.join(places[0], "tf1-wd")):  # the package is not installed
         command = tools / "tf1-wd"
         command.write_text('#!/bin/sh\nexec "%s" -m tf1_wd "$@"\n' % sys.executable)
         command.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    environment.update(variables, PATH=os.pathsep.join(places), PYTHONPATH=PACKAGE, TF_CPP_MIN_LOG_LEVEL="3")
+    environment.update(variables, PATH=os.pathsep.join(places), TF_CPP_MIN_LOG_LEVEL="3")
+    environment["PYTHONPATH"] = os.pathsep.join([str(tools), PACKAGE])
     return subprocess.run(
         ["bash", "-e", "-c", text], cwd=str(folder), env=environment, capture_output=True, text=True, timeout=300
     )
