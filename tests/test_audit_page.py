@@ -1,4 +1,4 @@
-"""docs/audit.md: its commands run, its findings are what programs of legacy_examples are told, its code has its finding."""
+"""docs/audit.md: its commands run, its findings are what the examples are told, and its code has its finding."""
 
 from __future__ import annotations
 
@@ -55,15 +55,11 @@ def test_a_finding_on_the_page_is_one_that_an_example_is_told(shown, audited):
 
 @runs("docs/audit.md", block="loss = tf.losses.sparse_softmax_cross_entropy")
 def test_the_loss_on_the_page_has_the_l2_of_a_kernel_twice_with_the_rates_that_it_says(block):
-    numbers = [float(number) for number in re.findall(r"\b0\.\d+", block.text)]
-    first, second, both = numbers  # of the regularizer, of the loop, and what the page says of their sum
+    # of the regularizer, of the loop, and what the page says of their sum
+    first, second, both = (float(number) for number in re.findall(r"\b0\.\d+", block.text))
 
     def build():
-        def regularizer(v):
-            return first * tf.nn.l2_loss(v)
-
-        with tf.variable_scope("classes"):
-            kernel = tf.get_variable("kernel", [3, 2], regularizer=regularizer)
+        kernel = tf.get_variable("classes/kernel", [3, 2], regularizer=lambda v: first * tf.nn.l2_loss(v))
         names = dict(tf=tf, logits=tf.matmul(tf.ones([4, 3]), kernel), labels=tf.zeros([4], tf.int64))
         exec(block.text, names)
         tf.train.GradientDescentOptimizer(0.1).minimize(names["loss"])

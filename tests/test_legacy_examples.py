@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from legacy_oracles import EXAMPLES, ORACLES, SCRIPTS, header, saved, trainable
+from pages import runs, the
 
 import tf1_wd
 
@@ -128,7 +130,8 @@ def test_what_cannot_be_decoupled_trains_unchanged_where_that_is_asked_for(after
 
 # --- decay on layers whose author gave them none, by one argument
 
-CONVOLUTIONS = ("--rate", r"conv\d/weights=0.05")
+# of the command on their page, which tests/test_shell_blocks.py runs as a whole
+CONVOLUTIONS = tuple(shlex.split(the("legacy_examples/README.md", "tf1-wd run --rate").text)[2:4])
 
 
 def assert_convolutions_decay_too(outcome):
@@ -147,9 +150,9 @@ def test_one_option_of_the_command_adds_decay_to_the_convolutions(after):
     assert_convolutions_decay_too(after("cifar10_tutorial", (*DECOUPLED, *CONVOLUTIONS)))
 
 
-def test_one_argument_of_the_decorator_adds_decay_to_the_convolutions(after, tmp_path, monkeypatch):
-    with open(os.path.join(EXAMPLES, "README.md")) as file:
-        added, line = re.search(r"((?:\+.*\n)+) (def train.*\n)", file.read()).groups()
+@runs("legacy_examples/README.md", diff="+import tf1_wd")
+def test_one_argument_of_the_decorator_adds_decay_to_the_convolutions(diff, after, tmp_path, monkeypatch):
+    added, line = re.fullmatch(r"((?:\+.*\n)+) (def train.*\n)", diff.text).groups()
     script = SCRIPTS["cifar10_tutorial"]
     with open(script.path) as file:
         source = file.read()

@@ -8,7 +8,10 @@ import subprocess
 import sys
 
 import pytest
+import reader
 import tensorflow.compat.v1 as tf
+from pages import ROOT, assert_alike, runs
+from test_docs import rows
 
 import tf1_wd
 from tf1_wd import errors
@@ -44,11 +47,14 @@ def updates_and_decays(output):
 # --- whole clusters
 
 
-def test_a_synchronous_cluster_of_200_steps_trains_as_numpy_does():
-    code, output = launch("--workers", "2", "--ps", "2", "--sync", "--backend", "native", "--kind", "reference")
-    assert code == 0, output
-    assert updates_and_decays(output) == (200, [200, 200])
-    assert len(re.findall(r"(weights|biases) differ from NumPy's by \de-07 ", output)) == 4
+@runs("legacy_examples/ps_cluster/README.md", command="python legacy_examples", shown="starting 2 parameter servers")
+def test_a_synchronous_cluster_of_200_steps_trains_as_numpy_does(command, shown, tmp_path):
+    reader.examples(tmp_path)
+    done = reader.shell(command.text, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert updates_and_decays(done.stdout) == (200, [200, 200])
+    measured = r"(?<=TensorFlow )[\d.]+|(?<=by worker: )\d+, \d+|\b\de-07|(?<=accuracy: )0\.\d{3}"
+    assert_alike(shown.text, done.stdout, measured)
 
 
 def test_an_asynchronous_cluster_of_200_steps_decays_once_an_update():
@@ -72,7 +78,9 @@ def test_a_killed_and_restarted_worker_of_an_asynchronous_cluster_loses_and_repe
 
 
 def test_a_killed_and_restarted_worker_leaves_a_synchronous_training_as_it_would_have_been():
-    code, output = launch("--sync", "--ps", "1", "--order", "before", "--kill-at", "20", "--steps", "60")
+    code, output = launch(
+        "--sync", "--ps", "1", "--order", "before", "--backend", "native", "--kill-at", "20", "--steps", "60"
+    )
     assert code == 0, output
     assert "worker 1 was killed after 20 updates" in output
     assert updates_and_decays(output) == (60, [60])
@@ -88,12 +96,13 @@ def test_a_killed_chief_goes_on_from_its_checkpoint_with_the_decays_of_the_check
     assert updates_and_decays(output) == (90, [90])
 
 
-def test_a_parameter_server_that_has_not_loaded_the_op_is_named_before_training():
-    code, output = launch("--async", "--backend", "native", "--ps-backends", "native", "tensorflow")
+@runs("legacy_examples/ps_cluster/README.md", shown="tf1_wd.errors.NativeOpError")
+def test_a_parameter_server_that_has_not_loaded_the_op_is_named_before_training(shown):
+    *_, (options, _) = rows(ROOT / "legacy_examples/ps_cluster/README.md")
+    code, output = launch("--async", *options.strip("`").split())
     assert code == 1
-    assert "tf1_wd.errors.NativeOpError: the compiled decay op is not loaded in /job:ps/task:1: call " in output
     assert "Op type not registered" not in output
-    assert re.search(r"^training failed: worker \d ended with code 1$", output, re.MULTILINE)
+    assert_alike(shown.text, output[output.index("tf1_wd.errors.NativeOpError") :], r"worker \d")
 
 
 def test_the_check_of_the_example_fails_when_a_decay_is_missing_or_one_too_many_or_elsewhere():
