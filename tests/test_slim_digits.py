@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from pages import runs
 
 from tf1_wd import demo
 from tf1_wd.legacy import install
@@ -23,6 +24,20 @@ INSTALL_AND_RUN = (
     "import runpy, sys, tf1_wd.legacy; tf1_wd.legacy.install(); sys.argv = sys.argv[1:]; "
     "runpy.run_path(sys.argv[0], run_name='__main__')"
 )
+
+
+@runs("legacy_examples/data/README.md", block="digits = sklearn")
+def test_the_code_of_their_page_makes_the_data(block, tmp_path):
+    interpreter = os.environ.get("TF1_WD_SKLEARN_PYTHON")
+    if not interpreter:
+        pytest.skip("TF1_WD_SKLEARN_PYTHON names no Python that has scikit-learn")
+    code = "import numpy as np\nimport sklearn.datasets\n" + block.text
+    subprocess.run([interpreter, "-c", code], cwd=str(tmp_path), check=True)
+    places = str(tmp_path), os.path.join(EXAMPLES, "data")
+    made, data = (dict(np.load(os.path.join(place, "optical_digits.npz"))) for place in places)
+    assert {name: made[name].dtype for name in made} == {name: data[name].dtype for name in data}
+    for name in data:
+        np.testing.assert_array_equal(made[name], data[name])
 
 
 @pytest.fixture(scope="module")
