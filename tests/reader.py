@@ -91,5 +91,5 @@ def shell(text, folder, **variables):
     environment.update(variables, PATH=os.pathsep.join(places), TF_CPP_MIN_LOG_LEVEL="3")
     environment["PYTHONPATH"] = os.pathsep.join([str(tools), PACKAGE])
     return subprocess.run(
-        ["bash", "-e", "-c", text], cwd=str(folder), env=environment, capture_output=True, text=True, timeout=300
+        ["bash", "-e", "-c", text], cwd=str(folder), env=environment, capture_output=True, text=True, timeout=900
     )
