@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 import re
@@ -21,7 +20,7 @@ PTX = os.path.join("tf1_wd", "native", "csrc", "decay_kernel.ptx")
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-@runs("docs/patch.md", commands="pip install 'tf1-wd[patch]'")
+@runs("docs/patch.md", commands="pip install")
 def test_the_commands_of_the_patch_page_show_the_edit_and_make_it(commands, tmp_path):
     reader.write_train(tmp_path)
     before = (tmp_path / "train.py").read_text()
@@ -91,11 +90,9 @@ def test_the_commands_of_the_examples_page_audit_and_train_with_true_decay_and_a
     assert done.returncode == 0, done.stderr
     assert "warning [coupled] AdamOptimizer gets the L2 of 4 variables" in done.stdout
     assert "tf1-wd run: 4 of 8 variables decay" in done.stderr
-    folders = re.findall(r"--logdir (\S+)", commands.text)
-    steps = re.findall(r"--steps (\d+)", commands.text)
     (start, end), (start_as_ever, end_as_ever) = (
-        [trainable(saved(str(tmp_path / "legacy_examples" / folder), "model-" + step)) for step in ("0", steps[0])]
-        for folder in folders
+        [trainable(saved(str(tmp_path / "legacy_examples" / folder), "model-%d" % step)) for step in (0, 1000)]
+        for folder in ("log", "log_as_ever")
     )
     for name, value in start.items():
         np.testing.assert_array_equal(value, start_as_ever[name])
@@ -109,6 +106,6 @@ def test_the_command_of_the_examples_page_gives_the_convolutions_a_rate(command,
     assert done.returncode == 0, done.stderr
     assert re.search(r"^  rate 0\.05, .*: conv1/weights, conv2/weights$", done.stderr, re.MULTILINE), done.stderr
     assert re.search(r"^  rate 0\.02, penalty in the loss: local3/weights$", done.stderr, re.MULTILINE), done.stderr
-    (end,) = glob.glob(str(tmp_path / "legacy_examples" / "cifar10_train" / "model.ckpt-1000.index"))
-    first, last = (saved(end.rpartition("model")[0], "model.ckpt-%d" % step) for step in (0, 1000))
+    folder = str(tmp_path / "legacy_examples" / "cifar10_train")
+    first, last = (saved(folder, "model.ckpt-%d" % step) for step in (0, 1000))
     assert all(not np.array_equal(last[name], first[name]) for name in trainable(first))
