@@ -53,8 +53,15 @@ def test_a_synchronous_cluster_of_200_steps_trains_as_numpy_does(command, shown,
     done = reader.shell(command.text, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert updates_and_decays(done.stdout) == (200, [200, 200])
-    measured = r"(?<=TensorFlow )[\d.]+|(?<=by worker: )\d+, \d+|\b\de-07|(?<=accuracy: )0\.\d{3}"
+    measured = r"(?<=TensorFlow )[\d.]+|(?<=by worker: )\d+, \d+|\b\de-0[78]|(?<=accuracy: )0\.\d{3}"
     assert_alike(shown.text, done.stdout, measured)
+
+
+def test_a_synchronous_cluster_with_the_compiled_op_trains_as_numpy_does():
+    code, output = launch("--sync", "--backend", "native", "--kind", "reference", "--steps", "60")
+    assert code == 0, output
+    assert updates_and_decays(output) == (60, [60, 60])
+    assert len(re.findall(r"(weights|biases) differ from NumPy's by \de-0[78] ", output)) == 4
 
 
 def test_an_asynchronous_cluster_of_200_steps_decays_once_an_update():
@@ -78,9 +85,7 @@ def test_a_killed_and_restarted_worker_of_an_asynchronous_cluster_loses_and_repe
 
 
 def test_a_killed_and_restarted_worker_leaves_a_synchronous_training_as_it_would_have_been():
-    code, output = launch(
-        "--sync", "--ps", "1", "--order", "before", "--backend", "native", "--kill-at", "20", "--steps", "60"
-    )
+    code, output = launch("--sync", "--ps", "1", "--order", "before", "--kill-at", "20", "--steps", "60")
     assert code == 0, output
     assert "worker 1 was killed after 20 updates" in output
     assert updates_and_decays(output) == (60, [60])
