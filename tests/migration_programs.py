@@ -97,6 +97,8 @@ AS_IT_IS = {
     "adagrad": minimize(lambda: tf.train.AdagradOptimizer(LR, 0.25)),
     "adadelta": minimize(lambda: tf.train.AdadeltaOptimizer(10.0, 0.9, 1e-3)),
     "ftrl": minimize(lambda: tf.train.FtrlOptimizer(LR, l1_regularization_strength=0.01)),
+    "adam, a table": minimize(lambda: tf.train.AdamOptimizer(LR), lambda v: RATE * tf.nn.l2_loss(v["a/kernel"])),
+    "adagrad, a table": minimize(lambda: tf.train.AdagradOptimizer(LR), lambda v: RATE * tf.nn.l2_loss(v["a/kernel"])),
     "no decay": lambda loss, v: [tf.train.AdamOptimizer(LR).minimize(loss)],
     "clipped by the global norm": changed(lambda gradients: tf.clip_by_global_norm(gradients, 0.5)[0]),
     "clipped by each norm": changed(lambda gradients: [tf.clip_by_norm(g, 0.25) for g in gradients]),
@@ -148,6 +150,7 @@ IN_A_SCOPE = {
         lambda: tf.train.MomentumOptimizer(schedule(), 0.75), rates=0.9, convention="adamw"
     ),
     "ftrl, before the step": scoped(lambda: tf.train.FtrlOptimizer(LR), rates=SMALL, convention="contrib"),
+    "adamw, a table": scoped(adam, rates=0.9, convention="adamw"),
     "coupled": scoped(adam, coupled=True, rates=RATE),
     "coupled, behind a clip": clipped_in_a_scope,
     "coupled, a scale that fades": scoped(adam, coupled=True, rates=RATE, scale=fades(tf)),
@@ -162,7 +165,7 @@ class Built:
         with self.graph.as_default(), tf.variable_scope("", use_resource=use_resource):
             self.x = tf.placeholder(tf.float32, [])
             self.variables = {n: tf.get_variable(n, initializer=cases.initial(n)) for n in cases.SHAPES}
-            self.losses = [cases.data_loss(tf, part, self.x) for part in cases.parts(name, self.variables)]
+            self.losses = [cases.loss_of(name, tf, part, self.x) for part in cases.parts(name, self.variables)]
         self.loss = self.losses if len(self.losses) > 1 else self.losses[0]
 
     def weights(self, train_ops):
@@ -240,6 +243,8 @@ CASES = {
     "file: sgd, one rate": from_a_file,
     "file: clipped by the global norm": from_a_file,
     "plan: adamw": from_a_plan,
+    "plan: adamw, a table": from_a_plan,
+    "file: adam, a table": from_a_file,
     "plan: contrib, two rates": from_a_plan,
     "tape: sgd, one rate": other_form,
     "tape: adamw": other_form,

@@ -124,6 +124,25 @@ def test_a_rate_is_multiplied_with_the_gradient_but_never_clipped(change, kind, 
         assert by_name(report)["u"].rate is None
 
 
+def test_a_square_of_a_distance_is_no_l2_in_a_graph_from_a_file_either(kind, tmp_path):
+    def build():
+        w = weights()
+        sgd(tf.reduce_sum(tf.square(w - 0.5)) + collected(w))
+
+    for report in (watched(build), from_file(lambda: None, tmp_path)):
+        assert by_name(report)["w"].rate == RATE
+
+
+def test_a_gradient_that_is_clipped_by_its_own_norm_keeps_its_rate(kind, tmp_path):
+    def build():
+        w = weights()
+        ((gradient, _),) = tf.train.AdamOptimizer(LR).compute_gradients(data(w) + collected(w))
+        tf.train.AdamOptimizer(LR).apply_gradients([(tf.clip_by_norm(gradient, 0.125), w)])
+
+    for report in (watched(build), from_file(lambda: None, tmp_path)):
+        assert by_name(report)["w"].rate == RATE
+
+
 def test_a_rate_that_is_fed_is_known_at_run_time(kind):
     def build():
         w = weights()

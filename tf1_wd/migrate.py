@@ -100,7 +100,7 @@ class _Reader:
     def _step(self, updates, second):
         groups = {}
         for update in updates:
-            groups.setdefault((update.optimizer, update.settings, id(update.of)), []).append(update)
+            groups.setdefault((update.optimizer, update.settings), []).append(update)
         tensors = [self._gradient(u) for u in updates if "Apply" in u.op.type]
         changes = changes_of(tensors, self._results, self._constants)
         if graph.is_taken(tensors):
@@ -126,7 +126,8 @@ class _Reader:
             shape = tf.TensorShape(update.variable.get_attr("shape"))
             dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
             reached = "Apply" not in update.op.type or self._constants.number(gradient_of(update.op)) != 0.0
-            weights.append(Weight(update.variable.name, dims, rate, reached))
+            is_table = "Sparse" in update.op.type or "Apply" not in update.op.type
+            weights.append(Weight(update.variable.name, dims, rate, reached, is_table))
             self._differences += of_update(update)
         orders.discard(None)
         if len(orders) > 1:

@@ -40,12 +40,17 @@ READS_WEIGHTS = frozenset(["ftrl"])  # the step depends on the weights, so a dec
 
 @dataclass(frozen=True)
 class Weight:
-    """A variable that trains. rate: float, None without decay. has_gradient: False if no data reaches it."""
+    """A variable that trains.
+
+    rate: float, None without decay. has_gradient: False if no data reaches it. is_table: True if its gradient names
+    rows, as that of a lookup does; None if that is not known.
+    """
 
     name: str
     shape: tuple
     rate: object = None
     has_gradient: bool = True
+    is_table: object = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
         if v["why"].endswith(NOT_TRAINED):
             continue
         _check_known(v["name"], v["rate"])
-        weights.append(Weight(v["name"], tuple(v["shape"]), v["rate"]))
+        weights.append(Weight(v["name"], tuple(v["shape"]), v["rate"], is_table=None))
         if v["rate"] is not None:
             check_rate(v["rate"], v["name"], "the plan")
             scales.add(v["scale"])

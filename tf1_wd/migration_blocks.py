@@ -184,6 +184,9 @@ def train_step(step, program):
     else:  # the program gives these a gradient of zeros
         zeros = "unconnected_gradients=tf.UnconnectedGradients.ZERO"
         lines += ["        gradients = tape.gradient(loss, list(weights.values()), %s)" % zeros]
+    if any(w.is_table is not False for p in parts for w in p.part.weights):
+        # Keras 3 squares each occurrence of a row in a batch by itself
+        lines.append("        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]  # rows added up")
     lines += [_change(*change) for change in step.step.changes]
     lines += _updates(parts)
     return "\n".join([*lines, "        return loss", "", "    return train_step"])

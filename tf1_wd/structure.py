@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.applied import gradient_of, written_variable
@@ -18,6 +20,7 @@ _SAME = frozenset(
         *("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"),
     ]
 )
+_IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2", "Sqrt", "Rsqrt", "L2Loss"])
 
 
@@ -71,27 +74,30 @@ def l2_in(gradient, variable, constants):
 
     gradient: tf.Tensor. variable: its op. constants: facts.Constants.
     """
-    found, pending, seen, is_alone = [], [(gradient, 1.0)], set(), True
+    found, pending, seen, is_alone = [], [(gradient, 1.0, False)], set(), True
     while pending:
-        tensor, factor = pending.pop()
+        tensor, factor, was_inside = pending.pop()
         op = tensor.op
         if op in seen:
             continue
         seen.add(op)
+        inside = bool(_IN_GRADIENTS.search(op.name))  # of tf.gradients
         if variable in (graph.variables_behind(tensor) or ()):
             found.append(factor)
+        elif was_inside and not inside:
+            is_alone = False  # of the loss: (w - target) of its square is no L2
         elif op.type in _SUMS or op.type in _SAME:
-            pending += [(t, factor) for t in op.inputs if t.dtype.base_dtype.is_floating]
+            pending += [(t, factor, inside) for t in op.inputs if t.dtype.base_dtype.is_floating]
         elif op.type in ("Neg", "Sub"):
             signs = (-1.0,) if op.type == "Neg" else (1.0, -1.0)
-            pending += [(t, _times(factor, sign)) for t, sign in zip(op.inputs, signs)]
+            pending += [(t, _times(factor, sign), inside) for t, sign in zip(op.inputs, signs)]
         else:
             side, number = _scaled(op, constants)
             multiple = None if side is None else _multiple(side, variable, constants)
             if multiple is not None:
                 found.append(_times(_times(factor, number), multiple))
             elif side is not None:
-                pending.append((side, _times(factor, number)))
+                pending.append((side, _times(factor, number), inside))
             else:
                 is_alone = False
     return found, is_alone

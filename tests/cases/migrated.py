@@ -28,7 +28,7 @@ def train(name, path):
     for i, of_loss in enumerate(cases.parts(name, variables)):
         make = getattr(module, "make_train_step", None) or getattr(module, "make_train_step_%d" % (i + 1))
         steps.append(
-            make(variables, lambda x, of_loss=of_loss: cases.data_loss(tf, of_loss, x), *cases.asked(name, tf))
+            make(variables, lambda x, of_loss=of_loss: cases.loss_of(name, tf, of_loss, x), *cases.asked(name, tf))
         )
     found = []
     for t in range(cases.STEPS):
