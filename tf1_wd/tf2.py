@@ -20,7 +20,8 @@ def decay(variables, rates, scale=1.0, backend="auto"):
         w <- w - (rate * scale) * w
 
     Call it behind optimizer.apply_gradients for w <- (1 - r)(w - step). For w <- w - step - r w, as in AdamW, call it
-    between the gradients and apply_gradients, with scale=optimizer.learning_rate for the learning rate.
+    between the gradients and apply_gradients, with scale=optimizer.learning_rate; of a schedule, scale=schedule(
+    optimizer.iterations), read in front of apply_gradients, because learning_rate shows the step before in Keras 2.
 
     Args:
       variables: list of tf.Variable or of Keras's variables, of any floating dtypes and on any devices: one op for each
