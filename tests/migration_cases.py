@@ -75,7 +75,7 @@ def asked(name, tf):
 ASKED = {
     "momentum, a schedule": lambda tf: [halves(tf)],
     "adam, a schedule": lambda tf: [halves(tf)],
-    "a gradient times two": lambda tf: [lambda gradients: [2.0 * g for g in gradients]],
+    "a gradient times two": lambda tf: [lambda gradients: {name: 2.0 * g for name, g in gradients.items()}],
     "adamw, a schedule": lambda tf: [halves(tf)],
     "momentum decoupled, a schedule": lambda tf: [halves(tf)],
     "after the step, times a scheduled learning rate": lambda tf: [halves(tf)],

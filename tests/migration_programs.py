@@ -11,8 +11,9 @@ from test_audit import regularization
 
 import tf1_wd
 from tf1_wd import hooks, migration
+from tf1_wd.graph import predecessors
 from tf1_wd.migrate import from_facts
-from tf1_wd.migrate_program import Listener, migrate_file
+from tf1_wd.migrate_program import Listener, migrate_file, results_in
 from tf1_wd.rules import make_rules
 from tf1_wd.structure import structural_facts
 
@@ -190,7 +191,8 @@ def watched(build, built, rules=None):
     finally:
         hooks.forget()
     facts, results = listener.facts(built.graph), listener.results(built.graph)
-    return train_ops, from_facts("program", facts, results, listener.checked(built.graph))
+    run = list(predecessors([getattr(op, "op", op) for op in train_ops[:1]]))
+    return train_ops, from_facts("program", facts, results, listener.checked(built.graph), run=run)
 
 
 def as_it_is(name):
@@ -203,7 +205,8 @@ def in_a_scope(name):
     built = Built(name)
     with built.graph.as_default():
         train_ops, scope = IN_A_SCOPE[name](built.loss, built.variables)
-        found = from_facts("program", structural_facts(built.graph), scopes=[scope])
+        run = list(predecessors([getattr(op, "op", op) for op in train_ops[:1]]))
+        found = from_facts("program", structural_facts(built.graph), results_in(scope), [scope], run=run)
     return built.weights(train_ops), found
 
 

@@ -24,7 +24,7 @@ def audit_program(program, steps=0, on_refusal=lambda report: None):
     """
     name = str(program)
 
-    def read(graphs, in_training, scopes):
+    def read(graphs, run, scopes):
         if scopes:
             raise AuditError(
                 "%s uses tf1_wd itself: print(scope.plan) tells what decays in it, where audit tells what decays "
@@ -36,7 +36,7 @@ def audit_program(program, steps=0, on_refusal=lambda report: None):
                 "audit. Give it the arguments with which it trains" % name
             )
         facts = [observer.facts(where) for where, observer in graphs]
-        if in_training:
+        if run is not None:
             return audit_facts(name, facts, _norms(graphs[0][0]))
         notes = ["The program ended without a training step: this is the graph that it built."]
         return audit_facts(name, facts, notes=notes)

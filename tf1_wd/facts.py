@@ -36,6 +36,8 @@ class Step:
     "unknown". problems: {op of a variable: why its rate is unknown}. own_decay: why the optimizer is known to decay by
     itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None. routes: list
     of Route, the penalties of its loss. doubled: {op of a variable: by which routes its L2 counts more than once}.
+    gradients: {op of a variable: what apply_gradients was given for it; of a sparse gradient, the values}. loss_rates:
+    as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients.
     """
 
     optimizer: str
@@ -49,6 +51,8 @@ class Step:
     routes: tuple = ()
     doubled: dict = field(default_factory=dict)
     untrained: dict = field(default_factory=dict)
+    gradients: dict = field(default_factory=dict)
+    loss_rates: dict = field(default_factory=dict)
 
     @property
     def is_plain(self):

@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from tf1_wd import graph
 from tf1_wd.migration import GLOBAL_NORM, NORM, OTHERWISE, VALUE
 
-# what brings the rows of a sparse gradient together, and what changes no number
-_SAME = frozenset(["Identity", "UnsortedSegmentSum"])
+# what brings the rows of a sparse gradient together, what a branch lets in, and what changes no number
+_SAME = frozenset(["Identity", "UnsortedSegmentSum", "Switch"])
 _IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
+_SEED = re.compile(r"(^|/)grad_ys_\d+(/Const)?$")
+ACCUMULATED = "accumulated in variables"
+
+
+class _Change(NamedTuple):
+    """kind, numbers: as of migration.Loss.changes. before: the gradient that is changed. norm: of a global norm."""
+
+    kind: str
+    numbers: tuple
+    before: object = None
+    norm: object = None
+
+
+def seeds_of(tensors):
+    """(names of the ops where the gradients begin, True if one of them is weighted by grad_loss= or grad_ys=)."""
+    found = [op for op in graph.ancestors(tensors) if _SEED.search(op.name)]
+    return frozenset(op.name for op in found), any(op.type == "Identity" for op in found)
 
 
 def changes_of(gradients, results, constants):
-    """What becomes of the gradients of one loss, in order: tuple of (kind, numbers) as migration.Step.changes has them.
+    """What becomes of the gradients of one loss, in order: tuple of (kind, numbers) as migration.Loss.changes has them.
 
     gradients: list of tf.Tensor, each applied to another variable. results: the keys (graph.key) of what tf.gradients
     returned; None for a graph from a file, where names tell it. constants: facts.Constants.
     """
     found = [_changes(tensor, results, constants) for tensor in gradients]
-    if not found:
-        return ()
-    unknown = [change for changes in found for change in changes if change[0] == OTHERWISE]
-    if not unknown and all(changes == found[0] for changes in found):
-        return tuple((kind, numbers) for kind, numbers, _ in found[0])
-    words = {words for _, words, _ in unknown} or {"%s of some gradients" % ", ".join(_kinds(found))}
-    return ((OTHERWISE, tuple(sorted(words))),)
+    words = {change.numbers for changes in found for change in changes if change.kind == OTHERWISE}
+    if seeds_of(gradients)[1]:
+        words.add("weights the loss by grad_loss= or grad_ys=")
+    plain = [[(change.kind, change.numbers) for change in changes] for changes in found]
+    if not words and any(changes != plain[0] for changes in plain):
+        words.add("clips some of them only, or each in its own way")
+    if not words and not all(_is_of_these(step) for step in zip(*found)):
+        words.add("clips them by the norm of other gradients")
+    if words:
+        return ((OTHERWISE, tuple(sorted(words))),)
+    return tuple(plain[0]) if plain else ()
 
 
-def _kinds(found):
-    return sorted({kind for changes in found for kind, _, _ in changes})
+def _is_of_these(changes):
+    """True if a clip by a global norm is one by the norm of the very gradients that it changes."""
+    if changes[0].kind != GLOBAL_NORM:
+        return True
+    if len({graph.key(change.norm) for change in changes}) > 1:
+        return False
+    return {graph.key(change.before) for change in changes} == set(map(graph.key, _squared(changes[0].norm)))
 
 
 def _changes(tensor, results, constants):
-    """[(kind, numbers, what is the same for all gradients that are changed together)] of one gradient."""
+    """List of _Change of one gradient, in order."""
     found = []
     while not _is_result(tensor, results):
-        if tensor.op.type in _SAME:
-            tensor = tensor.op.inputs[0]
+        op = tensor.op
+        if op.type in _SAME:
+            tensor = op.inputs[0]
             continue
-        for look in (_global_norm, _norm, _value):
-            before, *change = look(tensor.op, constants)
-            if before is not None:
-                break
-        else:
-            several = "puts several gradients together: " if _behind(tensor, results) > 1 else ""
-            return [(OTHERWISE, several + tensor.op.type, None)]
-        found.insert(0, tuple(change))
-        tensor = before
+        change = _global_norm(op, constants) or _norm(op, constants) or _value(op, constants)
+        if change is None:
+            return [_Change(OTHERWISE, _words(tensor, results))]
+        found.insert(0, change)
+        tensor = change.before
     return found
+
+
+def _words(tensor, results):
+    if graph.read_source(tensor) is not None:
+        return ACCUMULATED
+    several = "puts several gradients together: " if _behind(tensor, results) > 1 else ""
+    return several + tensor.op.type
 
 
 def _is_result(tensor, results):
@@ -57,7 +88,7 @@ def _is_result(tensor, results):
     if results is not None:
         return graph.key(tensor) in results
     name = tensor.op.name
-    return bool(_IN_GRADIENTS.search(name)) and "clip" not in name.rsplit("gradients", 1)[1]
+    return bool(_IN_GRADIENTS.search(name)) and "clip_by_" not in name.rsplit("gradients", 1)[1]
 
 
 def _behind(tensor, results):
@@ -73,13 +104,10 @@ def _behind(tensor, results):
     return len(found)
 
 
-_NONE = (None,)
-
-
 def _global_norm(op, constants):
     """g * (c * min(1 / norm, 1 / c)), with what tells an infinite norm around the factor."""
     if op.type != "Mul":
-        return _NONE
+        return None
     gradient, factor = op.inputs
     scale = factor
     if scale.op.type in ("Select", "SelectV2"):
@@ -87,42 +115,46 @@ def _global_norm(op, constants):
     elif scale.op.type in ("Add", "AddV2"):
         scale = scale.op.inputs[0]
     if scale.op.type != "Mul":
-        return _NONE
+        return None
     numbers = [constants.number(t) for t in scale.op.inputs]
     least = [t.op for t in scale.op.inputs if t.op.type == "Minimum"]
     if len(least) != 1 or not any(numbers):
-        return _NONE
+        return None
     ratios = [t.op for t in least[0].inputs if t.op.type == "RealDiv"]
     norms = [ratio.inputs[1] for ratio in ratios if constants.number(ratio.inputs[1]) is None]
     limits = [constants.number(ratio.inputs[0]) for ratio in ratios]
     if len(norms) != 1 or norms[0].op.type != "Sqrt" or limits != [1.0, 1.0]:
-        return _NONE
+        return None
     (limit,) = [n for n in numbers if n is not None]
-    return gradient, GLOBAL_NORM, (limit,), graph.key(norms[0])
+    return _Change(GLOBAL_NORM, (limit,), gradient, norms[0])
 
 
 def _norm(op, constants):
     """g * c / max(norm(g), c)."""
     if op.type != "RealDiv" or op.inputs[1].op.type != "Maximum" or op.inputs[0].op.type != "Mul":
-        return _NONE
+        return None
     gradient, factor = op.inputs[0].op.inputs
     limit = constants.number(factor)
     norm, least = op.inputs[1].op.inputs
-    if limit is None or constants.number(least) != limit or graph.key(gradient) not in map(graph.key, _squared(norm)):
-        return _NONE
-    return gradient, NORM, (limit,), None
+    whole = norm.shape.num_elements() == 1  # with axes= there are several norms
+    if limit is None or not whole or constants.number(least) != limit:
+        return None
+    return _Change(NORM, (limit,), gradient) if graph.key(gradient) in map(graph.key, _squared(norm)) else None
 
 
 def _squared(norm):
-    """The tensors that are multiplied by themselves behind a norm."""
-    pending, found = [(norm, 0)], []
+    """The tensors whose squares are behind a norm."""
+    pending, seen, found = [norm], set(), []
     while pending:
-        tensor, depth = pending.pop()
-        op = tensor.op
-        if op.type == "Square" or (op.type == "Mul" and graph.key(op.inputs[0]) == graph.key(op.inputs[1])):
+        op = pending.pop().op
+        if op in seen:
+            continue
+        seen.add(op)
+        is_square = op.type in ("Square", "L2Loss")
+        if is_square or (op.type == "Mul" and graph.key(op.inputs[0]) == graph.key(op.inputs[1])):
             found.append(op.inputs[0])
-        elif depth < 6:
-            pending += [(t, depth + 1) for t in op.inputs]
+        else:
+            pending += op.inputs
     return found
 
 
@@ -134,5 +166,5 @@ def _value(op, constants):
         inner = op.inputs[0].op
         gradient, low, high = inner.inputs[0], constants.number(op.inputs[1]), constants.number(inner.inputs[1])
     else:
-        return _NONE
-    return _NONE if low is None or high is None else (gradient, VALUE, (low, high), None)
+        return None
+    return None if low is None or high is None else _Change(VALUE, (low, high), gradient)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
+from tf1_wd import graph
 from tf1_wd.audit import graph_from
 from tf1_wd.errors import MigrationError, Tf1WdWarning
 from tf1_wd.migrate import from_facts
@@ -41,21 +42,31 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
     """
     name = str(program) if program.is_module else os.path.basename(program.target)
 
-    def read(graphs, in_training, scopes):
+    def read(graphs, run, scopes):
         if len(graphs) != 1:
             raise MigrationError(
                 "%s ended without training, with %d graphs in which an optimizer of tf.train was given gradients; one "
-                "can be migrated. Give it the arguments with which it trains" % (name, len(graphs))
+                "can be migrated. Give it the arguments with which it trains. Keras's fit, eager training and programs "
+                "that start others are not followed: docs/migrating-to-tf2.md has their forms" % (name, len(graphs))
             )
         if rules is not None and scopes:
             raise MigrationError("%s uses tf1_wd itself: leave --decoupled out" % name)
         ((where, listener),) = graphs
         facts = structural_facts(where) if listener is None else listener.facts(where)
         if scopes:
-            return from_facts(name, facts, scopes=[s for s in scopes if _is_of(s, where)], rates=rates)
-        return from_facts(name, facts, listener.results(where), listener.checked(where), rates=rates)
+            results = set() if listener is None else listener.results(where)
+            scopes = [scope for scope in scopes if _is_of(scope, where)]
+            results.update(*map(results_in, scopes))
+            return from_facts(name, facts, results, scopes, rates=rates, run=run)
+        return from_facts(name, facts, listener.results(where), listener.checked(where), rates=rates, run=run)
 
     return stop_at_training(program, lambda: Listener(rules), read, on_refusal=on_refusal, lets_attach=rules is None)
+
+
+def results_in(scope):
+    """The keys of what tf.gradients returned in a scope; of what attach has decided, none."""
+    calls = scope._record.calls if isinstance(scope, Scope) else ()
+    return {graph.key(t) for call in calls for tensors in call.derivatives.values() for t in tensors}
 
 
 def _is_of(scope, where):

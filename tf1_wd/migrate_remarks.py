@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from tf1_wd import _tf
-from tf1_wd._tf import tf
-from tf1_wd.audit import audit_facts
-from tf1_wd.migration import Difference
+import re
 
-# optimizers whose slots stand still in TensorFlow 1 for rows that a batch does not look up
-_LAZY_SLOTS = {"momentum": ("momentum",), "rmsprop": ("rho", "momentum"), "adadelta": ("rho",)}
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.applied import gradient_of, written_variable
+from tf1_wd.audit import audit_facts
+from tf1_wd.errors import MigrationError
+from tf1_wd.migration import Difference
+from tf1_wd.render import some
+from tf1_wd.report import RUN_TIME
+from tf1_wd.step import is_decay, made_by_optimizers, made_in
+from tf1_wd.structure import later_copies, trainable_variables
+from tf1_wd.update_settings import settings_of
+
+# optimizers that leave rows alone in TensorFlow 1 that a batch does not look up, and what they do in the code
+_ROWS = {
+    "momentum": "such a row moves by momentum^k of its last step in the k-th step after it",
+    "rmsprop": "after k steps rho^k of its mean square is left, and its next step is so much longer",
+    "adadelta": "after k steps rho^k of its averages is left, and its next step differs by that",
+    "ftrl": "such a row becomes what its accumulators say, 0 before its first gradient",
+}
+_PART = re.compile(r"/part_\d+$")  # as tf.get_variable(partitioner=) names them
 TAKEN = Difference(
     "The program applies gradients that several workers have put together",
     "the code is one process; under a strategy give it the mean loss of the replicas",
+)
+SUMMED = Difference(
+    "The program accumulates gradients in variables, over several runs",
+    "the code updates, and decays, in every call: give change_gradients the sum, and call train_step once an update",
 )
 REPLICAS = Difference(
     "The program trains the replicas of a distribution strategy",
@@ -31,27 +50,160 @@ class Update:
         return self.op.name.rsplit("update_" + self.variable.name, 1)[0]
 
 
-def of_update(update):
-    """The Differences of one update."""
-    name, settings = update.variable.name, dict(update.settings.values)
-    if _tf.control_flow_context(update.op) is not None:
+def second_step(facts, constants):
+    """{variable: rate} of the pasted second step: gradient descent on the penalties alone. Raises MigrationError."""
+    found = {}
+    for of in facts.steps:
+        for variable, rate in of.rates.items() if of.decays_only else ():
+            settings = [settings_of(op, constants) for op in of.updates.get(variable, ())]
+            if not settings or any(s is None or s.optimizer != "sgd" for s in settings):
+                raise MigrationError(
+                    "a second step on the penalties alone trains %s, and is not gradient descent: that is no decay"
+                    % variable.name
+                )
+            known = isinstance(rate, float) and isinstance(settings[0].learning_rate, float)
+            found[variable] = rate * settings[0].learning_rate if known else RUN_TIME
+    return found
+
+
+def refuse_own_rules(facts, scopes):
+    """Raises MigrationError for a decay that the graph holds and that is not known as a rule."""
+    for of in facts.steps:
+        if of.own_decay and of.own_rate is None:
+            raise MigrationError(
+                "%s, by a rule of its own that Keras need not have: move the class by hand, without the decay, and put "
+                "tf1_wd.tf2.decay in front of its update" % of.own_decay
+            )
+    told = {variable for of in facts.steps if of.own_rate is not None for variable in of.updates}
+    for variable, op in facts.own_decays:
+        if variable not in told:
+            raise MigrationError(
+                "the program decays %s by itself (in %s): move that by hand; tf1_wd.tf2.decay(variables, rate) does "
+                "the same" % (variable.name, op.name)
+            )
+    if made_in(facts.graph) and not scopes:
+        raise MigrationError(
+            "the graph decays by tf1_wd already, and does not tell the rates: give the program that builds it, or the "
+            "plan, which `tf1-wd run --report FILE` writes"
+        )
+
+
+def refuse_what_is_not_followed(facts):
+    """Raises MigrationError for variables that cannot be paired, or whose gradient another rule changes."""
+    known = {graph.variable_op(v): v for v in trainable_variables(facts.graph)}
+    for op in known:
+        if _PART.search(op.name):
+            raise MigrationError(
+                "%s is a part of a variable that a partitioner has cut: run the program without its partitioner, which "
+                "trains alike" % op.name
+            )
+    for of in facts.steps:
+        for variable, ops in of.updates.items():
+            if not ops and variable not in known:
+                raise MigrationError(
+                    "%s is trained and is not among the trainable variables: make it with trainable=True"
+                    % variable.name
+                )
+            given = of.gradients.get(variable)
+            applied = [op for op in ops if "Apply" in op.type and "Sparse" not in op.type]
+            if given is None or not applied or variable not in of.rates:
+                continue
+            if _origin(gradient_of(applied[0])) != _origin(given) and not later_copies(facts.graph):
+                raise MigrationError(
+                    "%s changes the gradient of %s before it updates it, so that the rate of the L2 in it is not "
+                    "known: move the class by hand" % (of.optimizer, variable.name)
+                )
+
+
+def _origin(tensor):
+    while tensor.op.type in ("Identity", "Switch"):
+        tensor = tensor.op.inputs[0]
+    return graph.key(tensor)
+
+
+def of_updates(updates, facts):
+    """The Differences of the updates."""
+    gated = [u.variable.name for u in updates if _tf.control_flow_context(u.op) is not None]
+    if gated:
         yield Difference(
-            "The update of %s is inside a cond or a loop, which may skip it (loss scaling, accumulation)" % name,
+            "The update of %s is inside a cond or a loop, which may skip it (loss scaling, accumulation)" % some(gated),
             "the code updates, and decays, in every call: call train_step when the program would update",
         )
-    moving = [slot for slot in _LAZY_SLOTS.get(update.settings.optimizer, ()) if settings.get(slot)]
-    if "Sparse" in update.op.type and moving:
+    for u in updates:
+        if "Sparse" in u.op.type and u.settings.optimizer in _ROWS:
+            yield Difference(
+                "Rows of %s that a batch does not look up stand still in TensorFlow 1, and go on in the code"
+                % u.variable.name,
+                _ROWS[u.settings.optimizer],
+            )
+    shared = _shared_slots(updates)
+    if shared:
         yield Difference(
-            "Rows of %s that a batch does not look up stand still in TensorFlow 1, and so does their %s; in the code "
-            "they go on" % (name, " and ".join(moving)),
-            "such a row moves by momentum^k of its last step in the k-th step after it"
-            if settings.get("momentum")
-            else "after k steps rho^k of its mean square is left, and its next step is so much longer",
+            "One optimizer makes several updates, of %s, and keeps its slots or its count of steps for all of them; in "
+            "the code each has an optimizer" % some(shared),
+            "Adam's correction of its bias, and momentum, of another number of steps",
+        )
+    races = [
+        u.variable.name
+        for u in updates
+        if u.of.own_rate is not None and u.variable.type != "VarHandleOp" and not made_by_optimizers(facts.graph)
+    ]
+    if races:
+        yield Difference(
+            "tf.contrib.opt decays the reference variables %s without waiting for the gradients that read them"
+            % some(races),
+            "as the run happens to go; the code decays the weights that the step began from",
         )
 
 
-def of_second_step(facts, updates, second):
-    """The Differences of the pasted second step. second: {variable: its rate}."""
+def _shared_slots(updates):
+    """Names of variables whose updates share a variable of their optimizer with an update of another call of it."""
+    users = {}
+    for u in updates:
+        for tensor in list(u.op.inputs)[1:]:
+            slot = graph.read_source(tensor) if tensor.dtype != tf.resource else tensor.op
+            if slot is not None and graph.is_variable(slot) and slot is not u.variable:
+                users.setdefault(slot, []).append(u)
+    rates = {graph.variable_op(v) for v in tf.global_variables() if "learning_rate" in v.name}
+    mixed = [us for slot, us in users.items() if len({u.optimizer for u in us}) > 1 and slot not in rates]
+    return list(dict.fromkeys(u.variable.name for us in mixed for u in us))
+
+
+def of_assignments(where, updates):
+    """The Differences of what assigns trained variables besides their optimizers."""
+    trained, found = {u.variable for u in updates}, {}
+    own = {u.op for u in updates}
+    for op in where.get_operations():
+        variable = written_variable(op)
+        if variable not in trained or op in own or "Apply" in op.type or is_decay(op):
+            continue
+        source = graph.ancestors([gradient_of(op)])
+        is_start = op.name.endswith("/Assign") or variable not in source
+        if not is_start and op.type.startswith("Assign") and op not in made_by_optimizers(where):
+            found.setdefault(variable.name, op.name)
+    for name, by in found.items():
+        yield Difference("The program also assigns %s, by %s" % (name, by), "the code leaves that out")
+    constrained = [graph.variable_op(v).name for v in tf.trainable_variables() if getattr(v, "constraint", None)]
+    if constrained:
+        yield Difference(
+            "%s have constraints" % some(constrained),
+            "none if you give them to the new variables; a decay by tf1_wd.tf2.decay comes behind them",
+        )
+
+
+def of_second_step(facts, updates, second, run):
+    """The Differences of the pasted second step. second: {variable: its rate}. run: as for migrate.from_facts."""
+    ops = [op for of in facts.steps if of.decays_only for found in of.updates.values() for op in found]
+    if ops and run is not None and not any(op in run for op in ops):
+        yield Difference(
+            "The program decays in runs of their own, not with the training step",
+            "the code decays in every step, by r",
+        )
+    elif ops and not all(set(u.op for u in updates) <= set(graph.predecessors([op])) for op in ops):
+        yield Difference(
+            "The second step of the program does not wait for the update: it decays before it, after it, or in between",
+            "the code decays updated weights; of r of a step, in each step",
+        )
     trained = {update.variable for update in updates}
     frozen = [v for v in second if v not in trained]
     known = [rate for rate in second.values() if isinstance(rate, float)]
@@ -68,14 +220,6 @@ def of_second_step(facts, updates, second):
             "decays updated ones",
             "up to %.3g %% of a step" % (100 * max(known or [0.0])),
         )
-
-
-def of_terms(scopes):
-    """The Differences of what scopes apply besides decay."""
-    for scope in scopes:
-        for name, fate in scope.plan.terms:
-            if "its own SGD step" in fate:
-                yield Difference("%s is %s" % (name, fate), "the code leaves that step out: add it to data_loss")
 
 
 def notes_on(facts, updates, is_decoupled):

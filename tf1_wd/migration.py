@@ -12,6 +12,8 @@ from tf1_wd.rules import ALL_ROWS, COUPLED, LEARNING_RATE, ORDERS, check_rate
 # what clips gradients, as TensorFlow calls it; OTHERWISE stands for what is not known
 GLOBAL_NORM, NORM, VALUE = CLIPS = ("clip_by_global_norm", "clip_by_norm", "clip_by_value")
 OTHERWISE = "otherwise"
+# in the loss, before the gradients are changed; as part of the gradient that is applied; behind all changes
+LOSS, APPLIED, LAST = ("loss", "applied", "last")
 
 # optimizer -> (its class in Keras, {setting: the default of TensorFlow 1, or None where it has to be said})
 OPTIMIZERS = {
@@ -60,7 +62,7 @@ class Part:
     optimizer: key of OPTIMIZERS. settings: {name: float or bool}, without the learning rate. learning_rate: float or
     "run time". weights: tuple of Weight. order: "after", "before", or "coupled": L2 in the gradient. scale: what
     multiplies the rates: a float, "learning_rate" or "run time". rate_name: what the program calls a learning rate that
-    it knows at run time only. is_l2_last: True if the L2 comes into the gradient behind all that changes it.
+    it knows at run time only. l2: where L2 comes in, and what its rates are of: a word of LOSS, APPLIED, LAST.
     """
 
     optimizer: str
@@ -70,7 +72,7 @@ class Part:
     order: str = COUPLED
     scale: object = 1.0
     rate_name: str = ""
-    is_l2_last: bool = False
+    l2: str = LOSS
 
     @property
     def decaying(self):
@@ -84,8 +86,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Step:
-    """Optimizers that a program runs on the gradient of one loss.
+class Loss:
+    """Optimizers that take the gradient of one loss.
 
     changes: what becomes of the gradients before they are applied, in order: (name in CLIPS, its numbers), or
     (OTHERWISE, (what is known of it,)).
@@ -93,6 +95,18 @@ class Step:
 
     parts: tuple
     changes: tuple = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a program runs at once: losses whose gradients are all computed before any update. losses: tuple of Loss."""
+
+    losses: tuple
+
+    @property
+    def parts(self):
+        """The Parts of all losses."""
+        return tuple(part for loss in self.losses for part in loss.parts)
 
 
 @dataclass(frozen=True)
@@ -144,10 +158,15 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
         raise InvalidOptionError("the plan has no order or no variables: give a DecayPlan, or what its as_dict returns")
     if plan["order"] not in (*ORDERS, COUPLED):
         raise InvalidOptionError("the plan's order %r is unknown" % (plan["order"],))
+    if not isinstance(plan["variables"], list) or not plan["variables"]:
+        raise InvalidOptionError("the plan's variables are no list, or none: there is nothing to migrate")
     settings = _settings(optimizer, settings)
     learning_rate = RUN_TIME if learning_rate is None else _positive("learning_rate", learning_rate)
     weights, scales, differences = [], set(), []
     for v in plan["variables"]:
+        missing = {"name", "shape", "rate", "scale", "rows", "why"} - set(v)
+        if missing:
+            raise InvalidOptionError("a variable of the plan (%s) has no %s" % (v.get("name"), sorted(missing)[0]))
         if v["why"].endswith(NOT_TRAINED):
             continue
         _check_known(v["name"], v["rate"])
@@ -156,9 +175,25 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
             check_rate(v["rate"], v["name"], "the plan")
             scales.add(v["scale"])
             differences += rows_difference(v["name"], v["rows"])
-    part = Part(optimizer, settings, learning_rate, tuple(weights), plan["order"], is_l2_last=True)
+    differences += terms_difference(dict(plan.get("terms", {})).items())
+    part = Part(optimizer, settings, learning_rate, tuple(weights), plan["order"], l2=LAST)
     part = scaled(part, _one_scale(scales, scale, learning_rate))
-    return Migration(program, (Step((part,)),), tuple(differences))
+    return Migration(program, (Step((Loss((part,)),)),), tuple(differences), (_PLAN,))
+
+
+_PLAN = (
+    "A plan says nothing of clips and other changes of the gradients, of other optimizers, and of what else assigns "
+    "the variables: see to these yourself, or migrate the program"
+)
+
+
+def terms_difference(terms):
+    """The Differences of what a scope applies besides decay. terms: (name, what became of it)."""
+    return [
+        Difference("%s: %s" % (name, fate), "the code leaves that step out: add the term to data_loss")
+        for name, fate in terms
+        if "its own SGD step" in fate
+    ]
 
 
 def scaled(part, scale):
@@ -194,10 +229,10 @@ def rows_difference(name, rows):
 
 
 def _check_known(name, rate):
-    if rate is not None and not isinstance(rate, float):
+    if rate is not None and not isinstance(rate, (int, float)):
         raise MigrationError(
-            "the rate of %s is known at run time only (%s): pass it, as rates= of the scope or --rate '%s=RATE'"
-            % (name, rate, name)
+            "the rate of %s is known at run time only (%s): pass rates= to the scope that makes the plan, or write it "
+            "into the plan" % (name, rate)
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from dataclasses import dataclass
 
 from tf1_wd.migration import from_plan
-from tf1_wd.migration_blocks import MOMENTUM, SCHEDULE, Said, SaidStep, number, optimizer, train_step
 from tf1_wd.migration_forms import AUTO, OP, form_of
+from tf1_wd.migration_optimizers import MOMENTUM, SCHEDULE, Said, number, optimizer
+from tf1_wd.migration_steps import SaidLoss, SaidStep, train_step
 from tf1_wd.report import RUN_TIME
 from tf1_wd.rules import COUPLED, LEARNING_RATE
 
@@ -41,26 +43,29 @@ def write(migration, form=AUTO) -> Written:
     Example:
       >>> print(write(from_plan(decay.plan, "adam", 1e-3)).code)
     """
-    numbers = iter(range(1, 1 + sum(len(step.parts) for step in migration.steps)))
+    program = migration.program.replace("\\", "/").replace('"', "'")  # which stands in docstrings
     several = sum(len(step.parts) for step in migration.steps) > 1
-    steps = []
+    numbers, steps = itertools.count(1), []
     for i, step in enumerate(migration.steps):
-        parts = [
-            Said(part, form_of(part, step.changes, form), "_%d" % next(numbers) if several else "")
-            for part in step.parts
-        ]
-        steps.append(SaidStep(step, parts, "_%d" % (i + 1) if len(migration.steps) > 1 else ""))
+        losses = []
+        for k, loss in enumerate(step.losses):
+            parts = [
+                Said(part, form_of(part, loss.changes, form), "_%d" % next(numbers) if several else "")
+                for part in loss.parts
+            ]
+            losses.append(SaidLoss(loss, parts, "_%d" % (k + 1) if len(step.losses) > 1 else ""))
+        steps.append(SaidStep(losses, "_%d" % (i + 1) if len(migration.steps) > 1 else ""))
     parts = [part for step in steps for part in step.parts]
     differences = (*migration.differences, *(d for part in parts for d in part.form.differences))
     notes = (*migration.notes, *(note for part in parts for note in part.form.notes))
-    head = [_header(migration.program, steps, differences, notes), _imports(parts), _tables(migration, parts)]
+    head = [_header(program, steps, differences, notes), _imports(parts), _tables(migration, parts)]
     sections = ["\n\n".join(text.strip("\n") for text in head), _PAIR]
     if any(part.form.is_own_momentum for part in parts):
         sections.append(MOMENTUM)
     if any(part.asks and not part.form.is_own_momentum for part in parts):
         sections.append(SCHEDULE)
     sections += [optimizer(part) for part in parts]
-    sections += [train_step(step, migration.program) for step in steps]
+    sections += [train_step(step, program) for step in steps]
     return Written("\n\n\n".join(s.strip("\n") for s in sections) + "\n", differences, notes)
 
 
@@ -90,10 +95,12 @@ def _header(program, steps, differences, notes):
             lines.append("  %s%s" % (p.name, ", " + decaying if p.part.decaying else ", no decay"))
     lines += ["", "  variables = pair(model.trainable_variables)"]
     for step in steps:
-        asks = "".join(", " + name for name in step.asks)
-        lines.append("  train_step%s = make_train_step%s(variables, data_loss%s)" % (step.suffix, step.suffix, asks))
-    lines += ["  loss = train_step%s(images, labels)" % steps[0].suffix, ""]
-    lines += _wrapped("data_loss is yours: a function of a batch that returns the loss of %s without L2." % program)
+        lines.append(
+            "  train_step%s = make_train_step%s(variables, %s)" % (step.suffix, step.suffix, ", ".join(step.asks))
+        )
+    lines += ["  loss = train_step%s(images, labels)" % step.suffix for step in steps] + [""]
+    rates = " without the L2 in RATES" if any(p.part.decaying for step in steps for p in step.parts) else ""
+    lines += _wrapped("data_loss is yours: a function of a batch that returns the loss of %s%s." % (program, rates))
     for title, said in (("Not equivalent:", differences), ("Left to you:", notes)):
         if said:
             lines += ["", title]
@@ -151,6 +158,9 @@ def pair(weights):
     for (name, shape), weight in zip(VARIABLES.items(), weights):
         if any(n is not None and n != m for n, m in zip(shape, weight.shape)) or len(shape) != len(weight.shape):
             raise ValueError("%s has the shape %s, and %s %s" % (name, shape, weight.name, tuple(weight.shape)))
+        last = [path.split(":")[0].rsplit("/", 1)[-1] for path in (name, weight.name)]
+        if sorted(last) == ["beta", "gamma"]:
+            raise ValueError("%s would go with %s: give the variables in the order of VARIABLES" % (name, last[1]))
     return dict(zip(VARIABLES, weights))
 
 

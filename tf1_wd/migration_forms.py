@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tf1_wd.conversion import convert_rate
 from tf1_wd.errors import InvalidOptionError, MigrationError
-from tf1_wd.migration import OTHERWISE, READS_WEIGHTS, Difference
+from tf1_wd.migration import APPLIED, LAST, OTHERWISE, READS_WEIGHTS, Difference
 from tf1_wd.report import RUN_TIME
 from tf1_wd.rules import COUPLED, LEARNING_RATE
 
@@ -103,17 +103,17 @@ def _coupled(part, changes, asked):
             "layers the same is kernel_regularizer=tf.keras.regularizers.L2(rate / 2). Or migrate to true decay: "
             "tf1-wd migrate --decoupled" % ("it is changed on the way" if plain else "%s rescales it" % part.optimizer)
         )
-    if changes and part.is_l2_last:
+    if changes and part.l2 == LAST:
         return Form(IN_GRADIENT)
-    if any(kind == OTHERWISE for kind, _ in changes):
-        # The rate is that of the gradient as it is applied, so the L2 comes behind what changes it.
+    if part.l2 == APPLIED and any(kind == OTHERWISE for kind, _ in changes):
         return Form(IN_GRADIENT, notes=(_BEHIND,))
     return Form(IN_LOSS)
 
 
 _BEHIND = (
-    "The L2 is added behind change_gradients, at the rate that it has in the gradient as it is applied: equal where "
-    "change_gradients multiplies, sums or averages. Where it clips, the program clips the L2 too"
+    "The code adds the L2 of RATES behind change_gradients, at the rate that it has in the gradient as it is applied: "
+    "leave it out of change_gradients. Equal where that multiplies, sums or averages; where it clips, the program may "
+    "clip the L2 too"
 )
 
 

@@ -135,15 +135,18 @@ def _size(where):
 
 
 def _step(update, calls, ops, order, constants):
-    rates, problems, behind_any, updated = {}, {}, {}, {}
+    rates, problems, behind_any, updated, given, loss_rates = {}, {}, {}, {}, {}, {}
     for gradient, variable in update.pairs:
         op = graph.variable_op(variable)
         if gradient is None or op is None:
             continue
         updated[op] = [o for o in ops.get(op, ()) if update.before <= order[o] < update.after]
         gradient = tf.convert_to_tensor_or_indexed_slices(gradient)
+        given[op] = getattr(gradient, "values", gradient)
         try:
             behind = calls_behind(gradient, variable, calls)
+            if len(behind) == 1 and op in behind[0].rates:
+                loss_rates[op] = known(behind[0].rates[op])
             behind_any.update((id(call), call) for call in behind)
             rate = net_rate(gradient, variable, name_of(variable), behind, calls)
             if any(op in call.gated for call in behind):
@@ -168,6 +171,8 @@ def _step(update, calls, ops, order, constants):
         own_rate=_own_rate(update.optimizer),
         routes=routes,
         doubled=_doubled(behind),
+        gradients=given,
+        loss_rates=loss_rates,
         untrained={op: known(r) for call in behind for op, r in call.rates.items() if op not in updated},
     )
 
@@ -180,6 +185,8 @@ def _is_decay_alone(call):
 
 def _learning_rate(optimizer, updated, constants):
     rate = _tf.learning_rate(optimizer)
+    if rate is not None and graph.variable_op(rate) is not None:
+        return RUN_TIME
     if rate is None:
         own = [op for ops in updated.values() for op in ops]
         return learning_rate_of(own[0], constants) if own else None

@@ -32,11 +32,11 @@ def stop_at_training(program, make_listener, read, steps=0, on_refusal=lambda re
     What it would save on being stopped is not written. A program that trains nothing is read at its end; an error of
     the program is left in `raised`.
 
-    program: program.Program. make_listener, lets_attach: as for watch.Watch. read(graphs, in_training, scopes): graphs:
-    list of (tf.Graph, listener); in_training: False for a program that ended without training; scopes: those of the
-    program's own. A graph that is trained in one of these alone has no listener, but None. on_refusal(report): called
-    if the program goes on although it is stopped, as with a bare `except:` in its training loop; what it returns is
-    ignored, and it may end the process.
+    program: program.Program. make_listener, lets_attach: as for watch.Watch. read(graphs, run, scopes): graphs: list of
+    (tf.Graph, listener); run: the ops of the run that trains, None for a program that ended without training; scopes:
+    those of the program's own. A graph that is trained in one of these alone has no listener, but None.
+    on_refusal(report): called if the program goes on although it is stopped, as with a bare `except:` in its training
+    loop; what it returns is ignored, and it may end the process.
     Returns a Stopped. Raises ProgramNotFoundError, and what `read` raises for a program that ended without training.
     """
     listening = _Listening(make_listener, read, steps, on_refusal, lets_attach)
@@ -66,7 +66,7 @@ class _Listening:
         self._listeners = []
         self.report = self.error = None
         self.is_over = False
-        self._left, self._graph, self._listener = steps, None, None
+        self._left, self._graph, self._listener, self._ops = steps, None, None, ()
 
     def _listener_of_graph(self):
         self._listeners.append(self._make_listener())
@@ -83,6 +83,7 @@ class _Listening:
 
     def before_run(self, where, ops):
         """Counts steps; keeps a program that is being stopped from training on and from saving anything."""
+        self._ops = ops  # of the run that the watch may stop
         unseen = self._graph is None and self.watch.scopes
         if not unseen and (self._graph is None or (where is not self._graph and not self.is_over)):
             return
@@ -109,7 +110,8 @@ class _Listening:
     def _read(self):
         """Reads the graph that trains. What is wrong with it is no error of the program, which might catch it."""
         try:
-            self.report = self._read_graphs([(self._graph, self._listener)], True, self.watch.scopes)
+            run = list(graph.predecessors(self._ops))
+            self.report = self._read_graphs([(self._graph, self._listener)], run, self.watch.scopes)
         except Exception as error:
             self.error = error
             self._stop()
@@ -117,4 +119,4 @@ class _Listening:
     def at_the_end(self):
         """The report on what was built and never run."""
         built = [(where, listener) for listener in self._listeners for where in listener.graphs]
-        return self._read_graphs(built, False, self.watch.scopes)
+        return self._read_graphs(built, None, self.watch.scopes)
