@@ -50,6 +50,8 @@ def parts(name, variables):
     """The variables that each loss of a case depends on: one loss, but for the case of two."""
     if name == "adam, of one part alone":
         return [{"a/kernel": variables["a/kernel"]}]
+    if name == "two optimizers in one run":
+        return [variables, variables]
     if name != "two losses in turn":
         return [variables]
     return [{n: v for n, v in variables.items() if n.startswith(part)} for part in ("a/", "b/")]
@@ -75,6 +77,8 @@ def asked(name, tf):
 ASKED = {
     "momentum, a schedule": lambda tf: [halves(tf)],
     "adam, a schedule": lambda tf: [halves(tf)],
+    "a learning rate in a variable": lambda tf: [lambda step: LR],
+    "a weighted loss": lambda tf: [lambda gradients: {name: 3.0 * g for name, g in gradients.items()}],
     "a gradient times two": lambda tf: [lambda gradients: {name: 2.0 * g for name, g in gradients.items()}],
     "adamw, a schedule": lambda tf: [halves(tf)],
     "momentum decoupled, a schedule": lambda tf: [halves(tf)],

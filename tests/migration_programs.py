@@ -73,6 +73,13 @@ def two_optimizers(loss, v):
     return [tf.group(first, second)]
 
 
+def two_optimizers_in_one_run(losses, v):
+    loss = losses[0] + l2(v)
+    first = tf.train.AdamOptimizer(LR).minimize(loss, var_list=[v["a/kernel"], v["a/bias"]])
+    second = tf.train.MomentumOptimizer(LR, 0.5).minimize(loss, var_list=[v["b/kernel"]])
+    return [tf.group(first, second)]
+
+
 def two_losses(losses, v):
     first = {n: w for n, w in v.items() if n.startswith("a/")}
     penalty = RATE * tf.nn.l2_loss(v["a/kernel"])
@@ -108,6 +115,12 @@ AS_IT_IS = {
     "the pasted snippet": snippet,
     "two optimizers": two_optimizers,
     "two losses in turn": two_losses,
+    "two optimizers in one run": two_optimizers_in_one_run,
+    "a weighted loss": lambda loss, v: [adam().minimize(loss + l2(v), grad_loss=tf.constant(3.0))],
+    "a table, clipped": changed(lambda gradients: tf.clip_by_global_norm(gradients, 0.1)[0]),
+    "a learning rate in a variable": minimize(
+        lambda: tf.train.AdamOptimizer(tf.get_variable("rate", initializer=LR, trainable=False))
+    ),
     "contrib AdamW": extended(lambda: tf1_wd.AdamWOptimizer(SMALL, LR)),
     "contrib AdamW, a schedule": extended(lambda: tf1_wd.AdamWOptimizer(SMALL, schedule())),
     "contrib MomentumW": extended(lambda: tf1_wd.MomentumWOptimizer(SMALL, LR, 0.75)),

@@ -46,7 +46,7 @@ def adam():
 # --- what is read
 
 
-@pytest.mark.parametrize("name", sorted(set(AS_IT_IS) - {"the pasted snippet"}))
+@pytest.mark.parametrize("name", sorted(set(AS_IT_IS) - {"the pasted snippet", "two optimizers in one run"}))
 def test_reference_and_resource_variables_give_the_same_code(name):
     codes = {code(AS_IT_IS[name], use_resource=r, name=name) for r in (True, False)}
     assert len(codes) == 1
@@ -64,7 +64,7 @@ def test_a_graph_from_a_file_gives_the_same_code(name, tmp_path):
     if name == "a gradient times two":  # a file tells the rate in the gradient alone
         assert '"a/kernel": 1.0,' in of_file
         assert '"a/kernel": 0.5,' in program
-    elif name == "two losses in turn":  # or at once: a file does not tell
+    elif name in ("two losses in turn", "two optimizers in one run"):  # a file does not tell
         assert "is not in the graph" in of_file
     else:
         assert of_file == program
@@ -154,6 +154,19 @@ def test_a_wrong_number_of_variables_or_a_wrong_shape_is_an_error():
         paired([(2, 3), (3,)])
     with pytest.raises(ValueError, match=r"a/bias has the shape \(3,\), and of the new model \(4,\)"):
         paired([(2, 3), (4,), (3, 2)])
+
+
+def test_gamma_and_beta_are_not_mixed_up():
+    built = Built("program")
+    with built.graph.as_default(), tf1_wd.decoupled_weight_decay(rates=0.1) as scope:
+        beta, gamma = (tf.get_variable("norm/" + name, [3]) for name in ("beta", "gamma"))
+        adam().minimize(tf.reduce_sum(beta * gamma))
+    module, weights = {}, [np.zeros(3).view(_Named) for _ in range(2)]
+    exec(tf1_wd.migrate_plan(scope.plan, "adam", LR).code.replace("@tf.function", ""), module)
+    weights[0].name, weights[1].name = "norm/gamma:0", "norm/beta:0"
+    with pytest.raises(ValueError, match="norm/beta would go with gamma: give the variables in the order of VARIABLES"):
+        module["pair"](weights)
+    assert list(module["pair"](weights[::-1])) == ["norm/beta", "norm/gamma"]
 
 
 # --- what differs
@@ -259,6 +272,102 @@ def test_rows_that_decay_when_they_are_looked_up_are_told():
     assert found.differences == migration.from_plan(scope.plan, "adagrad", LR).differences
 
 
+def test_one_optimizer_for_several_updates_is_told():
+    def build(loss, v):
+        optimizer = adam()
+        first = optimizer.minimize(loss, var_list=[v["a/kernel"], v["a/bias"]])
+        return [first, optimizer.minimize(loss, var_list=[v["b/kernel"]])]
+
+    assert "One optimizer makes several updates" in differences(build)[0]
+
+
+def test_optimizers_that_race_in_one_run_on_reference_variables_are_told():
+    def build(loss, v):
+        first = adam().minimize(loss, var_list=[v["a/kernel"], v["a/bias"]])
+        return [tf.group(first, adam().minimize(loss, var_list=[v["b/kernel"]]))]
+
+    assert "as the run happens to go" in differences(build, use_resource=False)[0]
+    assert differences(build) == []
+
+
+def test_what_else_assigns_trained_variables_is_told():
+    def build(loss, v):
+        with tf.control_dependencies([adam().minimize(loss)]):
+            return [tf.assign(v["a/kernel"], tf.clip_by_value(v["a/kernel"], -1.0, 1.0), name="clipped")]
+
+    (difference,) = differences(build, use_resource=False)
+    assert "The program also assigns a/kernel, by clipped" in difference
+
+
+def test_constraints_are_told():
+    def build(loss, v):
+        w = tf.get_variable("w", [2], constraint=tf.nn.relu)
+        return [adam().minimize(loss + tf.reduce_sum(w))]
+
+    assert "w have constraints" in differences(build)[0]
+
+
+def test_a_second_step_that_does_not_wait_for_the_update_is_told():
+    def build(loss, v):
+        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, 0.1 * tf.nn.l2_loss(v["a/kernel"]))
+        second = tf.train.GradientDescentOptimizer(1.0).minimize(regularization())
+        return [tf.group(adam().minimize(loss), second)]
+
+    assert "does not wait for the update" in differences(build, use_resource=False)[0]
+
+
+def test_decay_in_runs_of_its_own_is_told():
+    def build(loss, v):
+        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, 0.1 * tf.nn.l2_loss(v["a/kernel"]))
+        train_op = adam().minimize(loss)
+        return [train_op, tf.train.GradientDescentOptimizer(1.0).minimize(regularization())]
+
+    assert "in runs of their own" in differences(build, use_resource=False)[0]
+
+
+def test_contrib_decays_the_rows_that_are_looked_up_and_that_is_told():
+    def build(loss, v):
+        rows = tf.reduce_sum(tf.gather(v["b/kernel"], [1]))
+        return [tf1_wd.AdamWOptimizer(0.1, LR).minimize(rows + tf.reduce_sum(v["a/kernel"]))]
+
+    assert "Of b/kernel the rows decay that a batch looks up" in differences(build)[0]
+
+
+def test_gradients_that_were_accumulated_are_told():
+    def build(loss, v):
+        (gradient,) = tf.gradients(loss, v["a/kernel"])
+        total = tf.get_variable("total", gradient.shape, initializer=tf.zeros_initializer(), trainable=False)
+        with tf.control_dependencies([tf.assign_add(total, gradient)]):
+            return [adam().apply_gradients([(total.read_value(), v["a/kernel"])])]
+
+    assert "accumulates gradients in variables" in differences(build)[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gs: tf.clip_by_global_norm(gs, 0.5, use_norm=tf.global_norm(gs[:1]))[0],
+        lambda gs: [*tf.clip_by_global_norm(gs[:1], 0.5)[0], *tf.clip_by_global_norm(gs[1:], 0.5)[0]],
+        lambda gs: [tf.clip_by_norm(g, 0.5, axes=[0]) for g in gs],
+        lambda gs: [tf.clip_by_norm(gs[0], 0.5), *gs[1:]],
+        lambda gs: [tf.clip_by_average_norm(g, 0.5) for g in gs],
+    ],
+    ids=["another norm", "two lists", "axes", "one of them", "average norm"],
+)
+def test_a_clip_that_is_not_of_all_gradients_together_is_asked_for(change):
+    def build(loss, v):
+        gradients, variables = zip(*adam().compute_gradients(loss + l2(v)))
+        return [adam().apply_gradients(zip(change(list(gradients)), variables))]
+
+    text = code(build)
+    assert "change_gradients(gradients)" in text
+    assert "loss += tf.cast(rate * tf.nn.l2_loss" in text  # in front of it, so that what clips the data's clips it too
+
+
+def test_a_loss_that_is_no_scalar_is_added_up_as_tensorflow_1_does():
+    assert "loss = tf.reduce_sum(data_loss(*batch))" in code(AS_IT_IS["adam"])
+
+
 # --- what is refused
 
 
@@ -362,7 +471,61 @@ def test_an_unknown_form_is_an_error_that_lists_all():
     assert ", ".join(map(repr, FORMS)) in refused(AS_IT_IS["adam"], errors.InvalidOptionError, form="loop")
 
 
+def test_an_optimizer_of_ones_own_that_changes_gradients_is_refused_where_it_has_l2():
+    class Doubling(tf.train.GradientDescentOptimizer):
+        def _resource_apply_dense(self, gradient, variable):
+            return super()._resource_apply_dense(2.0 * gradient, variable)
+
+    assert "Doubling changes the gradient of a/kernel" in refused(minimized(lambda: Doubling(LR)))
+
+
+def test_parts_of_variables_are_refused():
+    def build(loss, v):
+        w = tf.get_variable("w", [4], partitioner=tf.fixed_size_partitioner(2))
+        return [adam().minimize(loss + tf.reduce_sum(tf.convert_to_tensor(w)))]
+
+    assert "run the program without its partitioner" in refused(build)
+
+
+def test_a_trained_variable_that_is_not_trainable_is_refused():
+    def build(loss, v):
+        w = tf.get_variable("w", [4], trainable=False)
+        return [adam().minimize(loss + tf.reduce_sum(w), var_list=[w, v["a/kernel"]])]
+
+    assert "w is trained and is not among the trainable variables" in refused(build)
+
+
+def test_an_optimizer_that_updates_rows_in_its_own_way_is_refused():
+    class Lazy(tf.train.AdamOptimizer):
+        def _apply_sparse(self, gradient, variable):
+            return tf.scatter_sub(variable, gradient.indices, gradient.values)
+
+    def build(loss, v):
+        rows = tf.reduce_sum(tf.gather(v["b/kernel"], [1]))
+        return [Lazy(LR).minimize(rows + tf.reduce_sum(v["a/kernel"]))]
+
+    assert "b/kernel is updated by" in refused(build, use_resource=False)
+
+
 # --- plans
+
+
+def test_terms_of_a_plan_are_told_and_what_a_plan_does_not_know_is_noted():
+    plan = dict(plan_of(rates=0.1).as_dict(), terms={"l1": "not L2 and not in the loss: its own SGD step, times scale"})
+    written = tf1_wd.migrate_plan(plan, "adam", LR)
+    assert "l1: not L2" in str(written.differences[0])
+    assert "A plan says nothing of clips" in written.notes[0]
+
+
+@pytest.mark.parametrize("variables", [[], "w", [{"name": "w"}]])
+def test_a_plan_without_variables_is_refused(variables):
+    with pytest.raises(errors.InvalidOptionError, match="the plan"):
+        tf1_wd.migrate_plan({"order": "after", "variables": variables}, "adam", LR)
+
+
+def test_names_of_programs_do_no_harm_to_the_code():
+    plan = plan_of(rates=0.1)
+    compile(tf1_wd.migrate_plan(plan, "adam", LR, program='a\\N{x} """b.py').code, "new.py", "exec")
 
 
 def plan_of(**options):

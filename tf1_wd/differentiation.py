@@ -24,6 +24,7 @@ class GradientCall:
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
         self.ops = graph.ancestors(self.ys)
         candidates = find_penalties(self.ops, self.ys)
+        self.is_weighted = any(g is not None for g in as_list(grad_ys))
         weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
         self.penalties = [penalty for penalty, _ in weighed]
         kept = set(map(id, self.penalties))

@@ -18,6 +18,7 @@ from tf1_wd.migrate_remarks import (
     Update,
     notes_on,
     of_assignments,
+    of_one_run,
     of_second_step,
     of_updates,
     refuse_own_rules,
@@ -85,7 +86,7 @@ class _Reader:
         self._differences += [
             *of_updates(updates, self._facts),
             *of_second_step(self._facts, updates, second, self._run),
-            *of_assignments(self._facts.graph, updates),
+            *of_assignments(self._facts, updates),
         ]
         for scope in self._scopes:
             self._differences += terms_difference(scope.plan.terms)
@@ -99,7 +100,9 @@ class _Reader:
 
     def _at_once(self, losses):
         """Steps: the losses whose updates are all in one run of the training come together."""
-        together = [loss for members, loss in losses if self._run and all(u.op in self._run for u in members)]
+        at_once = [pair for pair in losses if self._run and all(u.op in self._run for u in pair[0])]
+        self._differences += of_one_run([members for members, _ in at_once])
+        together = [loss for _, loss in at_once]
         apart = [Step((loss,)) for _, loss in losses if loss not in together]
         return ([Step(tuple(together))] if together else []) + apart
 

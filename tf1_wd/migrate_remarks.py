@@ -121,6 +121,17 @@ def _origin(tensor):
     return graph.key(tensor)
 
 
+def of_one_run(losses):
+    """The Differences of losses whose updates are in one run. losses: lists of Update."""
+    names = [u.variable.name for updates in losses for u in updates if u.variable.type != "VarHandleOp"]
+    if len(losses) > 1 and names:
+        yield Difference(
+            "Several optimizers update the reference variables %s in one run, and nothing says whether the gradients "
+            "of one see what another has updated" % some(names),
+            "the code computes all gradients first; in the program it is as the run happens to go",
+        )
+
+
 def of_updates(updates, facts):
     """The Differences of the updates."""
     gated = [u.variable.name for u in updates if _tf.control_flow_context(u.op) is not None]
@@ -169,10 +180,10 @@ def _shared_slots(updates):
     return list(dict.fromkeys(u.variable.name for us in mixed for u in us))
 
 
-def of_assignments(where, updates):
+def of_assignments(facts, updates):
     """The Differences of what assigns trained variables besides their optimizers."""
-    trained, found = {u.variable for u in updates}, {}
-    own = {u.op for u in updates}
+    trained, found, where = {u.variable for u in updates}, {}, facts.graph
+    own = {u.op for u in updates} | {op for _, op in facts.own_decays}
     for op in where.get_operations():
         variable = written_variable(op)
         if variable not in trained or op in own or "Apply" in op.type or is_decay(op):
@@ -183,7 +194,8 @@ def of_assignments(where, updates):
             found.setdefault(variable.name, op.name)
     for name, by in found.items():
         yield Difference("The program also assigns %s, by %s" % (name, by), "the code leaves that out")
-    constrained = [graph.variable_op(v).name for v in tf.trainable_variables() if getattr(v, "constraint", None)]
+    variables = trainable_variables(where)
+    constrained = [graph.variable_op(v).name for v in variables if getattr(v, "constraint", None) is not None]
     if constrained:
         yield Difference(
             "%s have constraints" % some(constrained),

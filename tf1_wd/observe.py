@@ -145,7 +145,7 @@ def _step(update, calls, ops, order, constants):
         given[op] = getattr(gradient, "values", gradient)
         try:
             behind = calls_behind(gradient, variable, calls)
-            if len(behind) == 1 and op in behind[0].rates:
+            if len(behind) == 1 and op in behind[0].rates and not behind[0].is_weighted:
                 loss_rates[op] = known(behind[0].rates[op])
             behind_any.update((id(call), call) for call in behind)
             rate = net_rate(gradient, variable, name_of(variable), behind, calls)

@@ -84,14 +84,14 @@ def settings_of(op, constants):
         slot, name = _SLOTS[optimizer]
         values[name] = _first_value(op, graph.argument(op, (slot,)), constants)
     tensor = graph.argument(op, _RATES)
-    number = constants.number(tensor)
+    number = constants.number(_outside(tensor))
     if number is None:
         return Settings(optimizer, tuple(sorted(values.items())), RUN_TIME, _origin(tensor))
     return Settings(optimizer, tuple(sorted(values.items())), number, number)
 
 
 def _constant(op, name, tensor, constants):
-    number = constants.number(tensor)
+    number = constants.number(_outside(tensor))
     if number is None:
         raise MigrationError(
             "%s of %s changes in training: Keras keeps it as a number. Move that update by hand" % (name, op.name)
@@ -112,8 +112,15 @@ def _first_value(op, slot, constants):
     return numbers.pop()
 
 
+def _outside(tensor):
+    """A tensor as it was before a branch let it in."""
+    while tensor.op.type == "Switch":
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
 def _origin(tensor):
     """The op of a learning rate, seen through casts and identities."""
-    while tensor.op.type in ("Identity", "Cast") and tensor.op.inputs:
+    while tensor.op.type in ("Identity", "Cast", "Switch") and tensor.op.inputs:
         tensor = tensor.op.inputs[0]
     return tensor.op.name

@@ -5,6 +5,7 @@ Arguments: a folder with NAME.py for each case, and the file to write {case: {va
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -18,18 +19,21 @@ import migration_cases as cases
 import tensorflow as tf
 
 
+def loss(name, variables, x):
+    return cases.loss_of(name, tf, variables, x)
+
+
 def train(name, path):
     spec = importlib.util.spec_from_file_location("migrated", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     made = {n: tf.Variable(cases.initial(n), name=n) for n in cases.SHAPES}
     variables = module.pair(made.values())
-    steps = []
-    for i, of_loss in enumerate(cases.parts(name, variables)):
-        make = getattr(module, "make_train_step", None) or getattr(module, "make_train_step_%d" % (i + 1))
-        steps.append(
-            make(variables, lambda x, of_loss=of_loss: cases.loss_of(name, tf, of_loss, x), *cases.asked(name, tf))
-        )
+    losses = [functools.partial(loss, name, part) for part in cases.parts(name, variables)]
+    if hasattr(module, "make_train_step"):
+        steps = [module.make_train_step(variables, *losses, *cases.asked(name, tf))]
+    else:
+        steps = [module.make_train_step_1(variables, losses[0]), module.make_train_step_2(variables, losses[1])]
     found = []
     for t in range(cases.STEPS):
         for step in steps:

@@ -77,6 +77,11 @@ def _checked(args):
         raise InvalidOptionError("a graph or a plan takes no arguments: %s" % " ".join(target.arguments))
     if args.output and not os.access(os.path.dirname(os.path.abspath(args.output)), os.W_OK):
         raise InvalidOptionError("--output %s: no such directory, or not writable" % args.output)
+    if args.output and os.path.isdir(args.output):
+        raise InvalidOptionError("--output %s is a directory: name a file" % args.output)
+    both = args.output and os.path.exists(args.output) and os.path.exists(target.target)
+    if both and os.path.samefile(args.output, target.target):
+        raise InvalidOptionError("--output %s is the program itself: name another file" % args.output)
     args.output = args.output and os.path.abspath(args.output)  # the program may change the working directory
     given = given_rules(args)
     of_plan = [name for name in ("optimizer", "learning_rate", "setting") if getattr(args, name)]
@@ -145,11 +150,13 @@ def _of_program(target, rules, rates, args):
 def _write(found, args):
     written = migration_code.write(found, args.form)
     with contextlib.ExitStack() as stack:
+        if args.output:  # which the program may have removed
+            os.makedirs(os.path.dirname(args.output), exist_ok=True)
         file = stack.enter_context(open(args.output, "w", encoding="utf-8")) if args.output else sys.stdout
         file.write(written.code)
     for difference in written.differences:
         print("tf1-wd migrate: not equivalent: %s" % difference, file=sys.stderr)
     if args.output:
-        words = "" if written.differences else ", equivalent"
+        words = "" if written.differences else "; no difference is known"
         print("tf1-wd migrate: written to %s%s" % (args.output, words), file=sys.stderr)
     return 1 if args.strict and written.differences else 0
