@@ -72,6 +72,26 @@ def regularization():
     return tf.add_n(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "factor", "option"),
+    [
+        (lambda: tf.train.GradientDescentOptimizer(1.0), 1.0, "--source collection SCRIPT"),
+        (lambda: tf.train.GradientDescentOptimizer(0.125), 1.0, "--source collection --scale 0.125 SCRIPT"),
+        (lambda: tf.train.GradientDescentOptimizer(0.5), 4.0, "--source collection --scale 2 SCRIPT"),
+        (lambda: tf.train.AdamOptimizer(0.5), 1.0, "--rate RATE SCRIPT"),
+    ],
+)
+def test_the_remedy_for_a_second_step_has_the_rate_that_it_decays_by(optimizer, factor, option):
+    def build():
+        w = weights(regularizer=collected)
+        with tf.control_dependencies([adam(data(w))]):
+            optimizer().minimize(factor * regularization())
+
+    found = finding(watched(build), "already-decoupled")
+    assert option in found.remedy
+    assert ("takes a fraction of w off" in found.sentence) == (option != "--rate RATE SCRIPT")
+
+
 # --- rates
 
 PENALTIES = {

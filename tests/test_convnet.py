@@ -363,3 +363,12 @@ def test_momentum_carries_the_coupled_decay_on_as_the_page_says():
         inc = mom * inc - decay * w
         w += inc
     np.testing.assert_allclose(w, (1 - decay / (1 - mom)) ** steps, rtol=0.02)
+
+
+def test_a_byte_order_mark_is_read_over_and_another_encoding_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "layers.cfg"
+    path.write_bytes(b"\xef\xbb\xbf[conv1]\nepsW=0.1\nepsB=0.1\nmomW=0.9\nmomB=0.9\nwc=0.5\n")
+    assert tf1_wd.read_layer_params(path).layers[0].wc == (0.5,)
+    path.write_bytes("[conv1]\nepsW=0.1\n".encode("utf-16"))
+    with pytest.raises(InvalidOptionError, match=r"layers\.cfg is no text in UTF-8"):
+        tf1_wd.read_layer_params(path)

@@ -389,3 +389,9 @@ def test_a_summary_of_what_a_branch_alone_knows_is_refused(flow):
             rates=RATE, scale=lambda step: 1.0 / (2.0 + tf.cast(step, tf.float32)), summary=True
         ):
             tf.cond(tf.placeholder(tf.bool, []), update, lambda: tf.constant(False))
+
+
+def test_a_predicate_that_fails_is_named_with_what_it_is_called_with():
+    w = tf.get_variable("w", [2])
+    with pytest.raises(errors.InvalidOptionError, match=r"exclude=<lambda> for w: it is called with one variable"):
+        tf1_wd.plan_decay([w], 0.1, exclude=lambda variable, name: True)

@@ -211,19 +211,42 @@ def _decoupled(scene):
             yield _own(names, "%s. It is not L2 in the loss" % step.own_decay)
     for step in _second_steps(scene):
         names = scene.names(step.rates)
-        if names:
+        if names and not step.is_plain:
+            yield _own(
+                names,
+                "A second step, %s on the penalties alone, moves %s by what that optimizer makes of them: it is no "
+                "fraction of the weights" % (step.optimizer, _count(names)),
+                "Remove the second step, and search for a rate: `tf1-wd run --convention snippet --rate RATE SCRIPT`",
+            )
+        elif names:
             yield _own(
                 names,
                 "A second step, %s on the penalties alone, takes a fraction of %s off"
                 % (step.optimizer, _count(names)),
-                "Remove the second step: `tf1-wd run --convention snippet --source collection SCRIPT` decays the same "
-                "variables when, and only when, they are updated, in one order on all kinds of variables",
+                "Remove the second step: `tf1-wd run --convention snippet --source collection%s SCRIPT` decays the "
+                "same variables when, and only when, they are updated, in one order on all kinds of variables"
+                % _scale(step, scene),
             )
     ops = [op for op, _ in scene.facts.own_decays]
     names = scene.names(ops)
     if names:
         where = dict(scene.facts.own_decays)
         yield _own(names, "The program takes a fraction of %s off by itself (%s)" % (_count(names), where[ops[0]].name))
+
+
+def _scale(step, scene):
+    """The option by which the rates of the collection become those of a second step, which may multiply them."""
+    declared = [d.rates for d in scene.facts.collections.values()]
+    found = {
+        round(rate * step.learning_rate / rates[op], 6)
+        for op, rate in step.rates.items()
+        for rates in declared
+        if isinstance(rate, float) and isinstance(step.learning_rate, float) and isinstance(rates.get(op), float)
+        if rates[op]
+    }
+    if len(found) != 1:
+        return " --scale S" if found or not isinstance(step.learning_rate, float) else ""
+    return "" if found == {1.0} else " --scale %g" % found.pop()
 
 
 def _own(names, sentence, remedy=None):

@@ -75,13 +75,20 @@ def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, *
 def rates(plan):
     """A plan as the option rates= of decoupled_weight_decay and attach, for tf.train optimizers in graph mode.
 
-    plan: what `plan` returned. Returns: {regular expression of one variable's whole name: rate}.
+    plan: what `plan` returned. Returns: {regular expression of one variable's whole name: rate}; a float scale of the
+    plan is in the rates. Raises InvalidOptionError for a plan of another order, or with scale="learning_rate", which
+    rates cannot carry.
 
     Example:
       >>> with tf1_wd.decoupled_weight_decay(rates=tf1_wd.keras.rates(plan)):
       ...     train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
     """
-    return {"^%s$" % re.escape(d.name): d.rate for d in plan.decaying}
+    if plan.order != "after" or any(not isinstance(d.scale, float) for d in plan.decaying):
+        raise InvalidOptionError(
+            "rates do not carry the order and the scale of a plan (%s): make the plan without convention=, order= and "
+            "scale=, and give these to decoupled_weight_decay or attach" % plan.summary()
+        )
+    return {"^%s$" % re.escape(d.name): d.rate * d.scale for d in plan.decaying}
 
 
 def decouple(model, plan):

@@ -35,7 +35,8 @@ _TABLE = (
 )
 _KNOWN: dict = {name: attributes for names, attributes in _TABLE for name in names.split()}
 
-REGULARIZED = "has an L2 regularizer, whose gradient goes through the optimizer: a decay comes on top of it"
+REGULARIZED = "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
+_KNOWN_REGULARIZERS = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,10 @@ def _is_regularized(variable, layer, attribute, role):
     names = {attribute, attribute.replace("_kernel", ""), role} if attribute else ()
     regularizers = [getattr(layer, name + "_regularizer", None) for name in names]
     regularizers.append(getattr(variable, "regularizer", None))  # in Keras 3
-    return any(r is not None and float(getattr(r, "l2", 0.0)) != 0.0 for r in regularizers)
+    # what a function or a class of one's own penalises is not known, and may be L2
+    known = [r for r in regularizers if type(r).__name__ in _KNOWN_REGULARIZERS]
+    unknown = [r for r in regularizers if r is not None and r not in known]
+    return bool(unknown) or any(float(getattr(r, "l2", 0.0)) != 0.0 for r in known)
 
 
 def _known_class(layer):

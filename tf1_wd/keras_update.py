@@ -8,7 +8,8 @@ from tf1_wd import step
 from tf1_wd._tf import tf
 from tf1_wd.errors import AlreadyDecoupledError, CoupledPenaltyError, InvalidOptionError, UnsupportedUpdateError
 from tf1_wd.keras_layers import REGULARIZED
-from tf1_wd.rules import LEARNING_RATE
+from tf1_wd.plan import DecayPlan
+from tf1_wd.rules import COUPLED, LEARNING_RATE
 
 # attributes of ours: the plan by which an optimizer decays, and whose L2 a model's loss holds
 _DECAYS, _PENALISED = "tf1_wd_plan", "tf1_wd_l2_plan"
@@ -16,8 +17,10 @@ _DECAYS, _PENALISED = "tf1_wd_plan", "tf1_wd_l2_plan"
 
 def decouple(model, plan):
     """Makes the compiled optimizer decay by a plan with every update; see tf1_wd.keras.decouple."""
-    _refuse_regularized(model, plan)
+    _refuse_kind(plan)
     _refuse_backend(plan)
+    _refuse_foreign(model, plan)
+    _refuse_regularized(model, plan)
     optimizer = innermost(_optimizer_of(model))
     _refuse_optimizer(optimizer)
     # Keras 3 hands apply_gradients on to apply, which programs call too
@@ -115,14 +118,20 @@ def _refuse_optimizer(optimizer):
     if isinstance(getattr(optimizer, "optimizer", optimizer), tf.train.Optimizer):
         raise UnsupportedUpdateError(
             "the model is compiled with an optimizer of tf.train: train inside `with tf1_wd.decoupled_weight_decay("
-            "rates=tf1_wd.keras.rates(plan)):`"
+            "rates=tf1_wd.keras.rates(plan)):`, and give convention= to that scope, not to the plan"
         )
     _refuse_second(optimizer)
-    settings = optimizer.get_config()
-    if settings.get("weight_decay"):
-        raise AlreadyDecoupledError(
-            "%s decays weights by itself (weight_decay=%r): leave that out" % (kind, settings["weight_decay"])
-        )
+    try:
+        settings = optimizer.get_config()
+    except NotImplementedError as error:  # of loss-scale optimizers of TensorFlow 1
+        raise UnsupportedUpdateError(
+            "%s does not tell its settings: decouple the optimizer inside it" % kind
+        ) from error
+    for name in ("weight_decay", "weight_decay_rate", "l2_regularization_strength"):
+        if settings.get(name):
+            raise AlreadyDecoupledError(
+                "%s decays weights by itself (%s=%r): leave that out" % (kind, name, settings[name])
+            )
     for name, why in (
         ("decay", "its learning rate differs from the one it shows: use a schedule"),
         ("use_ema", "its averages would not see the decay"),
@@ -142,6 +151,21 @@ def _refuse_backend(plan):
             )
 
 
+def _refuse_kind(plan):
+    if not isinstance(plan, DecayPlan) or plan.order == COUPLED:
+        raise InvalidOptionError("%s is no plan of tf1_wd.keras.plan(model, rate)" % plan)
+
+
+def _refuse_foreign(model, plan):
+    own = {id(w) for w in model.weights}
+    foreign = [d.name for d in plan.decaying if id(d.variable) not in own]
+    if foreign:
+        raise InvalidOptionError(
+            "the plan is of another model: %s of it is no weight of %r, so it would never decay. Make a plan of this "
+            "model: tf1_wd.keras.plan(model, rate)" % (foreign[0], model.name)
+        )
+
+
 def _refuse_second(optimizer):
     if getattr(optimizer, _DECAYS, None) is not None:
         raise AlreadyDecoupledError(
@@ -152,6 +176,12 @@ def _refuse_second(optimizer):
 def _refuse_regularized(model, plan):
     if getattr(model, _PENALISED, None) is not None:
         raise CoupledPenaltyError("the loss of %r holds the L2 of a plan already: build the model anew" % model.name)
+    penalised = [d.name for d in plan.decaying if getattr(d.variable, _PENALISED, None)]
+    if penalised:
+        raise CoupledPenaltyError(
+            "add_l2 has put the L2 of %s into the loss of a model already, maybe one inside of this: build both anew"
+            % ", ".join(penalised[:5])
+        )
     regularized = [name for name, note in plan.notes if note == REGULARIZED]
     if regularized:
         raise CoupledPenaltyError(
@@ -162,6 +192,8 @@ def _refuse_regularized(model, plan):
 
 def add_l2(model, plan):
     """Adds the L2 of a plan to the model's loss; see tf1_wd.keras.add_l2."""
+    _refuse_kind(plan)
+    _refuse_foreign(model, plan)
     _refuse_regularized(model, plan)
     for d in plan.decaying:
         if getattr(d.variable, "regularizer", None) is not None:
@@ -179,6 +211,7 @@ def add_l2(model, plan):
             d.variable.regularizer = importlib.import_module("keras").regularizers.L2(coefficient / 2)
         else:
             model.add_loss(_penalty(d.variable, coefficient))
+        setattr(d.variable, _PENALISED, True)  # which may be in other models too
     setattr(model, _PENALISED, plan)
     if compiled:
         model.train_function = None  # one that is traced already would go on with the old loss

@@ -75,8 +75,12 @@ def read_layer_params(path):
     Source: cuda-convnet, layer.py and https://code.google.com/p/cuda-convnet/wiki/LayerParams.
     """
     path = os.fspath(path)
-    with open(path, encoding="utf-8") as file:
-        sections = _sections(file.read().splitlines(), path)
+    try:
+        with open(path, encoding="utf-8-sig") as file:  # a byte order mark is none of the file
+            lines = file.read().splitlines()
+    except UnicodeDecodeError as error:
+        raise InvalidOptionError("%s is no text in UTF-8 (%s): save it as such" % (path, error)) from error
+    sections = _sections(lines, path)
     layers, ignored = [], []
     for name, options in sections.items():
         others = [key for key in options if key.lower() not in _LOWER]

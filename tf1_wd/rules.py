@@ -209,10 +209,20 @@ def _selector(option, value):
         return Selector(value.name, lambda variable, _: any(variable is part for part in named), option)
     if callable(value):
         text = getattr(value, "__name__", repr(value))
-        return Selector(text, lambda variable, _: bool(value(variable)), option)
+        return Selector(text, lambda v, name: _answer(value, v, "%s=%s for %s" % (option, text, name)), option)
     raise InvalidOptionError(
         "%s takes regular expressions, callables of a variable, variables, or a list of them; got %r" % (option, value)
     )
+
+
+def _answer(predicate, variable, what):
+    try:
+        return bool(predicate(variable))
+    except InvalidOptionError:
+        raise
+    except Exception as error:  # of any kind: the function is the user's
+        text = "%s: it is called with one variable and says True or False; it raised %s: %s"
+        raise InvalidOptionError(text % (what, type(error).__name__, error)) from error
 
 
 def parts(variable):

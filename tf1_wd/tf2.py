@@ -100,14 +100,12 @@ def _refuse_twice(variables):
 def _copies(variable):
     """The copies of a variable on the replicas of a distribution strategy, or the variable alone."""
     copies = getattr(variable, "values", None)
-    if not isinstance(copies, (list, tuple)):
-        return [variable]
-    if _tf.in_replica():
+    if _tf.in_replica() and tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise UnsupportedUpdateError(
-            "variable %s has a copy on each replica of the strategy: call tf1_wd.tf2.decay outside of strategy.run, "
-            "where it decays all of them" % name_of(variable)
+            "variable %s would decay on each replica of the strategy: call tf1_wd.tf2.decay outside of strategy.run, "
+            "where it decays every copy once" % name_of(variable)
         )
-    return copies
+    return copies if isinstance(copies, (list, tuple)) else [variable]
 
 
 def _number(value, name, count):

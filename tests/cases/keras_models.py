@@ -252,6 +252,14 @@ def refused():
         model.compile("sgd", "mse")
         tf1_wd.keras.decouple(model, plan_of(model))
 
+    def inside():
+        inner = net()
+        tf1_wd.keras.add_l2(inner, plan_of(inner))
+        inputs = K.layers.Input(inner.input_shape[1:])
+        outer = K.Model(inputs, inner(inputs))
+        outer.compile("sgd", "mse")
+        tf1_wd.keras.decouple(outer, plan_of(outer))
+
     def another_backend():
         model = net()
         model.compile("sgd", "mse")
@@ -273,6 +281,12 @@ def refused():
         "not compiled": lambda: decouple(None),
         "twice": lambda: decouple("sgd", twice=True),
         "regularized": lambda: decouple("sgd", kernel_regularizer=K.regularizers.l2(0.1)),
+        "own regularizer": lambda: decouple("sgd", kernel_regularizer=lambda w: 0.1 * tf.reduce_sum(tf.square(w))),
+        "another model": lambda: tf1_wd.keras.decouple(compiled(), plan_of(net())),
+        "another model too": lambda: tf1_wd.keras.add_l2(net(), plan_of(net())),
+        "no plan": lambda: tf1_wd.keras.decouple(compiled(), 0.1),
+        "inside": inside,
+        "rates of lr": lambda: tf1_wd.keras.rates(plan_of(net(), convention="adamw")),
         "both": both,
     }
     if MODE == "graph":

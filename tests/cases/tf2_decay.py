@@ -231,6 +231,9 @@ def check_all_copies_of_a_mirrored_variable_decay_outside_of_the_replicas(backen
         for copy in strategy.experimental_local_results(w):
             np.testing.assert_allclose(value(copy), START * keeps, rtol=1e-6)
     raises(tf1_wd.UnsupportedUpdateError, ["outside of strategy.run", "a"], lambda: strategy.run(step))
+    plain = variable("plain")  # of no strategy: each replica would decay it
+    one = lambda: tf1_wd.tf2.decay([plain], 0.25, backend=backend)  # noqa: E731
+    raises(tf1_wd.UnsupportedUpdateError, ["outside of strategy.run", "plain"], lambda: strategy.run(one))
 
 
 def keras_layers():
