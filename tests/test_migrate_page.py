@@ -10,7 +10,7 @@ import migrating
 import numpy as np
 import pytest
 import reader
-from pages import assert_alike, runs, the
+from pages import ROOT, assert_alike, runs, the
 from test_migration import FLAVOURS, TF2_PYTHON, needs_tensorflow_2
 
 SAVE = "\nnp.savez('after.npz', *after)\n"
@@ -41,7 +41,8 @@ def weights(folder):
 
 def assert_trains_to(want, text, folder, flavour):
     (folder / "program.py").write_text(migrating.BEGIN_TF2 + text + AFTER % "after.npz")
-    environment = dict(os.environ, TF_USE_LEGACY_KERAS=flavour, TF_CPP_MIN_LOG_LEVEL="3", PYTHONPATH=reader.PACKAGE)
+    # not where this Python has the package: TF2_PYTHON may be another
+    environment = dict(os.environ, TF_USE_LEGACY_KERAS=flavour, TF_CPP_MIN_LOG_LEVEL="3", PYTHONPATH=str(ROOT))
     done = subprocess.run(
         [TF2_PYTHON, "program.py"], cwd=str(folder), env=environment, capture_output=True, timeout=300
     )

@@ -114,6 +114,25 @@ class BarrierHook(tf.train.SessionRunHook):
             time.sleep(0.1)
 
 
+class OneGradientHook(tf.train.SessionRunHook):
+    """Waits behind each step until every worker has taken its token of it.
+
+    SyncReplicasOptimizer gives its tokens to whoever asks: a quick worker could take that of another too, and give two
+    gradients to one update.
+    """
+
+    def begin(self):
+        with tf.device(tf.train.get_global_step().device):
+            name = "sync_token_q"  # what SyncReplicasOptimizer calls it
+            self._left = tf.FIFOQueue(-1, tf.int64, shapes=(), shared_name=name).size()
+
+    def after_run(self, run_context, run_values):
+        for _ in range(5000):  # 10 s and more: a worker that was killed takes none
+            if run_context.session.run(self._left) == 0:
+                break
+            time.sleep(0.002)
+
+
 def wait_for_chief(target, config):
     """Waits until the variables are initialized. MonitoredTrainingSession looks only every 30 seconds."""
     missing = tf.report_uninitialized_variables(tf.global_variables())
@@ -155,7 +174,7 @@ def train(server, cluster):
 
     hooks = [tf.train.StopAtStepHook(last_step=FLAGS.train_steps), BarrierHook(num_workers)]
     if FLAGS.sync:
-        hooks.append(optimizer.make_session_run_hook(is_chief, num_tokens=0))
+        hooks += [optimizer.make_session_run_hook(is_chief, num_tokens=0), OneGradientHook()]
     if FLAGS.pause_at:
         hooks.append(PauseHook(FLAGS.pause_at))
     if not is_chief:
