@@ -186,6 +186,19 @@ def test_a_graph_from_a_file_is_migrated(tmp_path, capsys):
     assert "weight_decay=0.25," in printed
 
 
+def test_a_saved_model_is_migrated(tmp_path, capsys):
+    build()
+    folder = str(tmp_path / "export")
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        builder = tf.saved_model.Builder(folder)
+        builder.add_meta_graph_and_variables(session, ["train"])
+        builder.save()
+    code, printed, _ = written(capsys, folder)
+    assert code == 0
+    assert '"w": 0.25,' in printed
+
+
 def test_a_report_of_tf1_wd_run_is_migrated(tmp_path, capsys):
     (tmp_path / "train.py").write_text(PROGRAM % BODIES["l2"])
     report = str(tmp_path / "report.json")
