@@ -153,6 +153,7 @@ IN_A_SCOPE = {
     "adamw, a schedule": scoped(lambda: tf.train.AdamOptimizer(schedule()), rates=0.9, convention="adamw"),
     "contrib": scoped(adam, rates=SMALL, convention="contrib"),
     "contrib, two rates": scoped(adam, rates={"a/": 0.05, "b/": 0.2}, convention="contrib"),
+    "a scale that is a number": scoped(adam, rates=0.25, scale=0.5),
     "a scale that fades": scoped(adam, rates=0.5, convention="paper", scale=fades(tf)),
     "after the step, a scale that fades": scoped(adam, rates=0.5, scale=fades(tf)),
     "after the step, times the learning rate": scoped(adam, rates=0.9, scale="learning_rate"),
