@@ -10,7 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from migration_cases import LR
 from migration_programs import AS_IT_IS, IN_A_SCOPE, Built, l2, snippet, watched
-from test_audit import regularization
+from test_audit import clip, regularization
 
 import tf1_wd
 from tf1_wd import errors, migration, migration_code
@@ -281,6 +281,16 @@ def test_one_optimizer_for_several_updates_is_told():
     assert "One optimizer makes several updates" in differences(build)[0]
 
 
+def test_several_optimizers_may_have_their_learning_rate_in_one_variable():
+    def build(loss, v):
+        rate = tf.get_variable("lr", initializer=LR, trainable=False)
+        first = tf.train.AdamOptimizer(rate).minimize(loss, var_list=[v["a/kernel"], v["a/bias"]])
+        return [first, tf.train.MomentumOptimizer(rate, 0.5).minimize(loss, var_list=[v["b/kernel"]])]
+
+    assert differences(build) == []
+    assert differences(build, use_resource=False) == []
+
+
 def test_optimizers_that_race_in_one_run_on_reference_variables_are_told():
     def build(loss, v):
         first = adam().minimize(loss, var_list=[v["a/kernel"], v["a/bias"]])
@@ -362,6 +372,23 @@ def test_a_clip_that_is_not_of_all_gradients_together_is_asked_for(change):
     text = code(build)
     assert "change_gradients(gradients)" in text
     assert "loss += tf.cast(rate * tf.nn.l2_loss" in text  # in front of it, so that what clips the data's clips it too
+
+
+def test_a_clip_that_takes_in_the_rows_of_a_table_is_recognised():
+    def build(loss, v):
+        rows = tf.reduce_sum(tf.sin(tf.gather(v["b/kernel"], [1, 1])))
+        pairs = adam().compute_gradients(rows + tf.reduce_sum(tf.sin(v["a/kernel"])), [v["a/kernel"], v["b/kernel"]])
+        gradients, variables = zip(*pairs)
+        return [adam().apply_gradients(zip(clip(gradients), variables))]
+
+    text = code(build)
+    assert "tf.clip_by_global_norm(list(gradients.values()), 1.0)" in text
+    assert "change_gradients" not in text
+
+
+def test_a_weighted_loss_asks_what_becomes_of_the_gradients():
+    text = code(lambda loss, v: [adam().minimize(loss + l2(v), grad_loss=tf.constant(3.0))])
+    assert "weights the loss by grad_loss= or grad_ys=" in " ".join(text.split())
 
 
 def test_a_loss_that_is_no_scalar_is_added_up_as_tensorflow_1_does():

@@ -167,16 +167,19 @@ def of_updates(updates, facts):
         )
 
 
+# inputs of update ops that are no state of their optimizer: a learning rate in a variable may be that of several
+_NO_SLOTS = ("var", "lr", "alpha", "grad", "delta", "indices", "ref", "value", "updates", "resource")
+
+
 def _shared_slots(updates):
     """Names of variables whose updates share a variable of their optimizer with an update of another call of it."""
     users = {}
     for u in updates:
-        for tensor in list(u.op.inputs)[1:]:
-            slot = graph.read_source(tensor) if tensor.dtype != tf.resource else tensor.op
-            if slot is not None and graph.is_variable(slot) and slot is not u.variable:
+        for definition, tensor in zip(u.op.op_def.input_arg, u.op.inputs):
+            slot = graph.read_source(tensor)
+            if slot is not None and definition.name not in _NO_SLOTS:
                 users.setdefault(slot, []).append(u)
-    rates = {graph.variable_op(v) for v in tf.global_variables() if "learning_rate" in v.name}
-    mixed = [us for slot, us in users.items() if len({u.optimizer for u in us}) > 1 and slot not in rates]
+    mixed = [us for us in users.values() if len({u.optimizer for u in us}) > 1]
     return list(dict.fromkeys(u.variable.name for us in mixed for u in us))
 
 
@@ -213,8 +216,9 @@ def of_second_step(facts, updates, second, run):
         )
     elif ops and not all(set(u.op for u in updates) <= set(graph.predecessors([op])) for op in ops):
         yield Difference(
-            "The second step of the program does not wait for the update: it decays before it, after it, or in between",
-            "the code decays updated weights; of r of a step, in each step",
+            "The second step of the program does not wait for the update: it decays before it, after it, or in "
+            "between; the code decays updated weights",
+            "up to r of a step, in each step",
         )
     trained = {update.variable for update in updates}
     frozen = [v for v in second if v not in trained]
