@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -105,12 +106,17 @@ def test_the_demo_prints_plan_table_and_files(demo):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert any(line.startswith("fc4/weights") and "0.001" in line for line in lines)
-    assert [line.split("  ")[0] for line in lines if line.endswith(" 5/5")] == [
-        "L2 in the loss",
-        "pasted snippet",
-        "true decay",
-    ]
+    methods = ["L2 in the loss", "pasted snippet", "true decay"]
+    assert [line.split("  ")[0] for line in lines if " 5/5 " in line] == methods
     assert lines[-2:] == ["Curves: %s" % png, "Report: %s" % report]
+
+
+def without_the_race(table):
+    """The table without the rule of the snippet on resource variables, which is whatever its reads happened to see."""
+    rows = [re.split(" {2,}", line) for line in table.splitlines() if not line.startswith("---")]
+    race = next(row for row in rows if row[0] == "pasted snippet").pop()
+    assert re.fullmatch(r"((decays (old|updated) weights|no decay) \d/5(, |$))+", race), race
+    return "\n".join("  ".join(row) for row in rows)
 
 
 @runs("README.md", shown="method test accuracy (%)")
@@ -120,7 +126,7 @@ def test_the_demo_prints_the_table_of_the_readme(shown, request):
     printed = pathlib.Path(path).read_text() if path else request.getfixturevalue("demo")[0].stdout
     tables = [part for part in printed.split("\n\n") if part.startswith("method ")]
     assert len(tables) == 1, printed
-    assert_alike(shown.text, tables[0], measured=r"\b\d+\.\d\d\b")
+    assert_alike(without_the_race(shown.text), without_the_race(tables[0]), measured=r"\b\d+\.\d\d\b")
     assert "\n\nCurves: " in printed
 
 

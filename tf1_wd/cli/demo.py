@@ -39,6 +39,7 @@ slim_digits, %(steps)d steps of Adam, seed %(seed)d, TensorFlow %(tensorflow)s, 
 - r = %(weight_decay)g a step. The same number is the coefficient of the L2 in the loss, as its author wrote it.
 - Rules are measured on the weights after one more step, where w - step is what Adam alone makes of w:
   (1 - r)(w - step): updated weights; w - step - r w: old weights; neither: no decay, Adam has rescaled the L2.
+- The snippet's reads of resource variables wait for nothing: which weights they see is a race, mostly the old ones.
 - Accuracy, norm and times (medians) are those of reference variables, the default of TF1. One of the %(test_images)d
   test images is %(image).2f %%: try another --seed before reading anything into a difference below 1 %%."""
 
