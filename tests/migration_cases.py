@@ -75,16 +75,7 @@ def asked(name, tf):
 
 # the same, of those that ask -> what make_train_step is given besides variables and data_loss
 ASKED = {
-    "momentum, a schedule": lambda tf: [halves(tf)],
-    "adam, a schedule": lambda tf: [halves(tf)],
     "a learning rate in a variable": lambda tf: [lambda step: LR],
     "a weighted loss": lambda tf: [lambda gradients: {name: 3.0 * g for name, g in gradients.items()}],
     "a gradient times two": lambda tf: [lambda gradients: {name: 2.0 * g for name, g in gradients.items()}],
-    "adamw, a schedule": lambda tf: [halves(tf)],
-    "momentum decoupled, a schedule": lambda tf: [halves(tf)],
-    "after the step, times a scheduled learning rate": lambda tf: [halves(tf)],
-    "contrib AdamW, a schedule": lambda tf: [halves(tf)],
-    "a scale that fades": lambda tf: [fades(tf)],
-    "after the step, a scale that fades": lambda tf: [fades(tf)],
-    "coupled, a scale that fades": lambda tf: [fades(tf)],
 }

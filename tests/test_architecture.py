@@ -50,6 +50,7 @@ LAYERS = [
     {"scope", "optimizers"},
     {"facts"},
     {"gradient_changes", "update_settings"},
+    {"schedules"},
     {"structure"},
     {"observe", "findings"},
     {"train_op", "watch", "audit", "keras"},

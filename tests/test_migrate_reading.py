@@ -89,15 +89,58 @@ def test_variables_stand_in_the_order_in_which_the_program_makes_them():
     assert names == ["a/kernel", "a/bias", "b/kernel"]
 
 
-def test_a_learning_rate_that_changes_is_asked_for_by_the_name_that_it_has_in_the_program():
+def falling(counter):
+    """A program whose learning rate falls with the global step, which `counter` counts up, or nothing."""
+
     def build(loss, v):
         step = tf.train.get_or_create_global_step()
-        rate = tf.train.exponential_decay(0.1, step, 10, 0.5, name="falling")
-        return [tf.train.AdamOptimizer(rate).minimize(loss, step)]
+        rate = tf.train.exponential_decay(0.1, step, 10, 0.5, staircase=True, name="falling")
+        return [tf.train.AdamOptimizer(rate).minimize(loss, step if counter else None)]
 
-    text = code(build)
+    return build
+
+
+def test_a_learning_rate_that_is_a_function_of_the_updates_is_a_default():
+    text = code(falling(counter=True))
+    assert "    return 0.1 * (0.5 ** tf.floor(step / 10.0))\n\n\ndef make_optimizer(" in text
+    assert "def make_optimizer(variables, learning_rate=learning_rate):" in text
+    assert "def make_train_step(variables, data_loss, learning_rate=learning_rate):" in text
+    assert "  train_step = make_train_step(variables, data_loss)\n" in text
+    assert "To go on from step n of the program: learning_rate=lambda step: learning_rate(step + n)." in text
+
+
+def test_a_learning_rate_that_is_known_at_run_time_only_is_asked_for_by_its_name_in_the_program():
+    text = code(falling(counter=False))
     assert "learning_rate: a function of the number of updates so far, falling in the program" in text
     assert "def make_train_step(variables, data_loss, learning_rate):" in text
+    assert "  train_step = make_train_step(variables, data_loss, learning_rate)\n" in text
+
+
+def test_what_has_to_be_given_stands_in_front_of_what_has_a_default():
+    def build(loss, v):
+        step = tf.train.get_or_create_global_step()
+        optimizer = tf.train.AdamOptimizer(tf.train.exponential_decay(0.1, step, 10, 0.5))
+        pairs = [(2.0 * gradient, w) for gradient, w in optimizer.compute_gradients(loss)]
+        return [optimizer.apply_gradients(pairs, step)]
+
+    signature = "def make_train_step(variables, data_loss, change_gradients, learning_rate=learning_rate):"
+    assert signature in code(build)
+
+
+def test_a_scale_that_is_the_tensor_of_the_learning_rate_is_the_learning_rate():
+    codes = set()
+    for by_name in (True, False):
+        built = Built("program")
+        with built.graph.as_default():
+            step = tf.train.get_or_create_global_step()
+            rate = tf.train.exponential_decay(0.1, step, 10, 0.5)
+            scale = "learning_rate" if by_name else rate
+            with tf1_wd.decoupled_weight_decay(rates=0.5, order="before", scale=scale) as scope:
+                tf.train.AdamOptimizer(rate).minimize(built.loss, step)
+            found = from_facts("program", structural_facts(built.graph), scopes=[scope])
+        codes.add(migration_code.write(found).code)
+    (text,) = codes
+    assert "tf.keras.optimizers.AdamW(" in text
 
 
 def test_settings_have_the_decimals_that_the_program_has():

@@ -22,10 +22,7 @@ SavedModel = saved_model_pb2.SavedModel  # private: tensorflow.core.protobuf (1.
 
 
 def is_resource(variable):
-    """True for a resource variable, False for a reference variable.
-
-    Private: resource_variable_ops.is_resource_variable (1.15.5, 2.15.1, 2.21.0).
-    """
+    """True for a resource variable. Private: resource_variable_ops.is_resource_variable (1.15.5, 2.15.1, 2.21.0)."""
     return resource_variable_ops.is_resource_variable(variable)
 
 
@@ -86,6 +83,11 @@ def control_flow_context(op):
     Private: Operation._get_control_flow_context (1.15.5, 2.15.1, 2.21.0).
     """
     return op._get_control_flow_context()
+
+
+def predicate(op):
+    """What decides whether the branch runs that holds `op`; None outside. Private: CondContext.pred (as above)."""
+    return getattr(control_flow_context(op), "pred", None)
 
 
 def awaited(op):

@@ -41,9 +41,10 @@ from tf1_wd.migration import (
 )
 from tf1_wd.report import RUN_TIME
 from tf1_wd.rules import COUPLED, LEARNING_RATE, TOUCHED_ROWS, check_matches, given_rate, selected
+from tf1_wd.schedules import scheduled
 from tf1_wd.structure import l2_in, later_copies, trainable_variables
 from tf1_wd.train_op import Attached
-from tf1_wd.update_settings import settings_of
+from tf1_wd.update_settings import is_learning_rate, settings_of
 
 
 def from_facts(program, facts, results=None, scopes=(), rules=None, rates=None, run=None) -> Migration:
@@ -69,7 +70,7 @@ class _Reader:
         self._rules, self._told = rules, rates
         self._constants = Constants()
         self._planned = {d.name: (d, s) for s in scopes for d in s.plan.decays if d.variable is not None}
-        self._scopes = scopes
+        self._scopes, self._scales = scopes, {}
         self._differences, self._was_told = [], False
 
     def migration(self):
@@ -191,7 +192,8 @@ class _Reader:
         values = dict(settings.values)
         part = Part(settings.optimizer, values, settings.learning_rate, tuple(weights), order, rate_name=name)
         part = replace(part, l2=self._place(updates))
-        return scaled(part, scale)
+        ops, scales = [u.op for u in updates], [self._scales.get(u.variable.name) for u in updates]
+        return scaled(scheduled(part, ops, scales, self._constants, self._run), scale)
 
     def _place(self, updates):
         """Where the L2 of a part comes in, and so what its rates are of."""
@@ -210,7 +212,7 @@ class _Reader:
             decay, scope = self._planned[name]
             if decay.rate is not None:
                 self._differences += rows_difference(name, decay.rows)
-                ways.append((decay.rate, (scope.plan.order, _scale_of(scope.rules))))
+                ways.append((decay.rate, (scope.plan.order, self._scale_in(scope, decay, update))))
         l2 = self._l2(update, changes)
         if decay is None and self._rules is not None:
             ways += self._by_rules(name, l2)
@@ -241,6 +243,15 @@ class _Reader:
                 % (name, ": " + problem if problem else ", it is known at run time only", re.escape(name))
             )
         return rate, way
+
+    def _scale_in(self, scope, decay, update):
+        """The scale of a decay in a scope, as of migration.Part; remembers the tensor of one that changes."""
+        scale = _scale_of(scope.rules)
+        if scale == RUN_TIME:
+            tensor = self._scales[decay.name] = graph.tensor_named(self._facts.graph, decay.scale)
+            if tensor is not None and "Apply" in update.op.type and is_learning_rate(tensor, update.op):
+                return LEARNING_RATE
+        return scale
 
     def _l2(self, update, changes):
         """The rate of the L2 in the loss, or in a graph from a file in the gradient; None without."""

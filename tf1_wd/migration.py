@@ -63,6 +63,8 @@ class Part:
     "run time". weights: tuple of Weight. order: "after", "before", or "coupled": L2 in the gradient. scale: what
     multiplies the rates: a float, "learning_rate" or "run time". rate_name: what the program calls a learning rate that
     it knows at run time only. l2: where L2 comes in, and what its rates are of: a word of LOSS, APPLIED, LAST.
+    schedule, scale_schedule: the lines of a function of `step`, the number of updates so far, that returns such a
+    learning rate, such a scale; () where it is not known.
     """
 
     optimizer: str
@@ -73,6 +75,8 @@ class Part:
     scale: object = 1.0
     rate_name: str = ""
     l2: str = LOSS
+    schedule: tuple = ()
+    scale_schedule: tuple = ()
 
     @property
     def decaying(self):

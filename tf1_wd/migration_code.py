@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tf1_wd.migration import from_plan
 from tf1_wd.migration_forms import AUTO, OP, form_of
-from tf1_wd.migration_optimizers import MOMENTUM, SCHEDULE, Said, number, optimizer
+from tf1_wd.migration_optimizers import MOMENTUM, SCHEDULE, Said, functions, number, optimizer
 from tf1_wd.migration_steps import SaidLoss, SaidStep, train_step
 from tf1_wd.report import RUN_TIME
 from tf1_wd.rules import COUPLED, LEARNING_RATE
@@ -64,6 +64,7 @@ def write(migration, form=AUTO) -> Written:
         sections.append(MOMENTUM)
     if any(part.asks and not part.form.is_own_momentum for part in parts):
         sections.append(SCHEDULE)
+    sections += [function for part in parts for function in functions(part)]
     sections += [optimizer(part) for part in parts]
     sections += [train_step(step, program) for step in steps]
     return Written("\n\n\n".join(s.strip("\n") for s in sections) + "\n", differences, notes)
@@ -96,7 +97,8 @@ def _header(program, steps, differences, notes):
     lines += ["", "  variables = pair(model.trainable_variables)"]
     for step in steps:
         lines.append(
-            "  train_step%s = make_train_step%s(variables, %s)" % (step.suffix, step.suffix, ", ".join(step.asks))
+            "  train_step%s = make_train_step%s(%s)"
+            % (step.suffix, step.suffix, ", ".join(["variables", *(a for a in step.asks if a not in step.known)]))
         )
     lines += ["  loss = train_step%s(images, labels)" % step.suffix for step in steps] + [""]
     rates = " without the L2 in RATES" if any(p.part.decaying for step in steps for p in step.parts) else ""

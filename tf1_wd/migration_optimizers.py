@@ -28,6 +28,13 @@ class Said:
         return "decay_scale" + self.suffix if self.part.scale == RUN_TIME and self.part.decaying else None
 
     @property
+    def known(self):
+        """{argument: the lines of its function} of those that the program tells as a function of the step."""
+        lines = dict.fromkeys(self.asks, self.part.schedule)
+        lines[self.scale] = self.part.scale_schedule if self.scale else ()
+        return {name: told for name, told in lines.items() if told}
+
+    @property
     def updated(self):
         """The name of the list of its variables."""
         return "UPDATED" + self.suffix if self.suffix else "VARIABLES"
@@ -91,6 +98,19 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
 '''
 
 
+def signed(arguments, known):
+    """Arguments as a function takes them: those that are known behind the others, with their defaults."""
+    return [a for a in arguments if a not in known] + ["%s=%s" % (a, a) for a in arguments if a in known]
+
+
+def functions(p):
+    """The functions of the step that a Said has as defaults."""
+    for name, lines in p.known.items():
+        what = "what multiplies the rates" if name == p.scale else p.part.rate_name
+        head = ["def %s(step):" % name, '    """%s in the program. step: the number of updates so far."""' % what]
+        yield "\n".join([*head, *("    " + line for line in lines)])
+
+
 def optimizer(p):
     """The function that makes the optimizer of a Said."""
     part, settings = p.part, dict(p.part.settings)
@@ -104,7 +124,7 @@ def optimizer(p):
     if has_decay:
         arguments.append("weight_decay=%s" % number(p.form.weight_decay))
     lines = [
-        "def make_optimizer%s(variables%s):" % (p.suffix, "".join(", " + name for name in p.asks)),
+        "def make_optimizer%s(%s):" % (p.suffix, ", ".join(signed(["variables", *p.asks], p.known))),
         '    """The optimizer%s. variables: as `pair` returns them.%s"""'
         % (
             " and its decay" if has_decay else "",

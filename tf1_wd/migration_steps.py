@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tf1_wd.migration import GLOBAL_NORM, OTHERWISE, Loss
 from tf1_wd.migration_forms import COPIES, IN_GRADIENT, IN_LOSS, OP, WEIGHT_DECAY
-from tf1_wd.migration_optimizers import number
+from tf1_wd.migration_optimizers import number, signed
 from tf1_wd.rules import COUPLED, LEARNING_RATE
 
 
@@ -44,11 +44,16 @@ class SaidStep:
         found += [name for p in self.parts for name in (*p.asks, p.scale) if name]
         return found + [loss.changer for loss in self.losses if loss.changer]
 
+    @property
+    def known(self):
+        """Those of them that have a default."""
+        return {name for part in self.parts for name in part.known}
+
 
 def train_step(step, program):
     """The function that makes the training step of a SaidStep."""
     parts = step.parts
-    lines = ["def make_train_step%s(variables, %s):" % (step.suffix, ", ".join(step.asks))]
+    lines = ["def make_train_step%s(%s):" % (step.suffix, ", ".join(signed(["variables", *step.asks], step.known)))]
     lines += ['    """A function of a batch that takes one step of %s and returns the loss.' % program, ""]
     lines += ["    variables: as `pair` returns them."]
     for text in _asked(step):
@@ -126,6 +131,10 @@ def _asked(step):
             )
         if p.scale:
             yield "%s: a function of the number of updates so far: what multiplies the rates." % p.scale
+        if p.known:
+            yield "To go on from step n of the program: %s." % ", ".join(
+                "%s=lambda step: %s(step + n)" % (name, name) for name in p.known
+            )
     for loss in step.losses:
         for kind, words in loss.loss.changes:
             if kind == OTHERWISE:

@@ -83,10 +83,10 @@ def settings_of(op, constants):
     if optimizer in _SLOTS:
         slot, name = _SLOTS[optimizer]
         values[name] = _first_value(op, graph.argument(op, (slot,)), constants)
-    tensor = graph.argument(op, _RATES)
-    number = constants.number(_outside(tensor))
+    tensor = learning_rate_of(op)
+    number = constants.number(tensor)
     if number is None:
-        return Settings(optimizer, tuple(sorted(values.items())), RUN_TIME, _origin(tensor))
+        return Settings(optimizer, tuple(sorted(values.items())), RUN_TIME, _origin(tensor).name)
     return Settings(optimizer, tuple(sorted(values.items())), number, number)
 
 
@@ -119,8 +119,18 @@ def _outside(tensor):
     return tensor
 
 
+def learning_rate_of(op):
+    """The tensor that an update op takes as its learning rate, as it was before a branch let it in."""
+    return _outside(graph.argument(op, _RATES))
+
+
+def is_learning_rate(tensor, op):
+    """True if `tensor` is what an update op takes as its learning rate, but for casts."""
+    return _origin(tensor) is _origin(learning_rate_of(op))
+
+
 def _origin(tensor):
     """The op of a learning rate, seen through casts and identities."""
     while tensor.op.type in ("Identity", "Cast", "Switch") and tensor.op.inputs:
         tensor = tensor.op.inputs[0]
-    return tensor.op.name
+    return tensor.op

@@ -76,8 +76,7 @@ def cifar_train(code, start):
         net = tf.nn.relu(net @ v["local2/weights"] + v["local2/biases"])
         return cross_entropy(net @ v["softmax_linear/weights"] + v["softmax_linear/biases"], labels)
 
-    schedule = tf.keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.8, staircase=True)
-    train_step = code.make_train_step(v, loss, schedule)
+    train_step = code.make_train_step(v, loss)
     for t in range(STEPS):
         batch = np.arange(32 * t, 32 * t + 32) % len(LABELS)
         train_step(IMAGES[batch], LABELS[batch])
