@@ -59,22 +59,24 @@ def test_ten_processes_at_once_compile_once(tmp_path, empty_cache):
 @pytest.mark.parametrize("whole_group", [True, False], ids=["with its compiler", "without its compiler"])
 def test_a_killed_build_leaves_nothing_broken(tmp_path, monkeypatch, whole_group):
     monkeypatch.setenv("TF1_WD_CACHE", str(tmp_path / "cache"))
-    slow = fake_compiler(tmp_path, "if [ $count = 1 ]; then echo half > $out; sleep 5; fi; echo op $count > $out")
-    monkeypatch.setenv("CXX", slow)
+    half, end = tmp_path / "half", tmp_path / "end"  # the first compilation comes to the one, and waits for the other
+    slow = "if [ $count = 1 ]; then echo half > $out; touch %s; until [ -e %s ]; do sleep 0.05; done; fi" % (half, end)
+    monkeypatch.setenv("CXX", fake_compiler(tmp_path, slow + "; echo op $count > $out"))
     killed = start(FIND_OR_BUILD, environment(tmp_path / "cache"), start_new_session=True)
-    while compilations(tmp_path) == 0:
-        time.sleep(0.05)
-    time.sleep(0.2)
-    if whole_group:
-        os.killpg(killed.pid, signal.SIGKILL)
-    else:
-        killed.kill()
-    begin = time.time()
-    out, _ = run(FIND_OR_BUILD, environment(tmp_path / "cache"))
-    assert time.time() - begin < 4  # does not wait for a lock that nobody holds
-    assert contents(out.strip()) == "op 2\n"
-    assert sorted(os.listdir(os.path.dirname(out.strip()))) == ["libtf1_wd.so", "lock", "stamp.json"]
-    killed.communicate()
+    try:
+        while not half.exists():
+            assert killed.poll() is None
+            time.sleep(0.05)
+        if whole_group:
+            os.killpg(killed.pid, signal.SIGKILL)
+        else:
+            killed.kill()
+        out, _ = run(FIND_OR_BUILD, environment(tmp_path / "cache"))  # it would wait for good for a lock that is left
+        assert contents(out.strip()) == "op 2\n"
+        assert sorted(os.listdir(os.path.dirname(out.strip()))) == ["libtf1_wd.so", "lock", "stamp.json"]
+    finally:
+        end.touch()
+        killed.communicate()
 
 
 def test_a_stale_stamp_rebuilds(tmp_path, empty_cache):
