@@ -63,7 +63,8 @@ def assert_decayed(folder):
 
 def examples(folder):
     """Puts a copy of legacy_examples there."""
-    shutil.copytree(str(ROOT / "legacy_examples"), str(folder / "legacy_examples"))
+    compiled = shutil.ignore_patterns("__pycache__")  # where files come and go while other tests run the examples
+    shutil.copytree(str(ROOT / "legacy_examples"), str(folder / "legacy_examples"), ignore=compiled)
 
 
 def tools_of(folder):
