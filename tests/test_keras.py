@@ -33,7 +33,7 @@ def found(mode):
     """The JSON that tests/cases/keras_models.py prints."""
     folder = os.path.dirname(os.path.abspath(__file__))
     command = [sys.executable, os.path.join(folder, "cases", "keras_models.py"), mode, *trained(mode)]
-    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=400)
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=900)
     return json.loads(out.stdout)
 
 
