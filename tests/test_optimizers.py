@@ -643,7 +643,7 @@ print(isinstance(optimizer, tf.contrib.opt.DecoupledWeightDecayExtension), type(
 
 def test_tf_contrib_opt_is_there_under_the_legacy_runtime():
     out = subprocess.run(
-        [sys.executable, "-c", LEGACY, tf.__version__[0]], stdout=subprocess.PIPE, text=True, check=True, timeout=120
+        [sys.executable, "-c", LEGACY, tf.__version__[0]], stdout=subprocess.PIPE, text=True, check=True, timeout=300
     ).stdout.split("\n")
     if TF1:  # the real one, which forgets decay_var_list
         assert out[0] == "[0.625, 0.625] [0.625, 0.625]"

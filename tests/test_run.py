@@ -60,7 +60,7 @@ def command(*words, cwd):
     """(stdout, what tf1-wd wrote to stderr, all of stderr, exit code)"""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT, os.path.join(ROOT, "tests")]))
     done = subprocess.run(
-        [sys.executable, *words], cwd=str(cwd), env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, *words], cwd=str(cwd), env=environment, capture_output=True, text=True, timeout=300
     )
     ours = [line for line in done.stderr.splitlines() if line.startswith(("tf1-wd run:", "  "))]
     return done.stdout, "\n".join(ours), done.stderr, done.returncode

@@ -61,6 +61,6 @@ def test_the_block_for_tensorflow_2_runs():
     check += "assert train_step.experimental_get_tracing_count() == count <= 2\nprint('trained')\n"
     environment = dict(os.environ, TF_USE_LEGACY_KERAS="0")
     done = subprocess.run(
-        [sys.executable, "-c", IN_TF2[0] + check], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", IN_TF2[0] + check], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.stdout == "trained\n", done.stderr[-2000:]
