@@ -167,7 +167,7 @@ def pair(weights):
 
 
 def load(variables, checkpoint):
-    """Gives the variables the weights that a checkpoint of the program holds."""
+    """Gives the variables the weights that a checkpoint of the program holds. The optimizer starts anew."""
     reader = tf.train.load_checkpoint(checkpoint)
     for name, variable in variables.items():
         variable.assign(reader.get_tensor(name))
