@@ -97,9 +97,9 @@ def decouple(model, plan):
         plan.order "after":   w <- (1 - r) (w - step)      "before":   w <- w - step - r w      with r = rate * scale
 
     Only weights that the update changes decay: not those frozen since, nor any on a step that a loss-scale optimizer
-    skips. Constraints are applied again afterwards. `fit`, `train_on_batch`, and loops of one's own that call
-    `model.optimizer.apply_gradients` decay alike. In graph mode with order="after" the compiled op does it, elsewhere
-    assignments of TensorFlow.
+    skips. Updates may name Keras's variables or the tf.Variables in them. Constraints are applied again afterwards.
+    `fit`, `train_on_batch`, and loops of one's own that call `model.optimizer.apply_gradients` decay alike. In graph
+    mode with order="after" the compiled op does it, elsewhere assignments of TensorFlow.
 
     What decays is the optimizer object: compiled anew, or loaded from a file, a model has no decay until decouple is
     called on it again.
@@ -108,9 +108,12 @@ def decouple(model, plan):
       model: a compiled Keras model (tf.keras of TensorFlow 1 in graph mode and 2, tf-keras, Keras 3 on TensorFlow).
       plan: what `plan` returned for this model.
 
-    Raises: InvalidOptionError (not compiled); AlreadyDecoupledError (an optimizer with weight_decay, or decoupled
-      before); CoupledPenaltyError (a weight of the plan has an L2 regularizer); UnsupportedUpdateError (an optimizer of
-      tf.train; use_ema, gradient_accumulation_steps, decay=; in training: a distribution strategy).
+    Raises: InvalidOptionError (not compiled; a plan of another model);
+      AlreadyDecoupledError (an optimizer with weight_decay, or decoupled before); CoupledPenaltyError (a weight of the
+      plan has an L2 regularizer); UnsupportedUpdateError (an optimizer of tf.train; use_ema,
+      gradient_accumulation_steps, decay=).
+    Training raises: AlreadyDecoupledError (weight_decay was set since); NothingToDecayError (an
+      update without any weight of the plan); UnsupportedUpdateError (a distribution strategy).
 
     Example:
       >>> model.compile("adam", "mse")
@@ -133,7 +136,8 @@ def add_l2(model, plan):
     Args: as for `decouple`; in graph mode before model.compile, elsewhere before or after it.
 
     Raises: CoupledPenaltyError (a regularizer is there already, or add_l2 was called before); AlreadyDecoupledError
-      (the optimizer decays by a plan); UnsupportedUpdateError (compiled already, in graph mode).
+      (the optimizer decays by a plan); InvalidOptionError (a plan of another
+      model); UnsupportedUpdateError (compiled already, in graph mode).
 
     Example:
       >>> tf1_wd.keras.add_l2(model, tf1_wd.keras.plan(model, 1e-4))
@@ -161,10 +165,10 @@ def _named(value):
     if value is None or isinstance(value, (str, re.Pattern)):
         return value
     if hasattr(value, "name") and hasattr(value, "dtype"):
-        meant = {id(w) for w in getattr(value, "weights", [value])}
+        meant = {id(keras_layers.underneath(w)) for w in getattr(value, "weights", [value])}
 
         def is_meant(variable):
-            return id(variable) in meant
+            return id(keras_layers.underneath(variable)) in meant
 
         is_meant.__name__ = value.name
         return is_meant

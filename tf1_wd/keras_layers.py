@@ -72,6 +72,16 @@ def weights_of(model):
     return [_weight(variable, owners[id(variable)], id(variable) in training) for variable in unique]
 
 
+def underneath(variable):
+    """What is one and the same of a variable of Keras and of the tf.Variable in it, which tapes and graphs know."""
+    value = getattr(variable, "value", None)  # in Keras 3 the tf.Variable, elsewhere a method
+    inner = variable if value is None or callable(value) else value
+    try:
+        return getattr(inner, "handle", inner)  # mixed precision wraps a variable of Keras 2, but not its handle
+    except ValueError:  # a distribution strategy's has none outside of its replicas
+        return inner
+
+
 def decide(weights, rates, rules):
     """The DecayPlan of a model's weights.
 

@@ -7,10 +7,12 @@ from tf1_wd.errors import (
     AlreadyDecoupledError,
     CoupledPenaltyError,
     InvalidOptionError,
+    NothingToDecayError,
     UnsupportedUpdateError,
 )
-from tf1_wd.keras_layers import REGULARIZED
+from tf1_wd.keras_layers import REGULARIZED, name_of, underneath
 from tf1_wd.plan import DecayPlan
+from tf1_wd.render import some
 from tf1_wd.rules import COUPLED
 
 # attributes of ours: the plan by which an optimizer decays, and whose L2 a model's loss holds
@@ -116,4 +118,26 @@ def refuse_strategy():
         raise UnsupportedUpdateError(
             "a Keras optimizer that decays by a plan was called under a distribution strategy, where it is not known "
             "how often each copy is updated: train without, or use Keras's own AdamW with exclude_from_weight_decay"
+        )
+
+
+def refuse_decay_set_since(optimizer):
+    """Refuses an optimizer that was told to decay by itself after it was decoupled."""
+    for name in _DECAYING:
+        value = vars(optimizer).get(name)  # its settings as a dict would read variables, which no tf.function can
+        if value is not None and not (isinstance(value, (int, float)) and value == 0):
+            raise AlreadyDecoupledError(
+                "%s decays by a plan, and %s=%r was set since: each weight would decay twice. Set it to None, or leave "
+                "decouple out" % (type(optimizer).__name__, name, value)
+            )
+
+
+def refuse_foreign_update(plan, variables):
+    """Refuses an update that has no weight of the plan at all. variables: all that it was given."""
+    known = {id(underneath(d.variable)) for d in plan.decays}
+    if variables and not any(id(underneath(v)) in known for v in variables):
+        raise NothingToDecayError(
+            "the optimizer decays by a plan, and none of the %d variables of this update is in it (%s), so nothing "
+            "would decay: give the weights of the model that was planned, or compile their own model with an optimizer "
+            "of its own" % (len(variables), some([name_of(v) for v in variables]))
         )

@@ -8,6 +8,7 @@ from tf1_wd import keras_refusals as refusals
 from tf1_wd import step
 from tf1_wd._tf import tf
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, UnsupportedUpdateError
+from tf1_wd.keras_layers import underneath
 from tf1_wd.keras_refusals import in_graph
 from tf1_wd.rules import LEARNING_RATE
 
@@ -21,25 +22,42 @@ def decouple(model, plan):
     optimizer = innermost(_optimizer_of(model))
     refusals.refuse_optimizer(optimizer)
     # Keras 3 hands apply_gradients on to apply, which programs call too
-    name = "apply" if hasattr(optimizer, "apply") else "apply_gradients"
-    original = getattr(optimizer, name)
-
-    def apply_and_decay(first, *args, **kwargs):
-        if name == "apply_gradients":
-            first = list(first)
-            updated = {id(v) for gradient, v in first if gradient is not None}
-        else:
-            variables = args[0] if args else kwargs.get("trainable_variables")
-            if variables is None:
-                raise UnsupportedUpdateError("apply(grads) names no variables: pass trainable_variables too")
-            updated = {id(v) for gradient, v in zip(first, variables) if gradient is not None}
-        refusals.refuse_strategy()
-        decays = [d for d in plan.decaying if id(d.variable) in updated]
-        return _update(optimizer, decays, plan.order, lambda: original(first, *args, **kwargs))
-
+    if hasattr(optimizer, "apply"):
+        optimizer.apply = _decaying_apply(optimizer, plan, optimizer.apply)
+    else:
+        optimizer.apply_gradients = _decaying_apply_gradients(optimizer, plan, optimizer.apply_gradients)
     setattr(optimizer, refusals.DECAYS, plan)
-    setattr(optimizer, name, apply_and_decay)
     model.train_function = None  # one that is traced already would go on without decay
+
+
+def _decaying_apply(optimizer, plan, original):
+    def apply(grads, trainable_variables=None, **kwargs):
+        if trainable_variables is None:
+            raise UnsupportedUpdateError("apply(grads) names no variables: pass trainable_variables too")
+        grads, variables = list(grads), list(trainable_variables)
+        decays = _decays(optimizer, plan, zip(grads, variables))
+        return _update(optimizer, decays, plan.order, lambda: original(grads, variables, **kwargs))
+
+    return apply
+
+
+def _decaying_apply_gradients(optimizer, plan, original):
+    def apply_gradients(grads_and_vars, *args, **kwargs):
+        pairs = list(grads_and_vars)
+        decays = _decays(optimizer, plan, pairs)
+        return _update(optimizer, decays, plan.order, lambda: original(pairs, *args, **kwargs))
+
+    return apply_gradients
+
+
+def _decays(optimizer, plan, pairs):
+    """What decays with an update, list of Decay. pairs: (gradient or None, variable), of Keras or of TensorFlow."""
+    pairs = list(pairs)
+    refusals.refuse_strategy()
+    refusals.refuse_decay_set_since(optimizer)
+    refusals.refuse_foreign_update(plan, [v for _, v in pairs])
+    updated = {id(underneath(v)) for gradient, v in pairs if gradient is not None}
+    return [d for d in plan.decaying if id(underneath(d.variable)) in updated]
 
 
 def innermost(optimizer):

@@ -1,0 +1,181 @@
+"""What an optimizer that decays does with updates and plans of other shapes, as JSON: keras_updates.py MODE.
+
+The modes are those of keras_models.py. The learning rate is 0: a weight changes by its decay alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+if sys.argv[1].startswith("keras3"):
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
+
+import numpy as np
+import tensorflow as tf
+
+import tf1_wd
+import tf1_wd.keras
+
+MODE = sys.argv[1]
+v1 = tf.compat.v1
+v1.logging.set_verbosity(v1.logging.ERROR)
+if MODE.endswith("graph"):
+    v1.disable_v2_behavior()
+
+K = tf.keras
+RATE = 0.1
+X, Y = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
+Of = getattr(K.optimizers, "legacy", K.optimizers) if MODE == "graph" else K.optimizers
+IN_GRAPHS = MODE.endswith("graph")
+
+
+def dense(units=2, **options):
+    return K.layers.Dense(units, use_bias=False, kernel_initializer="ones", **options)
+
+
+def model_of(*layers, compiled=True):
+    model = K.Sequential(layers or [dense()])
+    model.build((None, 3))
+    if compiled:
+        model.compile(Of.SGD(0.0), "mse")
+    return model
+
+
+def decoupled(*layers, **options):
+    model = model_of(*layers)
+    tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, RATE, **options))
+    return model
+
+
+def session():
+    return K.backend.get_session() if hasattr(K.backend, "get_session") else v1.keras.backend.get_session()
+
+
+def means(model):
+    """The mean of each weight, all of which started as ones."""
+    return [float(np.mean(value)) for value in model.get_weights()]
+
+
+def underneath(weight):
+    """The tf.Variable in a variable of Keras: what a tape has watched, and what the graph's collection holds."""
+    if not callable(weight.value):
+        return weight.value
+    return getattr(weight, "_variable", weight)
+
+
+def outcome(action, *args):
+    try:
+        return action(*args)
+    except tf1_wd.Tf1WdError as error:
+        return [type(error).__name__, str(error)]
+
+
+def update(model, variables, call=None):
+    """One update of these variables, with gradients of 0."""
+    pairs = [(tf.zeros(v.shape, v.dtype), v) for v in variables]
+    call = call or (lambda optimizer, pairs: optimizer.apply_gradients(pairs))
+    op = call(model.optimizer, pairs)
+    if IN_GRAPHS:
+        session().run(op)
+    return means(model)
+
+
+# --- variables underneath
+
+
+def half():
+    """The dtype of layers that compute in float16 and keep float32; TensorFlow 1 has it by another name."""
+    old = getattr(getattr(K.mixed_precision, "experimental", None), "Policy", None)
+    return old("mixed_float16", loss_scale=None) if old and tf.__version__.startswith("1.") else "mixed_float16"
+
+
+def variables_underneath():
+    def of(**options):
+        model = decoupled(dense(**options), dense())
+        return update(model, [underneath(w) for w in model.trainable_weights])
+
+    return {"float32": of(), "mixed_float16": of(dtype=half())}
+
+
+def watched_variables():
+    def of(wrap=lambda function: function, **options):
+        model = decoupled(dense(**options), dense())
+        model.optimizer.build([underneath(w) for w in model.trainable_weights])
+
+        def train():
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.cast(model(X), tf.float32))
+            variables = tape.watched_variables()
+            model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+
+        wrap(train)()
+        return means(model)
+
+    return {
+        "float32": of(),
+        "mixed_float16": of(dtype="mixed_float16"),
+        "float32 in a function": of(tf.function),
+        "mixed_float16 in a function": of(tf.function, dtype="mixed_float16"),
+    }
+
+
+def selected_underneath():
+    """Which of two kernels a plan decays that excludes the tf.Variable in the first."""
+    model = model_of(dense(dtype=half()), dense())
+    plan = tf1_wd.keras.plan(model, RATE, exclude=[underneath(model.weights[0])])
+    return [d.rate for d in plan.decays]
+
+
+def foreign_updates():
+    """Updates of another model's weights alone, and of weights of the plan that do not decay."""
+    model, other = decoupled(K.layers.Dense(2, kernel_initializer="ones")), model_of()
+    refused = outcome(lambda: update(model, other.trainable_weights))
+    return {"refused": refused, "bias": update(model, model.trainable_weights[1:])[0]}
+
+
+def keyword_calls():
+    calls = {"apply_gradients": lambda optimizer, pairs: optimizer.apply_gradients(grads_and_vars=iter(pairs))}
+    if MODE == "keras3":
+        calls["apply"] = lambda optimizer, pairs: optimizer.apply(
+            grads=[g for g, _ in pairs], trainable_variables=[v for _, v in pairs]
+        )
+        calls["apply, positional"] = lambda optimizer, pairs: optimizer.apply(*zip(*pairs))
+    found = {}
+    for name, call in calls.items():
+        model = decoupled(dense(), dense())
+        found[name] = update(model, model.trainable_weights, call)
+    return found
+
+
+# --- settings changed afterwards
+
+
+def weight_decay_set_later():
+    model = decoupled()
+    model.optimizer.weight_decay = 0.2
+    refused = outcome(lambda: update(model, model.trainable_weights))
+    kept = means(model)
+    model.optimizer.weight_decay = None
+    return {"refused": refused, "kept": kept, "after": update(model, model.trainable_weights)}
+
+
+FACTS = [
+    variables_underneath,
+    selected_underneath,
+    foreign_updates,
+    keyword_calls,
+    weight_decay_set_later,
+]
+if MODE != "graph":
+    FACTS.append(watched_variables)
+result = {}
+for fact in FACTS:
+    K.backend.clear_session()
+    try:
+        result[fact.__name__] = fact()
+    except Exception as error:  # that of one fact is shown by its test
+        result[fact.__name__] = {"failed": "%s: %s" % (type(error).__name__, error)}
+print(json.dumps(result))

@@ -1,0 +1,96 @@
+"""tf1_wd.keras and updates, plans and models of other shapes, in processes of their own; see cases/keras_updates.py.
+
+All weights start as ones and the learning rate is 0, so that a weight of rate 0.1 is 0.9 after one update.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_keras import EAGER, MODES
+
+RATE = 0.1
+KEPT, LEFT = (1 - RATE) * np.ones(()), np.ones(())
+WITHIN = dict(rtol=2e-4)  # layers of float16 in graph mode keep their weights in it
+
+
+@functools.lru_cache(None)
+def found(mode):
+    """The JSON that tests/cases/keras_updates.py prints."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases", "keras_updates.py")
+    out = subprocess.run([sys.executable, script, mode], stdout=subprocess.PIPE, text=True, check=True, timeout=400)
+    return json.loads(out.stdout)
+
+
+def fact(mode, name):
+    """What one function of that file has found."""
+    value = found(mode)[name]
+    assert not (isinstance(value, dict) and "failed" in value), value["failed"]
+    return value
+
+
+def assert_refused(error, kind, *texts):
+    assert error is not None
+    assert error[0] == kind, error
+    for text in texts:
+        assert text in error[1]
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    """Runs the test on each Keras, in each mode that it has."""
+    return request.param
+
+
+# --- which weights an update decays
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_an_update_of_the_variables_underneath_decays_the_weights_of_keras(mode, dtype):
+    np.testing.assert_allclose(fact(mode, "variables_underneath")[dtype], [KEPT, KEPT], **WITHIN)
+
+
+if EAGER:
+
+    @pytest.mark.parametrize("eager", EAGER)
+    def test_an_update_of_what_a_tape_has_watched_decays_it(eager):
+        for case, got in fact(eager, "watched_variables").items():
+            np.testing.assert_allclose(got, [KEPT, KEPT], err_msg=case, **WITHIN)
+
+
+def test_an_update_called_with_keywords_decays(mode):
+    found = fact(mode, "keyword_calls")
+    assert len(found) == (3 if mode == "keras3" else 1)
+    for call, got in found.items():
+        np.testing.assert_allclose(got, [KEPT, KEPT], err_msg=call, **WITHIN)
+
+
+def test_an_update_without_any_weight_of_the_plan_is_refused(mode):
+    error = fact(mode, "foreign_updates")["refused"]
+    assert_refused(error, "NothingToDecayError", "none of the 1 variables of this update is in it", "/kernel)")
+
+
+def test_an_update_of_weights_that_the_plan_leaves_alone_is_none_of_these(mode):
+    assert fact(mode, "foreign_updates")["bias"] == LEFT
+
+
+def test_the_variable_underneath_a_weight_selects_it(mode):
+    assert fact(mode, "selected_underneath") == [None, RATE]
+
+
+# --- optimizers that others change
+
+
+def test_a_weight_decay_set_after_decouple_is_refused_before_it_decays_twice(mode):
+    facts = fact(mode, "weight_decay_set_later")
+    assert_refused(
+        facts["refused"], "AlreadyDecoupledError", "SGD decays by a plan, and weight_decay=0.2 was set since"
+    )
+    np.testing.assert_allclose(facts["kept"], [LEFT])
+    np.testing.assert_allclose(facts["after"], [KEPT], **WITHIN)
