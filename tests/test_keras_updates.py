@@ -84,6 +84,41 @@ def test_the_variable_underneath_a_weight_selects_it(mode):
     assert fact(mode, "selected_underneath") == [None, RATE]
 
 
+# --- plans that are out of date
+
+
+@pytest.mark.parametrize("use", ["decouple", "add_l2"])
+def test_a_plan_made_before_a_layer_was_unfrozen_is_refused(mode, use):
+    error = fact(mode, "stale_plans")["unfrozen " + use]
+    assert_refused(error, "InvalidOptionError", "/kernel trains, and was frozen when", "make the plan anew")
+    assert "base" in error[1]
+    assert "head" not in error[1]
+
+
+@pytest.mark.parametrize("use", ["decouple", "add_l2"])
+def test_a_plan_made_before_a_layer_was_added_is_refused(mode, use):
+    error = fact(mode, "stale_plans")["added " + use]
+    assert_refused(error, "InvalidOptionError", "trains and is not in the plan", "make the plan anew")
+    assert "second" in error[1]
+    assert "first" not in error[1]
+
+
+@pytest.mark.parametrize("use", ["decouple", "add_l2"])
+def test_a_plan_made_anew_is_taken(mode, use):
+    assert fact(mode, "stale_plans")["anew " + use] is None
+
+
+def test_a_weight_that_is_excluded_on_purpose_may_be_unfrozen(mode):
+    np.testing.assert_allclose(fact(mode, "excluded_on_purpose"), [LEFT, KEPT], **WITHIN)
+
+
+def test_an_update_of_a_weight_that_was_frozen_for_the_plan_is_refused(mode):
+    error = fact(mode, "unfrozen_later")
+    assert_refused(
+        error, "InvalidOptionError", "base", "was frozen when the plan was made", "compile with a new", "plan anew"
+    )
+
+
 # --- optimizers that others change
 
 

@@ -106,14 +106,15 @@ def decouple(model, plan):
 
     Args:
       model: a compiled Keras model (tf.keras of TensorFlow 1 in graph mode and 2, tf-keras, Keras 3 on TensorFlow).
-      plan: what `plan` returned for this model.
+      plan: what `plan` returned for this model, with the layers and the frozen weights that it has now.
 
-    Raises: InvalidOptionError (not compiled; a plan of another model);
+    Raises: InvalidOptionError (not compiled; a plan of another model, or made before a layer was added or unfrozen);
       AlreadyDecoupledError (an optimizer with weight_decay, or decoupled before); CoupledPenaltyError (a weight of the
       plan has an L2 regularizer); UnsupportedUpdateError (an optimizer of tf.train; use_ema,
       gradient_accumulation_steps, decay=).
-    Training raises: AlreadyDecoupledError (weight_decay was set since); NothingToDecayError (an
-      update without any weight of the plan); UnsupportedUpdateError (a distribution strategy).
+    Training raises: AlreadyDecoupledError (weight_decay was set since); InvalidOptionError (a weight that was frozen
+      when the plan was made is updated); NothingToDecayError (an update without any weight of the plan);
+      UnsupportedUpdateError (a distribution strategy).
 
     Example:
       >>> model.compile("adam", "mse")
@@ -136,8 +137,8 @@ def add_l2(model, plan):
     Args: as for `decouple`; in graph mode before model.compile, elsewhere before or after it.
 
     Raises: CoupledPenaltyError (a regularizer is there already, or add_l2 was called before); AlreadyDecoupledError
-      (the optimizer decays by a plan); InvalidOptionError (a plan of another
-      model); UnsupportedUpdateError (compiled already, in graph mode).
+      (the optimizer decays by a plan); InvalidOptionError (a plan of another model, or made before a layer was added
+      or unfrozen); UnsupportedUpdateError (compiled already, in graph mode).
 
     Example:
       >>> tf1_wd.keras.add_l2(model, tf1_wd.keras.plan(model, 1e-4))

@@ -13,6 +13,7 @@ from tf1_wd.plan import Decay, DecayPlan
 from tf1_wd.rules import LEARNING_RATE, check_matches, check_rate, given_rate, selected
 
 KERNEL, DEPTHWISE, RECURRENT, BIAS, EMBEDDINGS = "kernel", "depthwise", "recurrent", "bias", "embeddings"
+FROZEN = "not trainable"
 _NEVER = {"normalization": "normalization: never", "slope": "slope of an activation: never"}
 
 _PLAIN = {"kernel": KERNEL, "bias": BIAS}
@@ -111,11 +112,11 @@ def _decide(weight, rates, rules):
 
 def _rate(weight, rates, rules):
     """(rate or None, why)."""
-    if not weight.trainable:
-        return None, "not trainable"
     allowed, reason = selected(rules, weight.variable, weight.name)
     if not allowed:
         return None, reason
+    if not weight.trainable:
+        return None, FROZEN
     given, text = given_rate(rules, weight.variable, weight.name)
     if given is not None:
         return given, text

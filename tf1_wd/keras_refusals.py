@@ -10,7 +10,7 @@ from tf1_wd.errors import (
     NothingToDecayError,
     UnsupportedUpdateError,
 )
-from tf1_wd.keras_layers import REGULARIZED, name_of, underneath
+from tf1_wd.keras_layers import FROZEN, REGULARIZED, name_of, underneath
 from tf1_wd.plan import DecayPlan
 from tf1_wd.render import some
 from tf1_wd.rules import COUPLED
@@ -19,6 +19,7 @@ from tf1_wd.rules import COUPLED
 DECAYS, PENALISED = "tf1_wd_plan", "tf1_wd_l2_plan"
 
 _DECAYING = ("weight_decay", "weight_decay_rate", "l2_regularization_strength")
+_ANEW = "make the plan anew, tf1_wd.keras.plan(model, rate), when all layers are there and those to train are unfrozen"
 
 
 def in_graph():
@@ -45,13 +46,34 @@ def refuse_backend(plan):
             )
 
 
-def refuse_foreign(model, plan):
+def refuse_other_weights(model, plan):
+    """Refuses a plan that has weights which are not the model's, or has not all that the model trains."""
     own = {id(w) for w in model.weights}
     foreign = [d.name for d in plan.decaying if id(d.variable) not in own]
     if foreign:
         raise InvalidOptionError(
             "the plan is of another model: %s of it is no weight of %r, so it would never decay. Make a plan of this "
             "model: tf1_wd.keras.plan(model, rate)" % (foreign[0], model.name)
+        )
+    known = {id(d.variable) for d in plan.decays}
+    unknown = [name_of(w) for w in model.trainable_weights if id(w) not in known]
+    if unknown:
+        raise InvalidOptionError(
+            "%s of %r trains and is not in the plan, so it would not decay: %s" % (some(unknown), model.name, _ANEW)
+        )
+    refuse_unfrozen(plan, {id(underneath(w)) for w in model.trainable_weights})
+
+
+def refuse_unfrozen(plan, trained, first=""):
+    """Refuses to train weights that were frozen when the plan was made.
+
+    trained: ids of what is underneath the weights that train. first: what is to be done before there is a new plan.
+    """
+    unfrozen = [d.name for d in plan.decays if d.why == FROZEN and id(underneath(d.variable)) in trained]
+    if unfrozen:
+        raise InvalidOptionError(
+            "%s trains, and was frozen when the plan was made, so it would not decay: %s%s"
+            % (some(unfrozen), first, _ANEW)
         )
 
 

@@ -17,7 +17,7 @@ def decouple(model, plan):
     """Makes the compiled optimizer decay by a plan with every update; see tf1_wd.keras.decouple."""
     refusals.refuse_kind(plan)
     refusals.refuse_backend(plan)
-    refusals.refuse_foreign(model, plan)
+    refusals.refuse_other_weights(model, plan)
     refusals.refuse_regularized(model, plan)
     optimizer = innermost(_optimizer_of(model))
     refusals.refuse_optimizer(optimizer)
@@ -57,6 +57,7 @@ def _decays(optimizer, plan, pairs):
     refusals.refuse_decay_set_since(optimizer)
     refusals.refuse_foreign_update(plan, [v for _, v in pairs])
     updated = {id(underneath(v)) for gradient, v in pairs if gradient is not None}
+    refusals.refuse_unfrozen(plan, updated, "compile with a new optimizer, ")
     return [d for d in plan.decaying if id(underneath(d.variable)) in updated]
 
 
@@ -120,7 +121,7 @@ def _optimizer_of(model):
 def add_l2(model, plan):
     """Adds the L2 of a plan to the model's loss; see tf1_wd.keras.add_l2."""
     refusals.refuse_kind(plan)
-    refusals.refuse_foreign(model, plan)
+    refusals.refuse_other_weights(model, plan)
     refusals.refuse_regularized(model, plan)
     for d in plan.decaying:
         if getattr(d.variable, "regularizer", None) is not None:

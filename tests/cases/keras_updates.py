@@ -150,6 +150,56 @@ def keyword_calls():
     return found
 
 
+# --- plans that are out of date
+
+
+def stale_plans():
+    """What decouple and add_l2 say of a plan made before a layer was unfrozen, or added; and of one made anew."""
+
+    def unfrozen(use, base, freeze=True):
+        model = model_of(base, dense(name="head"), compiled=use is tf1_wd.keras.decouple)
+        base.trainable = not freeze
+        plan = tf1_wd.keras.plan(model, RATE)
+        base.trainable = True
+        use(model, plan)
+
+    def added(use):
+        model = model_of(dense(name="first"), compiled=False)
+        plan = tf1_wd.keras.plan(model, RATE)
+        model.add(dense(name="second"))
+        model.build((None, 3))
+        if use is tf1_wd.keras.decouple:
+            model.compile(Of.SGD(0.0), "mse")
+        use(model, plan)
+
+    found = {}
+    for use in (tf1_wd.keras.decouple, tf1_wd.keras.add_l2):
+        found["unfrozen " + use.__name__] = outcome(unfrozen, use, dense(name="base"))
+        found["added " + use.__name__] = outcome(added, use)
+        found["anew " + use.__name__] = outcome(unfrozen, use, dense(name="base"), False)
+    return found
+
+
+def excluded_on_purpose():
+    """A weight that the plan excludes may be frozen or not when the plan is used."""
+    base = dense(name="base")
+    model = model_of(base, dense(name="head"))
+    base.trainable = False
+    plan = tf1_wd.keras.plan(model, RATE, exclude=base)
+    base.trainable = True
+    tf1_wd.keras.decouple(model, plan)
+    return update(model, model.trainable_weights)
+
+
+def unfrozen_later():
+    """A weight that was frozen when the plan was made, updated by a loop of one's own after decouple."""
+    base = dense(name="base")
+    base.trainable = False
+    model = decoupled(base, dense(name="head"))
+    base.trainable = True
+    return outcome(lambda: update(model, model.trainable_weights))
+
+
 # --- settings changed afterwards
 
 
@@ -167,6 +217,9 @@ FACTS = [
     selected_underneath,
     foreign_updates,
     keyword_calls,
+    stale_plans,
+    excluded_on_purpose,
+    unfrozen_later,
     weight_decay_set_later,
 ]
 if MODE != "graph":
