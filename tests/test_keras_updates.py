@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from test_keras import EAGER, MODES
 
-RATE = 0.1
+RATE, LR = 0.1, 1e-3
 KEPT, LEFT = (1 - RATE) * np.ones(()), np.ones(())
 WITHIN = dict(rtol=2e-4)  # layers of float16 in graph mode keep their weights in it
 
@@ -119,7 +119,7 @@ def test_an_update_of_a_weight_that_was_frozen_for_the_plan_is_refused(mode):
     )
 
 
-# --- optimizers that others change
+# --- optimizers and losses that others change
 
 
 def test_a_weight_decay_set_after_decouple_is_refused_before_it_decays_twice(mode):
@@ -129,3 +129,27 @@ def test_a_weight_decay_set_after_decouple_is_refused_before_it_decays_twice(mod
     )
     np.testing.assert_allclose(facts["kept"], [LEFT])
     np.testing.assert_allclose(facts["after"], [KEPT], **WITHIN)
+
+
+def test_l2_of_a_model_is_in_another_that_shares_the_layer_in_keras_3_alone(mode):
+    facts = fact(mode, "shared_l2")
+    np.testing.assert_allclose(facts["a"], KEPT, **WITHIN)
+    np.testing.assert_allclose(facts["b"], KEPT if mode == "keras3" else LEFT, **WITHIN)
+
+
+# --- Keras 3 in graph mode
+
+if "keras3" in MODES:
+
+    def test_keras_3_does_not_fit_in_graph_mode_and_decouple_says_so():
+        facts = fact("keras3 graph", "keras3_in_graphs")
+        ways = ("TF_USE_LEGACY_KERAS=1", "var_list=[w.value for w in model.trainable_weights]")
+        assert_refused(facts["refused"], "UnsupportedUpdateError", "Keras 3 does not train in graph mode", *ways)
+        assert facts["fits"] == "RuntimeError"
+
+    def test_keras_3_in_graph_mode_has_plans_and_trains_with_an_optimizer_of_tf_train():
+        facts = fact("keras3 graph", "keras3_in_graphs")
+        assert facts["decaying"] == 14
+        step = LR * np.ones((4, 1))  # Adam's first, where each gradient is positive
+        wanted = (1 - 0.05) * (np.array(facts["start"]) - step)
+        np.testing.assert_allclose(facts["trained"], wanted, rtol=2e-5, atol=2e-6)

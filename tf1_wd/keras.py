@@ -105,13 +105,14 @@ def decouple(model, plan):
     called on it again.
 
     Args:
-      model: a compiled Keras model (tf.keras of TensorFlow 1 in graph mode and 2, tf-keras, Keras 3 on TensorFlow).
+      model: a compiled Keras model (tf.keras of TensorFlow 1 in graph mode and 2, tf-keras, Keras 3 on TensorFlow in
+        eager mode).
       plan: what `plan` returned for this model, with the layers and the frozen weights that it has now.
 
     Raises: InvalidOptionError (not compiled; a plan of another model, or made before a layer was added or unfrozen);
       AlreadyDecoupledError (an optimizer with weight_decay, or decoupled before); CoupledPenaltyError (a weight of the
       plan has an L2 regularizer); UnsupportedUpdateError (an optimizer of tf.train; use_ema,
-      gradient_accumulation_steps, decay=).
+      gradient_accumulation_steps, decay=; Keras 3 in graph mode).
     Training raises: AlreadyDecoupledError (weight_decay was set since); InvalidOptionError (a weight that was frozen
       when the plan was made is updated); NothingToDecayError (an update without any weight of the plan);
       UnsupportedUpdateError (a distribution strategy).
@@ -132,7 +133,8 @@ def add_l2(model, plan):
         loss <- loss + sum of rate / 2 * |w|^2,   so   gradient <- gradient + rate * w
 
     The rate is multiplied by a float scale of the plan; scale="learning_rate" counts 1, since the optimizer multiplies
-    the gradient by it. The order of the plan means nothing here.
+    the gradient by it. The order of the plan means nothing here. In Keras 3 the L2 sits on the weight: every other
+    model that shares it trains with it too.
 
     Args: as for `decouple`; in graph mode before model.compile, elsewhere before or after it.
 

@@ -44,6 +44,12 @@ def refuse_backend(plan):
                 "%s is no variable of TensorFlow: with Keras 3 on JAX or PyTorch use Keras's own AdamW and its "
                 "exclude_from_weight_decay" % d.name
             )
+        if value is not d.variable and in_graph():
+            raise UnsupportedUpdateError(
+                "Keras 3 does not train in graph mode (its fit fails there): set TF_USE_LEGACY_KERAS=1 for tf-keras, "
+                "or train with an optimizer of tf.train: `with tf1_wd.decoupled_weight_decay(rates=tf1_wd.keras.rates("
+                "plan)):` around minimize(loss, var_list=[w.value for w in model.trainable_weights])"
+            )
 
 
 def refuse_other_weights(model, plan):

@@ -1,12 +1,14 @@
 """What an optimizer that decays does with updates and plans of other shapes, as JSON: keras_updates.py MODE.
 
-The modes are those of keras_models.py. The learning rate is 0: a weight changes by its decay alone.
+The modes are those of keras_models.py, and "keras3 graph". The learning rate is 0: a weight changes by its decay alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -212,6 +214,57 @@ def weight_decay_set_later():
     return {"refused": refused, "kept": kept, "after": update(model, model.trainable_weights)}
 
 
+# --- L2 and shared layers
+
+
+def shared_l2():
+    """The kernel of a shared layer after a step of model b at learning rate 1, model a having the L2."""
+    inputs, shared = K.Input((3,)), dense(name="shared")
+    a, b = K.Model(inputs, shared(inputs)), K.Model(inputs, shared(inputs))
+    tf1_wd.keras.add_l2(a, tf1_wd.keras.plan(a, RATE))
+    found = {}
+    for name, model in (("a", a), ("b", b)):
+        model.compile(Of.SGD(1.0), "mse")
+        model.set_weights([np.ones((3, 2))])
+        model.train_on_batch(np.zeros((4, 3)), Y)  # no gradient but that of a penalty
+        found[name] = means(model)[0]
+    return found
+
+
+# --- Keras 3 in graph mode
+
+
+def keras3_in_graphs():
+    """What docs/keras.md says of Keras 3 in graph mode: the blocks that run, what they train, and what is refused."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "keras.md")
+    with open(path) as file:
+        blocks = re.findall(r"```python\n(.*?)```", file.read(), re.S)
+    names: dict = {}
+    with contextlib.redirect_stdout(sys.stderr):
+        exec(compile(blocks[0], "docs/keras.md", "exec"), names)
+        decaying = len(names["plan"].decaying)
+        refused = outcome(lambda: exec(compile(blocks[1], "docs/keras.md", "exec"), names))
+        exec(compile(blocks[-1], "docs/keras.md", "exec"), names)
+    model, opened = names["model"], v1.Session()
+    opened.run(v1.global_variables_initializer())
+    kernel = model.trainable_weights[0].value
+    start = opened.run(kernel)
+    opened.run(names["train_op"])
+    try:
+        model.compile("sgd", "mse")
+        model.fit(np.ones((2, 4)), np.ones((2, 1)), verbose=0)
+        fits = True
+    except Exception as error:  # of Keras, of any kind
+        fits = type(error).__name__
+    return {
+        "decaying": decaying,
+        "refused": refused,
+        "start": start.tolist(),
+        "trained": opened.run(kernel).tolist(),
+        "fits": fits,
+    }
+
+
 FACTS = [
     variables_underneath,
     selected_underneath,
@@ -221,8 +274,11 @@ FACTS = [
     excluded_on_purpose,
     unfrozen_later,
     weight_decay_set_later,
+    shared_l2,
 ]
-if MODE != "graph":
+if MODE == "keras3 graph":
+    FACTS = [keras3_in_graphs]
+elif MODE != "graph":
     FACTS.append(watched_variables)
 result = {}
 for fact in FACTS:
