@@ -18,6 +18,7 @@ from test_keras import EAGER, MODES
 RATE, LR = 0.1, 1e-3
 KEPT, LEFT = (1 - RATE) * np.ones(()), np.ones(())
 WITHIN = dict(rtol=2e-4)  # layers of float16 in graph mode keep their weights in it
+CLASSES = {"exclude": [RATE, None], "include": [None, RATE], "rates": [RATE, 0.3]}
 
 
 @functools.lru_cache(None)
@@ -135,6 +136,46 @@ def test_l2_of_a_model_is_in_another_that_shares_the_layer_in_keras_3_alone(mode
     facts = fact(mode, "shared_l2")
     np.testing.assert_allclose(facts["a"], KEPT, **WITHIN)
     np.testing.assert_allclose(facts["b"], KEPT if mode == "keras3" else LEFT, **WITHIN)
+
+
+# --- layers that are never called, classes of layers
+
+
+def test_a_layer_that_is_never_called_is_refused_with_the_ways_out(mode):
+    error = fact(mode, "unused_layers")["refused"]
+    assert_refused(
+        error, "InvalidOptionError", "is not built", "build that layer, or exclude it (exclude=layer), or take"
+    )
+
+
+@pytest.mark.parametrize("by", ["layer", "pattern", "class"])
+def test_a_layer_that_is_never_called_can_be_excluded_with_all_inside_of_it(mode, by):
+    (kernel, rate, _), (_, none, _) = fact(mode, "unused_layers")[by]
+    assert (kernel, rate, none) == ("kernel", RATE, None)
+
+
+def test_a_model_with_such_a_layer_decays(mode):
+    np.testing.assert_allclose(fact(mode, "unused_layers")["trained"], KEPT, **WITHIN)
+
+
+def test_excluding_what_is_inside_of_a_layer_does_not_exclude_the_layer(mode):
+    assert_refused(fact(mode, "unused_layers")["inside"], "InvalidOptionError", "Block 'unused' is not built")
+
+
+def test_a_pattern_that_names_neither_weight_nor_layer_is_refused_still(mode):
+    assert_refused(fact(mode, "unused_layers")["wrong"], "NoMatchError", "exclude='typo' matches no variable")
+
+
+@pytest.mark.parametrize("option", CLASSES)
+def test_a_class_of_layers_stands_for_the_weights_of_its_layers(mode, option):
+    assert fact(mode, "classes")[option] == CLASSES[option]
+
+
+def test_a_class_that_names_no_weight_is_refused_by_its_name(mode):
+    facts = fact(mode, "classes")
+    assert_refused(facts["none"], "NoMatchError", "exclude=LSTM matches no variable")
+    assert_refused(facts["not of layers"], "InvalidOptionError", "exclude=int is a class, but none of Keras layers")
+    assert_refused(facts["all"], "NothingToDecayError", "excluded by Conv2D", "excluded by Dense")
 
 
 # --- Keras 3 in graph mode

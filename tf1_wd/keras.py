@@ -24,14 +24,15 @@ def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, *
     plan says so.
 
     Args:
-      model: a built Keras model or layer, of tf.keras (TensorFlow 1 and 2), tf-keras or Keras 3.
+      model: a built Keras model or layer, of tf.keras (TensorFlow 1 and 2), tf-keras or Keras 3. A layer in it that is
+        never called, and so not built, must be excluded.
       rate: of kernels, a float in [0, 1).
       depthwise: of the kernels of DepthwiseConv* and the depthwise kernels of SeparableConv*. 0, as MobileNet advises.
       bias: of biases. embeddings: of Embedding tables; all rows decay.
       recurrent: of recurrent kernels; None: as `rate`.
       options: rates={pattern: rate}, include=, exclude=: regular expressions searched in the weight's name, callables
-        of a weight, weights or layers, as in decoupled_weight_decay; rates= wins over all of the above, exclude= over
-        rates=. scale (a float or "learning_rate"), order, convention.
+        of a weight, weights, layers or classes of layers; rates= wins over all of the above, exclude= over rates=.
+        scale (a float or "learning_rate"), order, convention.
 
     Returns: tf1_wd.DecayPlan, with every weight of the model.
 
@@ -46,10 +47,12 @@ def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, *
     for name in options:
         if name not in _OPTIONS:
             raise InvalidOptionError("there is no option %s: options are %s" % (name, ", ".join(_OPTIONS)))
+    layers = keras_layers.layers_of(model)
+    excluded = _listed(options.get("exclude"))
     for name in ("include", "exclude"):
-        options[name] = _named(options.get(name))
+        options[name] = _named(options.get(name), name, layers)
     if hasattr(options.get("rates"), "items"):
-        options["rates"] = {_named(key): value for key, value in options["rates"].items()}
+        options["rates"] = {_named(key, "rates", layers): value for key, value in options["rates"].items()}
     elif options.get("rates") is not None:
         raise InvalidOptionError(
             "rates=%r: the rate of all kernels is rate=; rates= maps patterns to rates" % (options["rates"],)
@@ -69,7 +72,10 @@ def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, *
     for role, value, text in texts:
         value = _number(value, text.split("=")[0])
         rates_by_role[role] = (value, text % value)
-    return keras_layers.decide(keras_layers.weights_of(model), rates_by_role, rules)
+    unused = [layer for layer in keras_layers.unbuilt(layers) if any(_means(item, layer) for item in excluded)]
+    left_out = [inner for layer in unused for inner in keras_layers.layers_of(layer)]
+    matched = [s for s, item in zip(rules.exclude, excluded) if any(_means(item, layer) for layer in unused)]
+    return keras_layers.decide(keras_layers.weights_of(model, left_out), rates_by_role, rules, matched)
 
 
 def rates(plan):
@@ -161,18 +167,49 @@ def _number(value, option):
     return number
 
 
-def _named(value):
-    """An option that names weights, with layers and weights turned into callables."""
+def _listed(value):
+    """An option that names weights, one by one."""
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+
+
+def _named(value, option, layers):
+    """An option that names weights, with layers, classes of layers and weights turned into callables of a weight."""
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_named(item) for item in value]
-    if value is None or isinstance(value, (str, re.Pattern)):
-        return value
+        return [_named(item, option, layers) for item in value]
+    if isinstance(value, type):
+        return _one_of(_of_class(value, option, layers), value.__name__)
+    if keras_layers.is_layer(value):
+        return _one_of(keras_layers.weights_in(value), value.name)
     if hasattr(value, "name") and hasattr(value, "dtype"):
-        meant = {id(keras_layers.underneath(w)) for w in getattr(value, "weights", [value])}
-
-        def is_meant(variable):
-            return id(keras_layers.underneath(variable)) in meant
-
-        is_meant.__name__ = value.name
-        return is_meant
+        return _one_of([value], value.name)
     return value
+
+
+def _of_class(kind, option, layers):
+    """The weights of those layers that are of a class."""
+    if not keras_layers.is_layer_class(kind):
+        raise InvalidOptionError(
+            "%s=%s is a class, but none of Keras layers: name weights by regular expressions, callables of a weight, "
+            "weights, layers or classes of layers" % (option, kind.__name__)
+        )
+    return [w for layer in layers if isinstance(layer, kind) for w in keras_layers.weights_in(layer)]
+
+
+def _one_of(weights, name):
+    """A callable of a weight that says whether it is one of these."""
+    meant = {id(keras_layers.underneath(w)) for w in weights}
+
+    def is_meant(variable):
+        return id(keras_layers.underneath(variable)) in meant
+
+    is_meant.__name__ = name
+    return is_meant
+
+
+def _means(item, layer):
+    """True if an item of exclude= names a layer, which need not have weights."""
+    if isinstance(item, type):
+        return isinstance(layer, item)
+    if keras_layers.is_layer(item):
+        return layer is item
+    return isinstance(item, (str, re.Pattern)) and re.search(item, layer.name) is not None

@@ -6,7 +6,7 @@ read alike, none of them imported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 from tf1_wd.plan import Decay, DecayPlan
@@ -36,6 +36,7 @@ _TABLE = (
 )
 _KNOWN: dict = {name: attributes for names, attributes in _TABLE for name in names.split()}
 
+_NEVER_CALLED = ". If the model never calls it: build that layer, or exclude it (exclude=layer), or take it out"
 REGULARIZED = "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
 _KNOWN_REGULARIZERS = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
 
@@ -55,22 +56,48 @@ class Weight:
     regularized: bool
 
 
-def weights_of(model):
+def layers_of(model):
+    """A Keras model or layer and all layers in it, each once; those inside a layer come before it.
+
+    Raises InvalidOptionError if `model` is none.
+    """
+    if not is_layer(model):
+        raise InvalidOptionError("plan takes a Keras model or layer, and got %r" % (model,))
+    return _inner_first(model)
+
+
+def unbuilt(layers):
+    """Those layers that will have weights, or may have, and have none yet."""
+    return [
+        layer
+        for layer in layers
+        if _known_class(layer) or not any(map(_is_keras, type(layer).__mro__[:1]))
+        if not layer.built and not weights_in(layer)
+    ]
+
+
+def weights_of(model, left_out=()):
     """Every weight of a built model once, in the model's order: list of Weight.
 
-    Raises InvalidOptionError if `model` is no Keras model or layer, or is not built.
+    left_out: layers that need not be built, and those inside of them.
+    Raises InvalidOptionError if the model, or another of its layers, is not built.
     """
-    if not _is_layer(model):
-        raise InvalidOptionError("plan takes a Keras model or layer, and got %r" % (model,))
-    layers = _inner_first(model)
-    _refuse_unbuilt(model, layers)
+    _refuse_unbuilt(model, left_out)
     owners = {}
-    for layer in layers:
-        for variable in layer.weights:
+    for layer in layers_of(model):
+        for variable in weights_in(layer):
             owners.setdefault(id(variable), layer)
     training = {id(variable) for variable in model.trainable_weights}
     unique = {id(variable): variable for variable in model.weights}.values()
     return [_weight(variable, owners[id(variable)], id(variable) in training) for variable in unique]
+
+
+def weights_in(layer):
+    """The weights of a layer; none of a Sequential that is not built, which raises ValueError in Keras 2."""
+    try:
+        return list(layer.weights)
+    except ValueError:
+        return []
 
 
 def underneath(variable):
@@ -83,13 +110,15 @@ def underneath(variable):
         return inner
 
 
-def decide(weights, rates, rules):
+def decide(weights, rates, rules, matched=()):
     """The DecayPlan of a model's weights.
 
     weights: list of Weight. rates: {role: (rate, text of the option that gave it)}. rules: Rules; its rates, include
-    and exclude win over roles. Raises InvalidRateError, NoMatchError; NothingToDecayError if no weight decays.
+    and exclude win over roles. matched: those selectors of exclude that need match no weight.
+    Raises InvalidRateError, NoMatchError; NothingToDecayError if no weight decays.
     """
-    check_matches(rules, [(w.variable, w.name) for w in weights])
+    checked = replace(rules, exclude=tuple(selector for selector in rules.exclude if selector not in matched))
+    check_matches(checked, [(w.variable, w.name) for w in weights])
     decays = tuple(_decide(w, rates, rules) for w in weights)
     noted = [w.name for w, d in zip(weights, decays) if w.regularized and d.rate is not None]
     plan = DecayPlan(decays, (), rules.order, tuple((name, REGULARIZED) for name in noted))
@@ -172,8 +201,14 @@ def _is_keras(cls):
     return "keras" in cls.__module__.split(".") or cls.__module__.startswith("tf_keras.")
 
 
-def _is_layer(value):
-    return hasattr(type(value), "trainable_weights") and hasattr(type(value), "get_weights")
+def is_layer(value):
+    """True for a layer or model of any Keras."""
+    return is_layer_class(type(value))
+
+
+def is_layer_class(kind):
+    """True for a class of them."""
+    return hasattr(kind, "trainable_weights") and hasattr(kind, "get_weights")
 
 
 def _inner_first(model):
@@ -199,7 +234,7 @@ def _attributes(layer):
 
 
 def _layers_in(value):
-    if _is_layer(value):
+    if is_layer(value):
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
@@ -208,13 +243,12 @@ def _layers_in(value):
     return []
 
 
-def _refuse_unbuilt(model, layers):
-    for layer in [model, *layers]:
-        own = layer is model or _known_class(layer) or not any(map(_is_keras, type(layer).__mro__[:1]))
-        if own and not layer.built and (layer is model or not layer.weights):
-            raise InvalidOptionError(
-                "%s %r is not built, so its weights are not there yet: call the model on a batch, or model.build(...), "
-                "before the plan is made" % (type(layer).__name__, layer.name)
-            )
+def _refuse_unbuilt(model, left_out):
+    missing = unbuilt([layer for layer in layers_of(model) if not any(layer is other for other in left_out)])
+    for layer in [model] if not model.built else missing:
+        raise InvalidOptionError(
+            "%s %r is not built, so its weights are not there yet: call the model on a batch, or model.build(...), "
+            "before the plan is made%s" % (type(layer).__name__, layer.name, "" if layer is model else _NEVER_CALLED)
+        )
     if not model.weights:
         raise InvalidOptionError("%s %r has no weights" % (type(model).__name__, model.name))

@@ -231,6 +231,69 @@ def shared_l2():
     return found
 
 
+# --- layers that are never called, and classes of layers
+
+
+def unused_layers():
+    class Block(K.layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.inside = K.layers.Dense(2, name="inside")
+
+        def call(self, x):
+            return self.inside(x)
+
+    class Net(K.Model):
+        def __init__(self):
+            super().__init__()
+            self.used = K.layers.Dense(2, name="used", kernel_initializer="ones")
+            self.unused = Block(name="unused")
+
+        def call(self, x):
+            return self.used(x)
+
+    model = Net()
+    model(tf.constant(X))
+    found = {
+        name: outcome(lambda options=options: rows(tf1_wd.keras.plan(model, RATE, **options)))
+        for name, options in {
+            "refused": {},
+            "layer": {"exclude": model.unused},
+            "pattern": {"exclude": "unused"},
+            "inside": {"exclude": ["inside", "bias"]},
+            "wrong": {"exclude": [model.unused, "typo"]},
+            "class": {"exclude": [Block, "bias"]},
+        }.items()
+    }
+    model.compile(Of.SGD(0.0), "mse")
+    tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, RATE, exclude=model.unused))
+    found["trained"] = update(model, model.trainable_weights)[0]
+    return found
+
+
+def rows(plan):
+    return [[d.name.split("/")[-1], d.rate, d.why] for d in plan.decays]
+
+
+def classes():
+    """The rates of a Dense and of a Conv2D kernel, by options that name a class of layers."""
+    model = K.Sequential([K.layers.Conv2D(2, 1, use_bias=False), K.layers.Flatten(), dense()])
+    model.build((None, 1, 1, 3))
+    both = [K.layers.Conv2D, K.layers.Dense]
+    options = {
+        "exclude": {"exclude": K.layers.Dense},
+        "include": {"include": [K.layers.Dense]},
+        "rates": {"rates": {K.layers.Dense: 0.3}},
+        "none": {"exclude": K.layers.LSTM},
+        "not of layers": {"exclude": [int]},
+        "all": {"exclude": both},
+    }
+    found = {}
+    for name, given in options.items():
+        found[name] = outcome(lambda given=given: [d.rate for d in tf1_wd.keras.plan(model, RATE, **given).decays])
+    return found
+
+
 # --- Keras 3 in graph mode
 
 
@@ -275,6 +338,8 @@ FACTS = [
     unfrozen_later,
     weight_decay_set_later,
     shared_l2,
+    unused_layers,
+    classes,
 ]
 if MODE == "keras3 graph":
     FACTS = [keras3_in_graphs]
