@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from test_keras import EAGER, MODES
 
+import tf1_wd
+
 RATE, LR = 0.1, 1e-3
 KEPT, LEFT = (1 - RATE) * np.ones(()), np.ones(())
 WITHIN = dict(rtol=2e-4)  # layers of float16 in graph mode keep their weights in it
@@ -194,3 +196,12 @@ if "keras3" in MODES:
         step = LR * np.ones((4, 1))  # Adam's first, where each gradient is positive
         wanted = (1 - 0.05) * (np.array(facts["start"]) - step)
         np.testing.assert_allclose(facts["trained"], wanted, rtol=2e-5, atol=2e-6)
+
+
+# --- import
+
+
+@pytest.mark.parametrize("name", ["keras", "legacy", "conventions"])
+def test_a_module_that_is_not_imported_is_named_with_its_import(name):
+    with pytest.raises(AttributeError, match=r"^tf1_wd\.%s is a module of its own: import tf1_wd\.%s$" % (name, name)):
+        tf1_wd.__getattr__(name)

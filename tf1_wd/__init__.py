@@ -58,6 +58,9 @@ _PUBLIC.update(
     )
 )
 
+# not in __all__: `import *` would hide a program's own keras
+_SUBMODULES = ("conventions", "keras", "legacy")
+
 __all__ = ["__version__", *_PUBLIC]
 
 
@@ -73,6 +76,8 @@ def __getattr__(name):
                 "tf1_wd.%s needs TensorFlow, which is not installed: pip install 'tf1-wd[tensorflow]'" % name,
                 name="tensorflow",
             ) from error
+    if name in _SUBMODULES:
+        raise AttributeError("tf1_wd.%s is a module of its own: import tf1_wd.%s" % (name, name))
     raise AttributeError("module 'tf1_wd' has no attribute %r; it has: %s" % (name, ", ".join(__all__)))
 
 
