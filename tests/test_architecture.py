@@ -26,6 +26,7 @@ OTHER_STANDINS = {m for m in MODULES if m.startswith("legacy.standins.")}.differ
 # From the bottom up: a module imports modules of lower layers only, or of its own where that is written down.
 LAYERS = [
     {"errors", "render", "sources", "conventions"},
+    {"scales"},
     {"rules", "native.build", "program", "conversion", "layer_params", "selection"},
     {"plan", "native.cache"},
     {"report", "keras_layers"},
@@ -91,6 +92,7 @@ WITHOUT_TENSORFLOW = [
     "errors",
     "render",
     "rules",
+    "scales",
     "conventions",
     "conversion",
     "layer_params",

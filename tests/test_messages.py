@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -252,3 +253,33 @@ def test_the_native_backend_without_a_compiler_is_an_error(tmp_path):
 def test_a_name_that_tf1_wd_has_not_lists_those_it_has():
     with pytest.raises(AttributeError, match="decoupled_weight_decay"):
         tf1_wd.decoupled_decay  # noqa: B018
+
+
+def test_a_rate_of_1_is_said_to_be_the_option():
+    for rates, words in (
+        (1, "decay rate 1.0 given as rates is not"),
+        ({"^w": 1}, r"1.0 given as rates\['\^w'\] is not"),
+    ):
+        with pytest.raises(errors.InvalidRateError, match=words):
+            tf1_wd.decoupled_weight_decay(rates=rates)
+
+
+def test_a_pattern_of_bytes_is_refused_before_it_is_searched_for():
+    with pytest.raises(errors.InvalidOptionError, match=r"exclude=re\.compile\(b'bias'\) is a pattern of bytes"):
+        tf1_wd.decoupled_weight_decay(exclude=re.compile(b"bias"))
+
+
+@pytest.mark.parametrize("wrapper", [property, staticmethod, classmethod])
+def test_a_decorator_above_another_of_the_class_is_told_where_it_belongs(wrapper):
+    def train_op(self):
+        return minimize(weights())
+
+    with pytest.raises(errors.InvalidOptionError, match="put the decorator under @%s" % wrapper.__name__):
+        tf1_wd.decoupled_weight_decay(rates=0.5)(wrapper(train_op))
+    with pytest.raises(errors.InvalidOptionError, match="put the decorator under @%s" % wrapper.__name__):
+        tf1_wd.decoupled_weight_decay(wrapper(train_op))
+
+
+def test_what_is_no_function_is_not_decorated():
+    with pytest.raises(errors.InvalidOptionError, match="put `with` around the code that calls minimize"):
+        tf1_wd.coupled_weight_decay(rates=0.5)(tf.train.GradientDescentOptimizer(0.5))

@@ -6,7 +6,7 @@ import numbers
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, UnsupportedUpdateError
+from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
 from tf1_wd.update import build_after, build_before
 
 
@@ -75,6 +75,20 @@ def step_ignores_weights(optimizer_class):
 
 def _awaited(ops):
     return [waited for op in dict.fromkeys(ops) for waited in _tf.awaited(op)]
+
+
+def refuse_no_function(build):
+    """Raises InvalidOptionError for what a scope cannot decorate."""
+    if isinstance(build, (property, staticmethod, classmethod)):
+        raise InvalidOptionError(
+            "a weight decay decorates the function that builds the train_op, and got a %s of it: put the decorator "
+            "under @%s, next to def" % ((type(build).__name__,) * 2)
+        )
+    if not callable(build):
+        raise InvalidOptionError(
+            "a weight decay decorates the function that builds the train_op, and got %r: put `with` around the code "
+            "that calls minimize or apply_gradients" % (build,)
+        )
 
 
 def refuse_eager():

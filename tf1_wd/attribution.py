@@ -9,6 +9,7 @@ from tf1_wd.coefficients import undelayed
 from tf1_wd.differentiation import tensors_of
 from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError
 from tf1_wd.multipliers import multipliers
+from tf1_wd.rules import given_rate
 from tf1_wd.upstream import Upstream
 
 
@@ -129,6 +130,35 @@ def refuse_l2_from_outside(gradient, op, name):
             "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
             "move compute_gradients or tf.gradients inside" % name
         )
+
+
+def refuse_unseen(pairs, decays, rules, calls):
+    """Raises UnsupportedUpdateError for a decay by the loss's rate whose gradient no call of the scope computed.
+
+    pairs: list of (gradient, variable) of an update. decays: its plan.Decays. rules: Rules, whose rates vouch.
+    """
+    gradients = {id(v): tensors_of(g) for g, v in pairs}
+    seen = {op for call in calls for op in call.derivatives}
+    for d in decays:
+        op = graph.variable_op(d.variable)
+        if op not in seen and given_rate(rules, d.variable, d.name)[0] is None:
+            raise UnsupportedUpdateError(
+                "the gradient of %s was not computed by tf.gradients inside the scope%s, so it is not known whether it "
+                "holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds none"
+                % (d.name, origin(gradients.get(id(d.variable), []), op))
+            )
+
+
+def refuse_gradient_of_gradient(call, earlier_calls):
+    """Raises UnsupportedUpdateError if a gradient without its penalties goes into what `call` differentiates."""
+    inside = set(call.ops)
+    for earlier in earlier_calls:
+        for op, tensors in earlier.derivatives.items():
+            if op in earlier.rates and any(t.op in inside for t in tensors):
+                raise UnsupportedUpdateError(
+                    "a gradient by %s, from which the penalties were taken out, goes into another loss of this "
+                    "scope (as in MAML): compute that gradient before the scope" % op.name
+                )
 
 
 # ops that combine gradients of one shape

@@ -14,8 +14,7 @@ import re
 from dataclasses import dataclass
 
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
-
-LEARNING_RATE = "learning_rate"
+from tf1_wd.scales import LEARNING_RATE, check_scale
 
 # word -> (scale, order); None where the user must give it
 CONVENTIONS = {
@@ -106,7 +105,7 @@ def _make(
         exclude=_selectors("exclude", exclude),
         rates=_rates(rates),
         multipliers=_multipliers(multipliers),
-        scale=_scale(scale),
+        scale=check_scale(scale),
         order=order,
         convention=convention,
         backend=backend,
@@ -157,11 +156,16 @@ def check_matches(rules, variables):
 
 
 def check_rate(rate, name, where):
-    """Raises InvalidRateError unless `rate` is a finite number in [0, 1)."""
+    """Raises InvalidRateError unless `rate`, that of the variable `name`, is a finite number in [0, 1)."""
+    advice = "Correct the coefficient, or give another with rates="
+    _check_rate(rate, "of variable %s (%s)" % (name, where), advice)
+
+
+def _check_rate(rate, of, advice):
     if not (math.isfinite(rate) and 0.0 <= rate < 1.0):
         raise InvalidRateError(
-            "decay rate %r of variable %s (%s) is not a finite number in [0, 1): a step would not shrink the weight. "
-            "Correct the coefficient, or give another with rates=" % (rate, name, where)
+            "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
+            % (rate, of, advice)
         )
 
 
@@ -203,6 +207,8 @@ def _selector(option, value):
             raise InvalidOptionError("%s=%r is not a regular expression: %s" % (option, value, error)) from error
         return Selector(repr(value), lambda _, name: pattern.search(name) is not None, option)
     if isinstance(value, re.Pattern):
+        if isinstance(value.pattern, bytes):
+            raise InvalidOptionError("%s=%r is a pattern of bytes, and names are text: drop the b" % (option, value))
         return Selector(repr(value.pattern), lambda _, name: value.search(name) is not None, option)
     if hasattr(value, "dtype") and hasattr(value, "name"):
         named = parts(value)
@@ -242,7 +248,8 @@ def _rates(value):
     if hasattr(value, "items"):
         if not value:
             raise InvalidOptionError("rates is empty; leave it out, or map patterns to rates")
-        return tuple((_selector("rates", key), _rate(rate, key)) for key, rate in value.items())
+        pairs = [(_selector("rates", key), rate) for key, rate in value.items()]
+        return tuple((selector, _rate(rate, "rates[%s]" % selector.text)) for selector, rate in pairs)
     return ((None, _rate(value, "rates")),)
 
 
@@ -264,36 +271,10 @@ def _factor(value, key):
     return factor
 
 
-def _rate(value, name):
+def _rate(value, option):
     try:
         rate = float(value)
     except (TypeError, ValueError) as error:
-        raise InvalidRateError("rates: %r for %s is not a number" % (value, name)) from error
-    check_rate(rate, name, "given as rates=")
+        raise InvalidRateError("%s=%r is not a number" % (option, value)) from error
+    _check_rate(rate, "given as %s" % option, "Give another")
     return rate
-
-
-def _scale(value):
-    if isinstance(value, str):
-        if value != LEARNING_RATE:
-            raise InvalidOptionError(
-                "scale=%r is unknown; it takes a float, a scalar Tensor, a callable of the global step, or %r"
-                % (value, LEARNING_RATE)
-            )
-        return value
-    if hasattr(value, "graph") or (hasattr(value, "dtype") and hasattr(value, "op")):
-        if value.shape.rank not in (None, 0):
-            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (value.name, value.shape))
-        return value
-    if callable(value):
-        return value
-    try:
-        scale = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidOptionError(
-            "scale must be a scalar: a float, a scalar Tensor, a callable of the global step, or %r; got %r"
-            % (LEARNING_RATE, value)
-        ) from error
-    if not math.isfinite(scale) or scale < 0:
-        raise InvalidOptionError("scale=%r must be finite and not negative" % value)
-    return scale

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 
 from tf1_wd import _tf, graph, hooks, lazy
 from tf1_wd._tf import tf
-from tf1_wd.applied import origin
-from tf1_wd.attachment import apply_with, refuse_decoupled, refuse_eager, refuse_inputs, refuse_strategy
-from tf1_wd.attribution import calls_behind, loss_rate, refuse_l2_from_outside
+from tf1_wd.attachment import (
+    apply_with,
+    refuse_decoupled,
+    refuse_eager,
+    refuse_inputs,
+    refuse_no_function,
+    refuse_strategy,
+)
+from tf1_wd.attribution import (
+    calls_behind,
+    loss_rate,
+    refuse_gradient_of_gradient,
+    refuse_l2_from_outside,
+    refuse_unseen,
+)
 from tf1_wd.closing import Record, check, plan_of
 from tf1_wd.combined import refuse_adasum, refuse_combined
 from tf1_wd.coupled import couple, coupled_rules
 from tf1_wd.decoupled import refuse_own_decay
-from tf1_wd.differentiation import GradientCall, as_list, tensors_of
+from tf1_wd.differentiation import GradientCall, as_list
 from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.replicas import Replica, apply_in_replicas
 from tf1_wd.rules import COUPLED, given_rate, make_rules, selected
@@ -54,8 +67,8 @@ def decoupled_weight_decay(build=None, **options):
     the DecayPlan.
 
     Raises: InvalidOptionError, InvalidRateError, NoMatchError for options; NothingToDecayError, NothingUpdatedError,
-      EagerModeError, UnsupportedUpdateError, AlreadyDecoupledError, AmbiguousRateError, NestedScopeError for what was
-      built. Each says what to do.
+      EagerModeError, UnsupportedUpdateError, AlreadyDecoupledError, AmbiguousRateError, CoupledPenaltyError,
+      NestedScopeError for what was built. Each says what to do.
 
     Example:
       >>> with tf1_wd.decoupled_weight_decay(exclude=r"bias|BatchNorm") as decay:
@@ -88,7 +101,7 @@ def coupled_weight_decay(build=None, **options):
 
 
 def _scope(build, rules, name):
-    if build is not None and not callable(build):
+    if build is not None and not (callable(build) or hasattr(build, "__get__")):
         raise InvalidOptionError(
             "%s decorates a function, and got %r: pass options by name, such as rates= or exclude=" % (name, build)
         )
@@ -108,6 +121,8 @@ class Scope:
         self._may_be_empty = False
 
     def __call__(self, build):
+        refuse_no_function(build)
+
         @functools.wraps(build)
         def decorated(*args, **kwargs):
             scope = decorated.decay = Scope(self.rules)
@@ -117,7 +132,8 @@ class Scope:
                 scope._may_be_empty = getattr(result, "train_op", self) is None
             return result
 
-        decorated.__signature__ = inspect.signature(build)  # Estimators look at it
+        with contextlib.suppress(TypeError, ValueError):  # a function of C need not have one
+            decorated.__signature__ = inspect.signature(build)  # Estimators look at it
         return decorated
 
     def __enter__(self):
@@ -174,7 +190,7 @@ class Scope:
             return compute(**arguments)
         refuse_strategy()
         call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"])
-        self._refuse_gradient_of_gradient(call)
+        refuse_gradient_of_gradient(call, self._record.calls)
         arguments["ys"] = call.ys
         arguments["stop_gradients"] = as_list(arguments["stop_gradients"]) + call.constants
         results = call.keep(compute(**arguments))
@@ -278,23 +294,4 @@ class Scope:
         if not update.is_empty:
             refuse_decoupled(optimizer)
             refuse_own_decay([d.variable for d in update.decays])
-        gradients = {id(v): tensors_of(g) for g, v in pairs}
-        seen = {op for call in self._record.calls for op in call.derivatives}
-        for d in update.decays:
-            op = graph.variable_op(d.variable)
-            if op not in seen and given_rate(self.rules, d.variable, d.name)[0] is None:
-                raise UnsupportedUpdateError(
-                    "the gradient of %s was not computed by tf.gradients inside the scope%s, so it is not known "
-                    "whether it holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds "
-                    "none" % (d.name, origin(gradients.get(id(d.variable), []), op))
-                )
-
-    def _refuse_gradient_of_gradient(self, call):
-        inside = set(call.ops)
-        for earlier in self._record.calls:
-            for op, tensors in earlier.derivatives.items():
-                if op in earlier.rates and any(t.op in inside for t in tensors):
-                    raise UnsupportedUpdateError(
-                        "a gradient by %s, from which the penalties were taken out, goes into another loss of this "
-                        "scope (as in MAML): compute that gradient before the scope" % op.name
-                    )
+        refuse_unseen(pairs, update.decays, self.rules, self._record.calls)

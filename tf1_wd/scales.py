@@ -1,0 +1,48 @@
+"""What the option scale= may be; knows no TensorFlow."""
+
+from __future__ import annotations
+
+import math
+
+from tf1_wd.errors import InvalidOptionError
+
+LEARNING_RATE = "learning_rate"
+
+
+def is_function(value):
+    """True for a function, and not for a Tensor or a variable, which may be callable too."""
+    return callable(value) and not hasattr(value, "dtype")
+
+
+def check_scale(value):
+    """The option scale= as it is used: a float, "learning_rate", a scalar Tensor, a variable or a function.
+
+    Raises InvalidOptionError.
+    """
+    if isinstance(value, str):
+        if value != LEARNING_RATE:
+            raise InvalidOptionError(
+                "scale=%r is unknown; it takes a float, a scalar Tensor, a callable of the global step, or %r"
+                % (value, LEARNING_RATE)
+            )
+        return value
+    if hasattr(value, "graph") or (hasattr(value, "dtype") and hasattr(value, "op")):
+        if value.shape.rank not in (None, 0):
+            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (value.name, value.shape))
+        return value
+    return value if is_function(value) else _number(value)
+
+
+def _number(value):
+    try:
+        scale = float(value) if getattr(value, "shape", ()) == () else None
+    except (TypeError, ValueError):
+        scale = None
+    if scale is None:
+        raise InvalidOptionError(
+            "scale must be a scalar: a float, a scalar Tensor, a callable of the global step, or %r; got %r"
+            % (LEARNING_RATE, value)
+        )
+    if not math.isfinite(scale) or scale < 0:
+        raise InvalidOptionError("scale=%r must be finite and not negative" % value)
+    return scale
