@@ -44,7 +44,7 @@ LAYERS = [
     {"penalties", "lookups", "roles"},
     {"differentiation", "replay", "hooks"},
     {"multipliers", "step", "applied"},
-    {"attribution", "averages", "combined", "convnet", "decoupled", "keras_refusals", "sparse", "tf2"},
+    {"attribution", "averages", "combined", "convnet", "counting", "decoupled", "keras_refusals", "sparse", "tf2"},
     {"update"},
     {"attachment", "keras_update", "lazy"},
     {"closing", "coupled", "replicas", "summaries", "extension"},

@@ -477,7 +477,7 @@ def test_the_plan_shows_the_scale_of_each_optimizer():
 def test_an_optimizer_without_decay_may_stand_beside_one_with(kind):
     w, free = weights("w", l2()), weights("free")
     tf.train.get_or_create_global_step()
-    with tf1_wd.decoupled_weight_decay(scale=lambda step: 0.5) as decay:
+    with tf1_wd.decoupled_weight_decay(scale=lambda step: tf.constant(0.5)) as decay:
         first = tf.train.AdamOptimizer(LR).minimize(data_loss(free), var_list=[free])
         second = tf.train.AdamOptimizer(LR).minimize(data_loss(w), var_list=[w])
     assert [d.name for d in decay.plan.decaying] == ["w"]

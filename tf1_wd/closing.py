@@ -10,6 +10,7 @@ from tf1_wd._tf import tf
 from tf1_wd.applied import written_variable
 from tf1_wd.attachment import refuse_eager
 from tf1_wd.averages import notes_on_averages
+from tf1_wd.counting import warn_of_uncounted
 from tf1_wd.decoupled import Scalars, refuse_own_decay, rests
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.penalties import read_collection
@@ -82,6 +83,7 @@ def check(record, may_be_empty):
     lazy.refuse_lookups_elsewhere([update for update, _, _ in record.updates], record.calls)
     for warning in _undecayed(record, plan):
         warnings.warn(warning, UndecayedWarning, stacklevel=4)
+    warn_of_uncounted(record.rules, [(scale, where) for _, scale, where in record.updates], stacklevel=4)
 
 
 def _cause(record, plan):

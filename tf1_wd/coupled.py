@@ -12,10 +12,11 @@ from tf1_wd.native.reference import name_of as name_now
 from tf1_wd.plan import DecayPlan, Trained, decide
 from tf1_wd.render import some
 from tf1_wd.replay import term_steps
-from tf1_wd.rules import COUPLED, LAZY, LEARNING_RATE, TOUCHED_ROWS, check_matches, make_rules
+from tf1_wd.rules import COUPLED, LAZY, LEARNING_RATE, TOUCHED_ROWS, check_matches, check_rate, make_rules
+from tf1_wd.scales import check_scale, is_function
 from tf1_wd.sparse import gather, rows_once
-from tf1_wd.step import on_device
-from tf1_wd.update import name_of
+from tf1_wd.step import fractions_of, on_device, scalar
+from tf1_wd.update import dims_of, name_of
 
 
 def plan_decay(variables, rates, include=None, exclude=None, multipliers=None):
@@ -24,7 +25,7 @@ def plan_decay(variables, rates, include=None, exclude=None, multipliers=None):
         rate of a variable = first of `rates` that matches * first of `multipliers` that matches
 
     Args:
-      variables: list of tf.Variable.
+      variables: list of tf.Variable, or one. One that is listed twice counts once, a partitioned one as its parts.
       rates, include, exclude, multipliers: as for decoupled_weight_decay.
 
     Returns: a DecayPlan, for add_decay_to_gradients; plan.decaying has the variable and the rate of each that decays.
@@ -38,7 +39,7 @@ def plan_decay(variables, rates, include=None, exclude=None, multipliers=None):
     Source: the options of decoupled_weight_decay.
     """
     rules = make_rules(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
-    trained = [Trained(i, v, name_now(v), tuple(v.shape.as_list()), True) for i, v in enumerate(variables)]
+    trained = [Trained(i, v, name_now(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
     check_matches(rules, [(t.variable, t.name) for t in trained])
     plan = DecayPlan(tuple(decide(trained, rules, {}, {})), (), COUPLED)
     if not plan.decaying:
@@ -60,9 +61,11 @@ def add_decay_to_gradients(grads_and_vars, plan, scale=1.0):
 
     Returns: a list of (gradient, variable), for apply_gradients. Half types are computed in float32.
 
-    Raises: NoMatchError if the plan does not know a variable; NothingToDecayError if none of the variables decays;
-      InvalidRateError for a rate that only the run of another graph knows; InvalidOptionError for a plan with
-      sparse="lazy"; EagerModeError.
+    Raises: NoMatchError if the plan does not know a variable; NothingToDecayError if none of the variables decays, or
+      if the scale is 0; InvalidRateError for a rate times scale that is not in [0, 1), and for a rate that only the run
+      of another graph knows; InvalidOptionError for arguments of another kind and for a plan with sparse="lazy";
+      EagerModeError. At run time InvalidArgumentError, which names the variables, for a rate times scale that is not in
+      [0, 1).
 
     Example:
       >>> plan = tf1_wd.plan_decay(tf.trainable_variables(), 1e-4, exclude=tf1_wd.bias_and_norm)
@@ -71,7 +74,8 @@ def add_decay_to_gradients(grads_and_vars, plan, scale=1.0):
 
     Source: Loshchilov and Hutter (ICLR 2019), Algorithm 1, line 6; Chainer's WeightDecay hook.
     """
-    return _changed(grads_and_vars, plan, scale, 1.0)
+    pairs, scale = _checked(grads_and_vars, plan, scale)
+    return _changed(pairs, plan, scale, 1.0)
 
 
 def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
@@ -89,11 +93,9 @@ def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
 
     Source: the inverse of add_decay_to_gradients.
     """
-    refuse_eager()
-    pairs = list(grads_and_vars)
-    decaying = {d.name for d in plan.decaying}
-    for gradient, variable in pairs:
-        if gradient is None and name_of(variable) in decaying:
+    pairs, scale = _checked(grads_and_vars, plan, scale)
+    for gradient, variable in _decaying(pairs, plan):
+        if gradient is None:
             raise InvalidOptionError(
                 "%s has no gradient, so there is no L2 in it: leave it out of the plan" % name_of(variable)
             )
@@ -113,14 +115,13 @@ def coupled_rules(**options):
 def couple(update, pairs, scale):
     """The pairs of an update.Update with its decays, and its terms that are not L2, in the gradients."""
     reads = [w for ops in update.reads.values() for op in ops for w in _tf.awaited(op)]
-    decays = {graph.variable_op(d.variable): (d, 1.0) for d in update.decays}
     with tf.control_dependencies(reads):  # a loss fetched in the same run has the penalties of the old weights
         amounts = {}
         for term in update.replayed:
             for variable, amount in term_steps(term, update.movable, scale):
                 amounts.setdefault(graph.variable_op(variable), []).append(amount)
         pairs = [(_plus(_waiting(g), amounts.pop(graph.variable_op(v), [])), v) for g, v in pairs]
-        return [(_coupled(g, v, *decays.pop(graph.variable_op(v), (None, 0.0)), scale), v) for g, v in pairs]
+        return _with_l2(pairs, {d.name: d for d in update.decays}, 1.0, scale)[0]
 
 
 def _waiting(gradient):
@@ -134,50 +135,124 @@ def _plus(gradient, amounts):
     return tf.add_n([tf.convert_to_tensor(gradient), *amounts]) if amounts else gradient
 
 
-def _changed(grads_and_vars, plan, scale, sign):
+def _is_variable(x):
+    return hasattr(x, "assign") and hasattr(x, "shape")
+
+
+def _listed(variables):
+    """The variables that an argument stands for, each once."""
+    try:
+        listed = [variables] if _is_variable(variables) else list(variables)
+    except TypeError:
+        listed = [variables]
+    found = [part for v in listed for part in (list(v) if hasattr(v, "as_tensor") else [v])]  # of a partitioned one
+    for variable in found:
+        if not _is_variable(variable):
+            raise InvalidOptionError("variables must be a list of tf.Variable; got %r" % (variable,))
+    return list({id(v): v for v in found}.values())
+
+
+def _checked(grads_and_vars, plan, scale):
+    """The pairs and the scale (a float or a tensor), once nothing is wrong with the arguments."""
     refuse_eager()
-    pairs, decays = list(grads_and_vars), {d.name: d for d in plan.decays}
-    names = [name_of(variable) for _, variable in pairs]
-    unknown = [name for name in names if name not in decays]
-    if unknown:
-        raise NoMatchError("the plan says nothing of %s; it knows %s" % (some(unknown), some(list(decays))))
-    if all(decays[name].rate is None for name in names):
-        raise NothingToDecayError("none of these %d variables decays by the plan:\n%s" % (len(names), plan))
-    for d in (decays[name] for name in names):
-        if d.rows == LAZY:
+    if isinstance(grads_and_vars, DecayPlan):
+        raise InvalidOptionError("grads_and_vars is a plan: the gradients come first, and then the plan")
+    if not isinstance(plan, DecayPlan):
+        raise InvalidOptionError("plan=%r is no DecayPlan, such as of plan_decay, or the .plan of a scope" % (plan,))
+    try:
+        pairs = list(grads_and_vars)
+    except TypeError:
+        pairs = [grads_and_vars]
+    for pair in pairs:
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and _is_variable(pair[1])):
             raise InvalidOptionError(
-                "%s decays lazily, which a gradient cannot: make the plan without sparse=" % d.name
+                "grads_and_vars takes pairs of a gradient and its variable, such as of compute_gradients or "
+                "zip(tf.gradients(loss, variables), variables); got %r" % (pair,)
             )
-        if tf.is_tensor(d.rate) and d.rate.graph is not tf.get_default_graph():
-            raise InvalidRateError("the rate of %s is known at the run of another graph only: pass rates=" % d.name)
-    # listed twice, it still gets its decay once
-    return [(_coupled(g, v, decays.pop(name, None), sign, scale), v) for (g, v), name in zip(pairs, names)]
+    _refuse_unknown(pairs, plan)
+    return [tuple(pair) for pair in pairs], _scale_of(scale)
 
 
-def _coupled(gradient, variable, d, sign, scale):
-    """gradient + sign * rate * scale * w for the variable of one Decay; the gradient as it is without a rate."""
-    if d is None or d.rate is None:
-        return gradient
-    dtype = variable.dtype.base_dtype
-    wide = tf.float64 if dtype == tf.float64 else tf.float32
-    with on_device(variable.device):
-        factor = sign * _number(d.rate, wide) * _number(scale, wide)
-        if isinstance(gradient, tf.IndexedSlices) and d.rows == TOUCHED_ROWS:
-            rows = rows_once((gradient.indices,))
-            more = tf.cast(factor * tf.cast(gather(variable, rows), wide), gradient.values.dtype)
-            values = tf.concat([gradient.values, more], 0)
-            indices = tf.concat([gradient.indices, tf.cast(rows, gradient.indices.dtype)], 0)
-            return tf.IndexedSlices(values, indices, gradient.dense_shape)
-        weights = tf.cast(_tf.fresh_read(variable), wide)
-        if gradient is None:
-            return tf.cast(factor * weights, dtype)
-        if isinstance(gradient, tf.IndexedSlices):
-            values = tf.cast(gradient.values, wide)
-            dense = tf.math.unsorted_segment_sum(values, gradient.indices, tf.shape(weights)[0])
-            return tf.cast(tf.reshape(dense, tf.shape(weights)) + factor * weights, dtype)
-        gradient = tf.convert_to_tensor(gradient)
-        return tf.cast(tf.cast(gradient, wide) + factor * weights, gradient.dtype)
+def _refuse_unknown(pairs, plan):
+    known = {d.name: d for d in plan.decays}
+    names = [name_of(variable) for _, variable in pairs]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise NoMatchError("the plan says nothing of %s; it knows %s" % (some(unknown), some(list(known))))
+    if all(known[name].rate is None for name in names):
+        raise NothingToDecayError("none of these %d variables decays by the plan:\n%s" % (len(names), plan))
 
 
-def _number(value, dtype):
-    return tf.constant(value, dtype) if isinstance(value, (int, float)) else tf.cast(value, dtype)
+def _scale_of(scale):
+    scale = check_scale(scale)
+    if is_function(scale):
+        raise InvalidOptionError("scale is a function: call it, and pass the number or Tensor that it returns")
+    if isinstance(scale, str):
+        raise InvalidOptionError(
+            "scale=%r: the optimizer multiplies all of a gradient by its learning rate, this L2 too: leave scale= out"
+            % scale
+        )
+    return scalar(scale)
+
+
+def _decaying(pairs, plan):
+    names = {d.name for d in plan.decaying}
+    return [(gradient, variable) for gradient, variable in pairs if name_of(variable) in names]
+
+
+def _changed(pairs, plan, scale, sign):
+    decays = {d.name: d for d in plan.decaying}
+    chosen = {name_of(v): decays[name_of(v)] for _, v in _decaying(pairs, plan)}
+    for d in chosen.values():
+        _refuse_rate(d, scale)
+    return _with_l2(pairs, chosen, sign, scale)[0]
+
+
+def _refuse_rate(d, scale):
+    if d.rows == LAZY:
+        raise InvalidOptionError("%s decays lazily, which a gradient cannot: make the plan without sparse=" % d.name)
+    if isinstance(d.rate, float) and isinstance(scale, float):
+        check_rate(d.rate * scale, d.name, "%s, times scale %g" % (d.why, scale))
+    if tf.is_tensor(d.rate) and _tf.outermost(d.rate.graph) is not _tf.outermost(tf.get_default_graph()):
+        raise InvalidRateError("the rate of %s is known at the run of another graph only: pass rates=" % d.name)
+
+
+def _with_l2(pairs, decays, sign, scale):
+    """(the pairs with sign * rate * scale * w in their gradients, the tensors that came to them).
+
+    decays: {name of a variable: its Decay}. A variable that is listed twice gets its L2 once.
+    """
+    here = {name_of(v): v for _, v in pairs if name_of(v) in decays}
+    members = [replace(decays[name], variable=v) for name, v in here.items()]  # the plan may be of another graph
+    fractions = dict(zip(here, fractions_of(members, scale)))
+    changed, amounts = [], []
+    for gradient, variable in pairs:
+        name = name_of(variable)
+        if name in fractions:
+            with on_device(variable.device):
+                factor = sign * fractions.pop(name)
+                gradient, amount = _plus_l2(gradient, variable, factor, decays[name].rows == TOUCHED_ROWS)
+            amounts.append(amount)
+        changed.append((gradient, variable))
+    return changed, amounts
+
+
+def _plus_l2(gradient, variable, factor, by_rows):
+    """(gradient + factor * w, factor * w) of one variable."""
+    wide = factor.dtype
+    if isinstance(gradient, tf.IndexedSlices) and by_rows:
+        rows = rows_once((gradient.indices,))
+        amount = factor * tf.cast(gather(variable, rows), wide)
+        values = tf.concat([gradient.values, tf.cast(amount, gradient.values.dtype)], 0)
+        indices = tf.concat([gradient.indices, tf.cast(rows, gradient.indices.dtype)], 0)
+        return tf.IndexedSlices(values, indices, gradient.dense_shape), amount
+    weights = tf.cast(_tf.fresh_read(variable), wide)
+    amount = factor * weights
+    if gradient is None:
+        return tf.cast(amount, variable.dtype.base_dtype), amount
+    if isinstance(gradient, tf.IndexedSlices):
+        values = tf.cast(gradient.values, wide)
+        dense = tf.math.unsorted_segment_sum(values, gradient.indices, tf.shape(weights)[0])
+        return tf.cast(tf.reshape(dense, tf.shape(weights)) + amount, variable.dtype.base_dtype), amount
+    gradient = tf.convert_to_tensor(gradient)
+    return tf.cast(tf.cast(gradient, wide) + amount, gradient.dtype), amount

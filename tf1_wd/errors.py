@@ -8,7 +8,7 @@ class Tf1WdError(Exception):
 
 
 class Tf1WdWarning(UserWarning):
-    """Base of all warnings; silence one with `warnings.filterwarnings` and its class."""
+    """Base of all warnings, and the class of some; silence one with `warnings.filterwarnings` and its class."""
 
 
 class InvalidOptionError(Tf1WdError, ValueError):

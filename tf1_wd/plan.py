@@ -98,11 +98,13 @@ class DecayPlan:
     def summary(self):
         """How many variables decay, and by which formula, in a sentence without its full stop."""
         scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
-        return "%d of %d variables decay, %s of %s weights: %s, r times scale %s" % (
+        unknown = sum(None in d.shape for d in self.decays)
+        return "%d of %d variables decay, %s of %s weights%s: %s, r times scale %s" % (
             len(self.decaying),
             len(self.decays),
             f"{sum(d.size for d in self.decaying):,}",
             f"{sum(d.size for d in self.decays):,}",
+            " (not counting %d of unknown shape)" % unknown if unknown else "",
             _FORMULAS[self.order],
             " or ".join(scales) or "1",
         )

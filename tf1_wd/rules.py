@@ -60,7 +60,8 @@ class Selector:
 def make_rules(**options):
     """Checks the options of decoupled_weight_decay and attach, and fills in what the convention says.
 
-    Raises InvalidOptionError (which name, word or type is wrong, what there is), InvalidRateError.
+    Raises InvalidOptionError (which name, word or type is wrong, what there is), InvalidRateError; NothingToDecayError
+    for scale=0.
     """
     known = list(inspect.signature(_make).parameters)
     for name in options:

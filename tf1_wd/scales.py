@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tf1_wd.errors import InvalidOptionError
+from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 
 LEARNING_RATE = "learning_rate"
 
@@ -17,7 +17,7 @@ def is_function(value):
 def check_scale(value):
     """The option scale= as it is used: a float, "learning_rate", a scalar Tensor, a variable or a function.
 
-    Raises InvalidOptionError.
+    Raises InvalidOptionError, NothingToDecayError.
     """
     if isinstance(value, str):
         if value != LEARNING_RATE:
@@ -33,6 +33,14 @@ def check_scale(value):
     return value if is_function(value) else _number(value)
 
 
+def refuse_zero(is_zero, what):
+    """Raises NothingToDecayError if the scale that the words `what` stand for is 0 in every step."""
+    if is_zero:
+        raise NothingToDecayError(
+            "%s is 0, so nothing would ever decay: pass another scale=, or build the train_op without tf1_wd" % what
+        )
+
+
 def _number(value):
     try:
         scale = float(value) if getattr(value, "shape", ()) == () else None
@@ -45,4 +53,5 @@ def _number(value):
         )
     if not math.isfinite(scale) or scale < 0:
         raise InvalidOptionError("scale=%r must be finite and not negative" % value)
+    refuse_zero(scale == 0.0, "scale=%r" % value)
     return scale

@@ -55,7 +55,8 @@ def decoupled_weight_decay(build=None, **options):
       include, exclude: regular expression (searched in the variable's name), callable of a variable, variable, or a
         list of these. Excluded means: no decay at all.
       scale: multiplies every rate: a float, a scalar Tensor, a callable of the global step (called once, when the graph
-        is built, with the step's number as a tensor), or "learning_rate" (the optimizer's own, schedules included).
+        is built, with the step's number as a tensor; returns one), or "learning_rate" (the optimizer's own, schedules
+        included). At run time a rate * scale outside of [0, 1) is an InvalidArgumentError that names the variables.
       order: "after" or "before". convention: "snippet", "adamw" (scale="learning_rate"), "contrib" or "paper".
       sparse: which rows decay of a table whose gradient is sparse (tf.IndexedSlices, of tf.nn.embedding_lookup):
         "all_rows", "touched_rows" (those in the gradient, each once), or "lazy" (all, but each when it is next touched,
@@ -68,7 +69,7 @@ def decoupled_weight_decay(build=None, **options):
 
     Raises: InvalidOptionError, InvalidRateError, NoMatchError for options; NothingToDecayError, NothingUpdatedError,
       EagerModeError, UnsupportedUpdateError, AlreadyDecoupledError, AmbiguousRateError, CoupledPenaltyError,
-      NestedScopeError for what was built. Each says what to do.
+      NestedScopeError for what was built. Each says what to do. Warns of a global step that nothing counts.
 
     Example:
       >>> with tf1_wd.decoupled_weight_decay(exclude=r"bias|BatchNorm") as decay:

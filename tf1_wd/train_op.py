@@ -9,6 +9,7 @@ from tf1_wd import _tf, graph, hooks, step
 from tf1_wd._tf import tf
 from tf1_wd.applied import everything_behind, gradient_of, holds_l2, updates_among
 from tf1_wd.attachment import refuse_eager
+from tf1_wd.counting import warn_of_uncounted
 from tf1_wd.decoupled import Scalars, refuse_own_decay, rests
 from tf1_wd.errors import (
     CoupledPenaltyError,
@@ -132,6 +133,7 @@ def _attach(train_op, op, rules, report):
             "a tf.Session on this graph exists already, and new control edges between its ops might be ignored. Attach "
             "before the session is made, or use order='after'%s" % (" and a scale that is no callable" if edges else "")
         )
+    warn_of_uncounted(rules, [(scale, op.graph) for _, scale, _ in groups], stacklevel=3)
     if report is not None:
         report(plan)
     moment = _moment_before(updates, op) if rules.order == "before" else None

@@ -180,8 +180,13 @@ def name_of(variable):
     return graph.variable_op(_tf.copies(variable)[0]).name
 
 
+def dims_of(variable):
+    """The shape as plan.Trained has it: None for what is not known of it."""
+    shape = tf.TensorShape(variable.shape)
+    return tuple(shape.as_list()) if shape.rank is not None else (None,)
+
+
 def _trained(gradients, variable):
-    shape = variable.shape
-    dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
     is_sparse = bool(sparse.indices_of(gradients))
-    return Trained(graph.variable_op(variable), variable, name_of(variable), dims, bool(gradients), is_sparse)
+    key, dims = graph.variable_op(variable), dims_of(variable)
+    return Trained(key, variable, name_of(variable), dims, bool(gradients), is_sparse)
