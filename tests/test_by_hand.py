@@ -1,10 +1,12 @@
-"""L2 in gradients by hand, and plans: what is no list of variables, no pair, no plan."""
+"""L2 in gradients by hand: once, and not beside another decay; and plans of what is no list of variables."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from test_scope import W0, weights
+from conftest import run
+from test_scope import LR, W0, assert_close, data_loss, gradient, weights
 
 import tf1_wd
 from tf1_wd import errors
@@ -12,8 +14,146 @@ from tf1_wd import errors
 RATE = 0.25
 
 
+def sgd():
+    return tf.train.GradientDescentOptimizer(LR)
+
+
 def linear(w):
     return 3.0 * tf.reduce_sum(w)
+
+
+def changed(gradients):
+    return gradients[0][0]
+
+
+WORDS_OF_L2 = {
+    "l2_loss": lambda w: RATE * tf.nn.l2_loss(w),
+    "square": lambda w: RATE / 2 * tf.reduce_sum(tf.square(w)),
+    "power": lambda w: RATE / 2 * tf.reduce_sum(w**2),
+    "factor inside": lambda w: tf.reduce_sum(RATE / 2 * tf.square(w)),
+    "mean": lambda w: 3 * RATE * tf.reduce_mean(tf.square(w)),
+    "concat": lambda w: RATE / 2 * tf.nn.l2_loss(tf.concat([tf.reshape(w, [-1]), tf.reshape(w, [-1])], 0)),
+    "placeholder": lambda w: tf.placeholder_with_default(np.float64(RATE), []) * tf.nn.l2_loss(w),
+}
+TABLE = np.arange(1.0, 9.0).reshape(4, 2)
+
+
+# --- twice
+
+
+def clipped(pairs):
+    gradients, _ = tf.clip_by_global_norm([g for g, _ in pairs], 1e6)
+    return list(zip(gradients, [v for _, v in pairs]))
+
+
+@pytest.mark.parametrize("between", [list, clipped])
+def test_l2_that_is_added_twice_is_refused_with_its_variable(between, kind):
+    w, other = weights("w"), weights("other")
+    plan = tf1_wd.plan_decay([w, other], {"w": RATE})
+    pairs = between(tf1_wd.add_decay_to_gradients(sgd().compute_gradients(data_loss(w) + data_loss(other)), plan))
+    with pytest.raises(errors.CoupledPenaltyError, match=r"has put L2 of w into its gradient already.*call it once"):
+        tf1_wd.add_decay_to_gradients(pairs, plan)
+    rest = tf1_wd.add_decay_to_gradients(pairs, tf1_wd.plan_decay([w, other], {"other": 2 * RATE}))
+    got, got_other = run([g for g, _ in rest])
+    assert_close(got, gradient(W0) + RATE * W0)
+    assert_close(got_other, gradient(W0) + 2 * RATE * W0)
+
+
+def test_l2_of_the_rows_of_a_table_that_is_added_twice_is_refused(kind):
+    table = weights("table", value=TABLE)
+    loss = tf.reduce_sum(tf.nn.embedding_lookup(table, [1, 3]))
+    with tf1_wd.coupled_weight_decay(rates=RATE, sparse="touched_rows") as decay:
+        sgd().minimize(loss)
+    pairs = tf1_wd.add_decay_to_gradients([(tf.gradients(loss, table)[0], table)], decay.plan)
+    with pytest.raises(errors.CoupledPenaltyError, match="L2 of table"):
+        tf1_wd.add_decay_to_gradients(pairs, decay.plan)
+
+
+def test_l2_that_the_loss_holds_already_is_not_added_to(kind):
+    w = weights()
+    pairs = sgd().compute_gradients(data_loss(w) + 0.125 * tf.nn.l2_loss(w))
+    with pytest.raises(errors.CoupledPenaltyError, match=r"gradient of w holds L2 already, of the loss.*remove_decay"):
+        tf1_wd.add_decay_to_gradients(pairs, tf1_wd.plan_decay(w, RATE))
+
+
+def test_l2_of_the_loss_may_be_taken_out_and_put_back_behind_a_clip(kind):
+    w = weights()
+    pairs = sgd().compute_gradients(data_loss(w) + RATE * tf.nn.l2_loss(w))
+    plan = tf1_wd.plan_decay(w, RATE)
+    pairs = [(tf.clip_by_norm(g, 0.5), v) for g, v in tf1_wd.remove_decay_from_gradients(pairs, plan)]
+    pairs = tf1_wd.add_decay_to_gradients(pairs, plan)
+    assert_close(run(changed(pairs)), gradient(W0) * 0.5 / np.linalg.norm(gradient(W0)) + RATE * W0)
+    with pytest.raises(errors.CoupledPenaltyError, match="gradient of w"):
+        tf1_wd.add_decay_to_gradients(pairs, plan)
+
+
+def test_a_loss_that_is_a_number_times_a_single_weight_is_no_l2(kind):
+    w = tf.get_variable("w", initializer=np.float64(2.0))
+    pairs = sgd().compute_gradients(tf.square(0.5 * w - 3.0))
+    assert_close(run(changed(tf1_wd.add_decay_to_gradients(pairs, tf1_wd.plan_decay(w, RATE)))), -2.0 + RATE * 2.0)
+
+
+def test_the_gradient_of_a_normalized_weight_is_no_l2(kind):
+    w = weights()
+    raw = sgd().compute_gradients(data_loss(tf.nn.l2_normalize(w)))
+    pairs = tf1_wd.add_decay_to_gradients(raw, tf1_wd.plan_decay(w, RATE))
+    got, without = run([changed(pairs), changed(raw)])
+    assert_close(got, without + RATE * W0)
+
+
+@pytest.mark.parametrize("wrap", WORDS_OF_L2)
+def test_l2_of_the_loss_is_seen_in_all_its_words(wrap, kind):
+    w = weights()
+    pairs, plan = sgd().compute_gradients(data_loss(w) + WORDS_OF_L2[wrap](w)), tf1_wd.plan_decay(w, RATE)
+    with pytest.raises(errors.CoupledPenaltyError, match="gradient of w holds L2 already"):
+        tf1_wd.add_decay_to_gradients(pairs, plan)
+    assert_close(run(changed(tf1_wd.remove_decay_from_gradients(pairs, plan))), gradient(W0))
+
+
+@pytest.mark.parametrize("scope", [tf1_wd.decoupled_weight_decay, tf1_wd.coupled_weight_decay])
+def test_l2_by_hand_in_a_scope_is_refused_where_both_decay(scope, kind):
+    w, other = weights("w"), weights("other")
+    loss = data_loss(w) + data_loss(other)
+    plan = tf1_wd.plan_decay([w, other], {"w": RATE})
+    with pytest.raises(errors.CoupledPenaltyError, match="put L2 of w into its gradient, and this scope sees"):
+        with scope(rates=RATE):
+            sgd().apply_gradients(tf1_wd.add_decay_to_gradients(sgd().compute_gradients(loss), plan))
+    with scope(rates=RATE, exclude="^w$") as decay:
+        train_op = sgd().apply_gradients(tf1_wd.add_decay_to_gradients(sgd().compute_gradients(loss), plan))
+    assert [d.name for d in decay.plan.decaying] == ["other"]
+    assert_close(run(train_op, w), W0 - LR * (gradient(W0) + RATE * W0))
+
+
+# --- what is not there
+
+
+def test_l2_that_is_not_in_the_gradient_is_not_taken_out(kind):
+    w = weights()
+    pairs, plan = sgd().compute_gradients(linear(w)), tf1_wd.plan_decay(w, RATE)
+    with pytest.raises(errors.InvalidOptionError, match=r"no L2 of w in its gradient.*let the weights grow"):
+        tf1_wd.remove_decay_from_gradients(pairs, plan)
+    back = tf1_wd.remove_decay_from_gradients(tf1_wd.add_decay_to_gradients(pairs, plan), plan)
+    assert_close(run(changed(back)), np.full_like(W0, 3.0))
+    with pytest.raises(errors.InvalidOptionError, match="no L2 of w in its gradient"):
+        tf1_wd.remove_decay_from_gradients(back, plan)
+
+
+def test_l2_in_words_that_are_not_known_is_taken_out_with_a_warning(kind):
+    w = weights()
+    pairs = sgd().compute_gradients(data_loss(w) + RATE * tf.nn.l2_loss(-w))
+    with pytest.warns(errors.Tf1WdWarning, match="no L2 of w is seen in its gradient"):
+        pairs = tf1_wd.remove_decay_from_gradients(pairs, tf1_wd.plan_decay(w, RATE))
+    assert_close(run(changed(pairs)), gradient(W0))
+
+
+def test_l2_that_a_scope_has_taken_out_is_not_taken_out_again(kind):
+    w = weights()
+    with pytest.raises(errors.CoupledPenaltyError, match="takes L2 of w out of a gradient that this scope has freed"):
+        with tf1_wd.decoupled_weight_decay():
+            pairs = sgd().compute_gradients(data_loss(w) + RATE * tf.nn.l2_loss(w))
+            with pytest.warns(errors.Tf1WdWarning, match="no L2 of w is seen"):
+                pairs = tf1_wd.remove_decay_from_gradients(pairs, tf1_wd.plan_decay(w, RATE))
+            sgd().apply_gradients(pairs)
 
 
 # --- plans

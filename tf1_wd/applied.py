@@ -78,6 +78,14 @@ def origin(gradient, variable):
 
 def holds_l2(gradient, variable):
     """True if a multiple of the variable itself is a summand of the gradient, whatever clips or masks it."""
+    return any(True for _ in l2_in(gradient, variable))
+
+
+def l2_in(gradient, variable, known=frozenset()):
+    """The ops of the summands of a gradient that are multiples of the variable itself, whatever clips or masks them.
+
+    known: ops that are given back where they are met, and are not looked into.
+    """
     seen, pending = set(), [gradient]
     while pending:
         op = _tf.outer_op(pending.pop().op)
@@ -86,16 +94,18 @@ def holds_l2(gradient, variable):
         seen.add(op)
         if op is variable:
             continue
-        if graph.is_variable(op):  # an accumulator: what is assigned to it counts
+        if op in known:
+            yield op
+        elif graph.is_variable(op):  # an accumulator: what is assigned to it counts
             pending.extend(t for c in op.outputs[0].consumers() if "Assign" in c.type for t in list(c.inputs)[1:])
         elif op.type in ("Mul", "RealDiv", "DivNoNan"):
-            for tensor, factor in (op.inputs, reversed(op.inputs)):
-                if _is_multiple(tensor, variable) and graph.is_uniform(factor):
-                    return True
-                pending.append(tensor)
+            pairs = op.inputs, reversed(op.inputs)
+            if any(_is_multiple(tensor, variable) and graph.is_uniform(factor) for tensor, factor in pairs):
+                yield op
+            else:
+                pending.extend(op.inputs)
         elif op.type in _LINEAR:
             pending.extend(op.inputs)
-    return False
 
 
 # ops through which a summand of a gradient passes, if only in part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tf1_wd import _tf, graph
+from tf1_wd import _tf, added, graph
 from tf1_wd._tf import tf
 from tf1_wd.attachment import refuse_eager
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError, NothingToDecayError
@@ -64,6 +64,7 @@ def add_decay_to_gradients(grads_and_vars, plan, scale=1.0):
     Raises: NoMatchError if the plan does not know a variable; NothingToDecayError if none of the variables decays, or
       if the scale is 0; InvalidRateError for a rate times scale that is not in [0, 1), and for a rate that only the run
       of another graph knows; InvalidOptionError for arguments of another kind and for a plan with sparse="lazy";
+      CoupledPenaltyError if a gradient holds L2 of its variable already, of the loss or of an earlier call;
       EagerModeError. At run time InvalidArgumentError, which names the variables, for a rate times scale that is not in
       [0, 1).
 
@@ -75,6 +76,8 @@ def add_decay_to_gradients(grads_and_vars, plan, scale=1.0):
     Source: Loshchilov and Hutter (ICLR 2019), Algorithm 1, line 6; Chainer's WeightDecay hook.
     """
     pairs, scale = _checked(grads_and_vars, plan, scale)
+    for gradient, variable in _decaying(pairs, plan):
+        added.refuse_second(gradient, variable, name_of(variable))
     return _changed(pairs, plan, scale, 1.0)
 
 
@@ -86,7 +89,8 @@ def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
     For a loss that holds L2, before gradients are clipped. The result is that of a loss without L2 up to rounding;
     decoupled_weight_decay, which computes gradients without L2 from the start, is exact.
 
-    Args, Returns, Raises: as for add_decay_to_gradients; InvalidOptionError if a variable that decays has no gradient.
+    Args, Returns, Raises: as for add_decay_to_gradients, but for CoupledPenaltyError; InvalidOptionError if a gradient
+      holds no L2 of its variable, and a Tf1WdWarning if none is seen in it, of which the weights would grow.
 
     Example:
       >>> pairs = tf1_wd.remove_decay_from_gradients(optimizer.compute_gradients(loss_with_l2), plan)
@@ -95,10 +99,7 @@ def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
     """
     pairs, scale = _checked(grads_and_vars, plan, scale)
     for gradient, variable in _decaying(pairs, plan):
-        if gradient is None:
-            raise InvalidOptionError(
-                "%s has no gradient, so there is no L2 in it: leave it out of the plan" % name_of(variable)
-            )
+        added.refuse_missing(gradient, variable, name_of(variable))
     return _changed(pairs, plan, scale, -1.0)
 
 
@@ -205,7 +206,9 @@ def _changed(pairs, plan, scale, sign):
     chosen = {name_of(v): decays[name_of(v)] for _, v in _decaying(pairs, plan)}
     for d in chosen.values():
         _refuse_rate(d, scale)
-    return _with_l2(pairs, chosen, sign, scale)[0]
+    changed, amounts = _with_l2(pairs, chosen, sign, scale)
+    added.mark(amounts, sign)
+    return changed
 
 
 def _refuse_rate(d, scale):

@@ -8,6 +8,7 @@ import inspect
 
 from tf1_wd import _tf, graph, hooks, lazy
 from tf1_wd._tf import tf
+from tf1_wd.added import refuse_by_hand
 from tf1_wd.attachment import (
     apply_with,
     refuse_decoupled,
@@ -295,4 +296,5 @@ class Scope:
         if not update.is_empty:
             refuse_decoupled(optimizer)
             refuse_own_decay([d.variable for d in update.decays])
+        refuse_by_hand(pairs, update.decays, self._record.calls)
         refuse_unseen(pairs, update.decays, self.rules, self._record.calls)
