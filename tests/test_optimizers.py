@@ -141,6 +141,10 @@ RATES = {
     "function of nothing": (lambda count: lambda: 0.25, 1.0),
     "function of nothing, a Tensor": (lambda count: lambda: 0.25 * schedule(tf.cast(count, tf.float64)), schedule),
     "function of the step": (lambda count: lambda t: 0.25 * schedule(tf.cast(t, tf.float64)), schedule),
+    "function of the step, with a default": (
+        lambda count: lambda t=0: 0.25 * schedule(tf.cast(t, tf.float64)),
+        schedule,
+    ),
     "schedule": (lambda count: tf.keras.optimizers.schedules.InverseTimeDecay(0.25, 1, 1.0), schedule),
 }
 
@@ -260,9 +264,32 @@ def test_a_list_may_name_more_than_is_updated_but_not_only_that():
         optimizer().minimize(data_loss(a), var_list=[a], decay_var_list=[b])
 
 
-def test_a_list_holds_variables():
-    with pytest.raises(errors.InvalidOptionError, match=r"takes variables; got 'w'"):
-        optimizer().minimize(data_loss(weights()), decay_var_list=["w"])
+@pytest.mark.parametrize("listed", ["w", ["w"], False, lambda v: True, 1, np.ones(2), [None]])
+def test_a_list_holds_variables(listed):
+    with pytest.raises(errors.InvalidOptionError, match=r"decay_var_list takes .*variables; got "):
+        optimizer().minimize(data_loss(weights()), decay_var_list=listed)
+
+
+@each_call
+@pytest.mark.parametrize("is_partitioned", [False, True])
+def test_one_variable_stands_for_a_list_of_it(is_partitioned, call, kind):
+    with tf.variable_scope("p", partitioner=tf.fixed_size_partitioner(2) if is_partitioned else None):
+        w = tf.get_variable("w", W0.shape, tf.float64, tf.ones_initializer())
+    b = weights("b")
+    train_op = calls(optimizer())[call](data_loss(tf.convert_to_tensor(w)) + data_loss(b), decay_var_list=w)
+    got = run(train_op, [tf.convert_to_tensor(w), b])
+    assert_close(got[0], wanted("sgd", 1, start=np.ones_like(W0)))
+    assert_close(got[1], wanted("sgd", 1, 0.0))
+
+
+@each_call
+def test_a_list_with_a_variable_of_another_graph_is_refused(call, kind):
+    with tf.Graph().as_default():
+        foreign = weights("foreign")
+    w = weights()
+    with pytest.raises(errors.InvalidOptionError, match=r"decay_var_list: foreign is of another graph"):
+        calls(optimizer())[call](data_loss(w), decay_var_list=[foreign, w])
+    assert not operations((*DECAYS, "ApplyGradientDescent", "ResourceApplyGradientDescent"))
 
 
 @pytest.mark.parametrize("named", ["whole", "part"])
@@ -551,6 +578,33 @@ def test_a_rule_by_contribs_private_methods_is_refused():
 
     with pytest.raises(errors.UnsupportedUpdateError, match=r"Own defines _decay_weights_op"):
         Own(RATE)
+
+
+@pytest.mark.parametrize("base", [tf.train.GradientDescentOptimizer, tf.train.AdamOptimizer])
+def test_the_extension_behind_the_optimizer_is_refused_when_the_class_is_made(base):
+    with pytest.raises(errors.InvalidOptionError, match=r"class Late\(%s, .*put the extension first" % base.__name__):
+
+        class Late(base, tf1_wd.DecoupledWeightDecayExtension):
+            pass
+
+
+def test_the_extension_may_stand_behind_a_class_of_its_own_and_before_the_optimizer(kind):
+    class Logged:
+        """Comes before the extension, and is no optimizer."""
+
+    class Extension(tf1_wd.DecoupledWeightDecayExtension):
+        """Of no optimizer yet."""
+
+    class Both(Logged, Extension, tf.train.GradientDescentOptimizer):
+        pass
+
+    w = weights()
+    assert_close(run(Both(RATE, LR).minimize(data_loss(w)), w), wanted("sgd", 1))
+
+
+def test_what_decays_already_is_not_extended_again():
+    with pytest.raises(errors.InvalidOptionError, match="MomentumWOptimizer has decoupled weight decay already"):
+        tf1_wd.extend_with_decoupled_weight_decay(tf1_wd.MomentumWOptimizer)
 
 
 def test_only_optimizers_of_tf_train_are_extended():

@@ -20,15 +20,16 @@ class DecoupledWeightDecayExtension:
         w <- w - step - r w
 
     Args:
-      weight_decay: r, in [0, 1), for each step: a float, a scalar Tensor or variable, or a function that returns one,
-        of no argument or of one, the global step (as a Tensor, before it is incremented; schedules of Keras are such
-        functions). It is called when the train_op is built. It is not multiplied by the learning rate.
+      weight_decay: r, in [0, 1), for each step: a float, a scalar Tensor or variable, or a function that returns one.
+        A function that can take an argument gets the global step (as a Tensor, before it is incremented; schedules of
+        Keras are such functions). It is called when the train_op is built. r is not multiplied by the learning rate.
       args, kwargs: those of the optimizer's class.
 
     The attribute `backend` chooses the op as in tf1_wd.decoupled_weight_decay: "auto", "native" or "tensorflow". Set it
     on the class or the object, before the train_op is built.
 
-    Raises: InvalidRateError, InvalidOptionError; when the train_op is built, EagerModeError and UnsupportedUpdateError.
+    Raises: InvalidRateError, InvalidOptionError; when the train_op is built, EagerModeError and UnsupportedUpdateError;
+      by the class statement, InvalidOptionError for an optimizer's class before the extension.
 
     Example:
       >>> class AdagradW(tf1_wd.DecoupledWeightDecayExtension, tf.train.AdagradOptimizer):
@@ -40,6 +41,10 @@ class DecoupledWeightDecayExtension:
     """
 
     backend = "auto"
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _refuse_behind_the_optimizer(cls)
 
     def __init__(self, weight_decay, *args, **kwargs):
         if not callable(weight_decay):
@@ -63,9 +68,10 @@ class DecoupledWeightDecayExtension:
     ):
         """As tf.train.Optimizer.minimize, with decay.
 
-        decay_var_list: the variables to decay, of those that are updated: list of tf.Variable, partitioned ones too;
-        None means all of them, [] means none.
+        decay_var_list: the variables to decay, of those that are updated: a tf.Variable or a list of them, partitioned
+        ones too; None means all of them, [] means none.
         """
+        refuse_eager()
         self._decay_var_list = _listed(decay_var_list)
         try:
             return super().minimize(
@@ -136,6 +142,17 @@ def _around_extension(optimizer_class):
     return order[:i], order[i + 1 :]
 
 
+def _refuse_behind_the_optimizer(optimizer_class):
+    """Raises InvalidOptionError if the optimizer's methods are found before those of the extension."""
+    ahead, _ = _around_extension(optimizer_class)
+    if tf.train.Optimizer in ahead:
+        name, bases = optimizer_class.__name__, [base.__name__ for base in optimizer_class.__bases__]
+        raise InvalidOptionError(
+            "class %s(%s): nothing would decay, as the apply_gradients of tf.train.Optimizer comes before that of "
+            "DecoupledWeightDecayExtension: put the extension first" % (name, ", ".join(bases))
+        )
+
+
 def _refuse_own_rules(optimizer_class):
     """Raises UnsupportedUpdateError for a subclass with a decay of its own, by the names that tf.contrib.opt had."""
     for c in _around_extension(optimizer_class)[0]:
@@ -152,7 +169,7 @@ def _listed(decay_var_list):
     if decay_var_list is None:
         return None
     found = set()
-    for entry in decay_var_list:
+    for entry in _entries(decay_var_list):
         ops = {graph.variable_op(copy) for v in parts(entry) for copy in _tf.copies(v) if hasattr(copy, "dtype")}
         if not ops or None in ops:
             raise InvalidOptionError("decay_var_list takes variables; got %r" % (entry,))
@@ -160,9 +177,20 @@ def _listed(decay_var_list):
     return found
 
 
+def _entries(decay_var_list):
+    if hasattr(decay_var_list, "dtype") or isinstance(decay_var_list, str):  # one, which may be iterable
+        return [decay_var_list]
+    try:
+        return list(decay_var_list)
+    except TypeError:
+        raise InvalidOptionError("decay_var_list takes a list of variables; got %r" % (decay_var_list,)) from None
+
+
 def _chosen(listed, variables):
-    """The ops of those `variables` that are listed. listed: set of ops, or None for all."""
-    found = [graph.variable_op(v) for v in variables if listed is None or graph.variable_op(v) in listed]
+    """The ops of those `variables` that are listed. listed: set of ops, or None for all. Raises InvalidOptionError."""
+    updated = [graph.variable_op(v) for v in variables]
+    _refuse_of_other_graphs(listed or (), updated)
+    found = [op for op in updated if listed is None or op in listed]
     if listed and not found:
         warnings.warn(
             "none of the variables in decay_var_list is updated here (%s), so nothing decays; say decay_var_list=[] if "
@@ -173,10 +201,20 @@ def _chosen(listed, variables):
     return found
 
 
+def _refuse_of_other_graphs(listed, updated):
+    graphs = {op.graph for op in updated}
+    foreign = sorted(op.name for op in listed if op.graph not in graphs)
+    if foreign and updated:
+        raise InvalidOptionError(
+            "decay_var_list: %s is of another graph than the variables that are updated, and would not decay: list the "
+            "variable of this graph" % ", ".join(foreign)
+        )
+
+
 def _rate_now(weight_decay, global_step):
     """The weight decay of this update: a float or a scalar tensor."""
     if callable(weight_decay):
-        weight_decay = weight_decay() if not _takes_an_argument(weight_decay) else weight_decay(_count(global_step))
+        weight_decay = weight_decay(_count(global_step)) if _takes_an_argument(weight_decay) else weight_decay()
     _check_rate(weight_decay)
     if isinstance(weight_decay, tf.Variable):
         return _tf.fresh_read(weight_decay)
@@ -184,13 +222,12 @@ def _rate_now(weight_decay, global_step):
 
 
 def _takes_an_argument(function):
+    """True also where the argument has a default: a scope's scale= gets the step then, too."""
     try:
-        inspect.signature(function).bind()
-    except TypeError:
-        return True
-    except ValueError:  # a function of C without a signature
+        inspect.signature(function).bind(None)
+    except (TypeError, ValueError):  # the latter of a function of C without a signature
         return False
-    return False
+    return True
 
 
 def _count(global_step):

@@ -38,7 +38,7 @@ def extend_with_decoupled_weight_decay(base_optimizer):
       `apply_gradients` take decay_var_list; see DecoupledWeightDecayExtension. The name= of base_optimizer is kept, and
       with it the names of its variables.
 
-    Raises: InvalidOptionError if base_optimizer is not such a class.
+    Raises: InvalidOptionError if base_optimizer is not such a class, or has the extension already.
 
     Example:
       >>> RMSPropW = tf1_wd.extend_with_decoupled_weight_decay(tf.train.RMSPropOptimizer)
@@ -50,6 +50,11 @@ def extend_with_decoupled_weight_decay(base_optimizer):
         raise InvalidOptionError(
             "extend_with_decoupled_weight_decay takes a class that inherits from tf.train.Optimizer; got %r"
             % (base_optimizer,)
+        )
+    if issubclass(base_optimizer, DecoupledWeightDecayExtension):
+        raise InvalidOptionError(
+            "%s has decoupled weight decay already: use it as it is, or extend the class behind it"
+            % base_optimizer.__name__
         )
 
     class OptimizerWithDecoupledWeightDecay(DecoupledWeightDecayExtension, base_optimizer):
