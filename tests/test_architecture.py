@@ -25,7 +25,7 @@ OTHER_STANDINS = {m for m in MODULES if m.startswith("legacy.standins.")}.differ
 
 # From the bottom up: a module imports modules of lower layers only, or of its own where that is written down.
 LAYERS = [
-    {"errors", "render", "sources", "conventions"},
+    {"errors", "render", "sources", "conventions", "identity"},
     {"scales"},
     {"rules", "native.build", "program", "conversion", "layer_params", "selection"},
     {"plan", "native.cache"},
@@ -92,6 +92,7 @@ LAYERS = [
 WITHOUT_TENSORFLOW = [
     "errors",
     "render",
+    "identity",
     "rules",
     "scales",
     "conventions",

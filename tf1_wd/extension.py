@@ -10,7 +10,8 @@ from tf1_wd import _tf, graph, step
 from tf1_wd._tf import tf
 from tf1_wd.attachment import apply_with, refuse_eager, refuse_strategy, step_ignores_weights
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UndecayedWarning, UnsupportedUpdateError
-from tf1_wd.rules import make_rules, parts
+from tf1_wd.identity import parts
+from tf1_wd.rules import make_rules
 from tf1_wd.update import Collection, name_of, plan_update
 
 

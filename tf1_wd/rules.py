@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
+from tf1_wd.identity import is_same, parts
 from tf1_wd.scales import LEARNING_RATE, check_scale
 
 # word -> (scale, order); None where the user must give it
@@ -213,7 +214,7 @@ def _selector(option, value):
         return Selector(repr(value.pattern), lambda _, name: value.search(name) is not None, option)
     if hasattr(value, "dtype") and hasattr(value, "name"):
         named = parts(value)
-        return Selector(value.name, lambda variable, _: any(variable is part for part in named), option)
+        return Selector(value.name, lambda variable, _: any(is_same(variable, part) for part in named), option)
     if callable(value):
         text = getattr(value, "__name__", repr(value))
         return Selector(text, lambda v, name: _answer(value, v, "%s=%s for %s" % (option, text, name)), option)
@@ -230,17 +231,6 @@ def _answer(predicate, variable, what):
     except Exception as error:  # of any kind: the function is the user's
         text = "%s: it is called with one variable and says True or False; it raised %s: %s"
         raise InvalidOptionError(text % (what, type(error).__name__, error)) from error
-
-
-def parts(variable):
-    """The variables that `variable` stands for: parts of a partitioned one, copies of a strategy's, or itself."""
-    copies = getattr(variable, "values", None)
-    if isinstance(copies, (list, tuple)):
-        return [variable, *copies]  # on the replicas of a distribution strategy
-    try:
-        return list(variable)  # a partitioned variable stands for its parts
-    except TypeError:
-        return [variable]
 
 
 def _rates(value):

@@ -1,0 +1,31 @@
+"""Which objects stand for which variables; knows no TensorFlow."""
+
+from __future__ import annotations
+
+
+def parts(variable):
+    """The variables that `variable` stands for: parts of a partitioned one, copies of a strategy's, or itself."""
+    copies = getattr(variable, "values", None)
+    if isinstance(copies, (list, tuple)):
+        return [variable, *copies]  # on the replicas of a distribution strategy
+    if not hasattr(type(variable), "__iter__"):  # of Keras's for mixed precision in 1.15, list() makes endless slices
+        return [variable]
+    try:
+        return list(variable)  # a partitioned variable stands for its parts
+    except TypeError:
+        return [variable]
+
+
+def is_same(a, b):
+    """True for one variable, and for one and what Keras puts around it for mixed precision."""
+    if a is b:
+        return True
+    handle = _handle(a)
+    return handle is not None and handle is _handle(b)
+
+
+def _handle(variable):
+    try:
+        return getattr(variable, "handle", None)
+    except ValueError:  # of a distribution strategy's variable, outside of its replicas
+        return None
