@@ -92,10 +92,14 @@ def refuse_no_function(build):
 
 
 def refuse_eager():
-    if tf.executing_eagerly():
+    """Raises EagerModeError in eager mode, and in a tf.function that is traced there; not in those of a tf.Graph."""
+    with tf.init_scope():
+        is_eager = tf.executing_eagerly()
+    if is_eager:
         raise EagerModeError(
-            "weight decay is built into a graph, and TensorFlow executes eagerly here: build the train_op inside "
-            "`with tf.Graph().as_default():`, or call tf.compat.v1.disable_v2_behavior() first"
+            "weight decay is built into a graph of TensorFlow 1, and TensorFlow executes eagerly here, a tf.function "
+            "included: call tf1_wd.tf2.decay in the training step; or build the train_op inside `with "
+            "tf.Graph().as_default():`, or call tf.compat.v1.disable_v2_behavior() first"
         )
 
 

@@ -7,6 +7,7 @@ import re
 
 from tf1_wd import _tf, step
 from tf1_wd._tf import tf
+from tf1_wd.attachment import refuse_eager
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
 from tf1_wd.plan import Decay
@@ -40,7 +41,8 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
     file has no meaning here.
 
     Raises, when it is made: InvalidOptionError for the file and the options; in apply_gradients: NoMatchError for a
-    layer without variables and a variable without a layer, InvalidRateError for a decoupled decay of eps * wc >= 1.
+    layer without variables and a variable without a layer, InvalidRateError for a decoupled decay of eps * wc >= 1,
+      EagerModeError, UnsupportedUpdateError under a distribution strategy.
 
     Example:
       >>> train_op = tf1_wd.CudaConvnetOptimizer("layer-params.cfg", decoupled=True).minimize(loss)
@@ -71,6 +73,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         """As in tf.train.Optimizer; the variables with a gradient each need a layer in the file."""
+        refuse_eager()
         if tf.distribute.has_strategy():
             raise UnsupportedUpdateError(
                 "CudaConvnetOptimizer trains no replicas, as each would decay the weights: train without a strategy"

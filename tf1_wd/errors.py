@@ -28,7 +28,7 @@ class NoEqualRateError(InvalidOptionError):
 
 
 class EagerModeError(Tf1WdError, RuntimeError):
-    """The scope works on graphs: build inside `tf.Graph().as_default()` or disable v2 behavior."""
+    """This is for graphs of TensorFlow 1: call `tf1_wd.tf2.decay`, build inside `tf.Graph()` or disable v2 behavior."""
 
 
 class ProgramNotFoundError(Tf1WdError, FileNotFoundError):

@@ -188,8 +188,7 @@ class Scope:
 
     def gradients(self, compute, arguments):
         """Takes the penalties out of one call of tf.gradients."""
-        if tf.executing_eagerly():
-            return compute(**arguments)
+        refuse_eager()
         refuse_strategy()
         call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"])
         refuse_gradient_of_gradient(call, self._record.calls)
