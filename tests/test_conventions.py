@@ -149,6 +149,15 @@ def test_a_rate_that_is_none_is_refused(arguments, message):
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "conventions.md"
 
 
+@pytest.mark.parametrize("pair", [("contrib", "adamw"), ("adamw", "contrib")])
+def test_a_rate_that_no_float_holds_is_refused_and_so_is_a_learning_rate_without_a_reciprocal(pair):
+    with pytest.raises(InvalidOptionError, match=r"=1e-320 must be .* greater than 0, and 1 / learning_rate finite"):
+        convert_rate(1e-10, *pair, learning_rate=1e-320)
+    with pytest.raises(InvalidRateError, match=r"rate=1e-100 of 'adamw' would be 0 of 'contrib', beyond .*=1e-300"):
+        convert_rate(1e-100, "adamw", "contrib", learning_rate=1e-300)
+    assert convert_rate(0.0, *pair, learning_rate=1e-300) == 0.0
+
+
 def test_the_page_has_the_rows_of_the_module():
     shown = {row[0].strip("`"): row[1:] for row in rows(PAGE) if len(row) == 6}
     assert list(shown) == [name for name in CONVENTIONS if name != "adamw"]

@@ -113,6 +113,24 @@ def test_a_scale_tensor_must_be_a_scalar():
         minimize(weights("v"), scale=lambda step: tf.ones([2]))
 
 
+class Unknown(tf.train.GradientDescentOptimizer):
+    """An optimizer whose step may read the weights, so that they are not decayed before it."""
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+@pytest.mark.parametrize("optimizer", [tf.train.GradientDescentOptimizer, Unknown])
+def test_a_vector_fed_as_a_scale_of_unknown_shape_is_refused_and_nothing_decays(order, optimizer, kind, backend):
+    first, second, scale = weights("first"), weights("second"), tf.placeholder(tf.float32)
+    loss = tf.reduce_sum(first) + tf.reduce_sum(second)
+    with tf1_wd.decoupled_weight_decay(rates={"first": 0.5, "second": 0.25}, scale=scale, order=order, backend=backend):
+        train_op = optimizer(0.0).minimize(loss)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"scale must (be a scalar|have shape)"):
+            session.run(train_op, {scale: [1.0, 0.5]})
+        np.testing.assert_array_equal(session.run([first, second]), np.ones([2, 3]))
+
+
 def test_a_scale_of_the_global_step_needs_a_global_step():
     with pytest.raises(errors.InvalidOptionError, match="get_or_create_global_step"):
         minimize(weights(), scale=lambda step: 0.5)

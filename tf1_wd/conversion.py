@@ -26,8 +26,9 @@ def convert_rate(rate, from_, to, learning_rate=None, eta=None, optimizer=None, 
 
     Returns: float.
 
-    Raises: InvalidOptionError (an unknown name, or what is missing), InvalidRateError (not a number, or a step would
-      take a whole weight), NoEqualRateError (no rate does the same, and why; what to do instead).
+    Raises: InvalidOptionError (an unknown name, or what is missing), InvalidRateError (not a number, more or less than
+      a float holds, or a step would take a whole weight), NoEqualRateError (no rate does the same, and why; what to
+      do instead).
 
     Example:
       >>> tf1_wd.convert_rate(5e-5, "contrib", "pytorch", learning_rate=1e-3)
@@ -44,6 +45,11 @@ def convert_rate(rate, from_, to, learning_rate=None, eta=None, optimizer=None, 
         converted *= _ratio(source.times, target.times, from_, to, learning_rate, eta)
         if NOTHING in (source.times, target.times):
             _check_fraction(rate if source.times == NOTHING else converted, rate, from_)
+    if rate > 0 and not 0 < converted < math.inf:
+        raise InvalidRateError(
+            "rate=%g of %r would be %g of %r, beyond what a float holds: correct the rate, learning_rate=%r or eta=%r"
+            % (rate, from_, converted, to, learning_rate, eta)
+        )
     if source.order != target.order and not approximate:
         _refuse_order(rate if source.order == AFTER else converted, from_, to)
     return converted
@@ -89,8 +95,10 @@ def _constant(option, value, from_, to):
         number = float(value)  # a Tensor of a graph, a function, an array or a schedule of Keras is none
     except (TypeError, ValueError) as error:
         raise NoEqualRateError(_SCHEDULE % (option, value, from_, to)) from error
-    if not math.isfinite(number) or number <= 0:
-        raise InvalidOptionError("%s=%r must be a finite number greater than 0" % (option, value))
+    if not 0 < number < math.inf or math.isinf(1 / number):
+        raise InvalidOptionError(
+            "%s=%r must be a finite number greater than 0, and 1 / %s finite too" % (option, value, option)
+        )
     return number
 
 

@@ -9,7 +9,7 @@ from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.native.decay import check_rates
 from tf1_wd.native.decay import decay as decay_op
-from tf1_wd.native.reference import name_of, range_checks
+from tf1_wd.native.reference import name_of, range_checks, with_known_shapes
 from tf1_wd.step import on_device
 
 
@@ -34,8 +34,9 @@ def decay(variables, rates, scale=1.0, backend="auto"):
 
     Returns: None.
 
-    Raises: InvalidOptionError, InvalidRateError, UnsupportedUpdateError, NativeOpError; where a rate is known only when
-      a tf.function runs, tf.errors.InvalidArgumentError. Each names the variables; then none of them was changed.
+    Raises: InvalidOptionError, InvalidRateError, UnsupportedUpdateError, NativeOpError; where a rate or scale, or its
+      shape, is known only when a tf.function runs, tf.errors.InvalidArgumentError, which names the variables. After any
+      of them no variable was changed.
 
     Example:
       >>> @tf.function
@@ -55,14 +56,13 @@ def decay(variables, rates, scale=1.0, backend="auto"):
             "tf1_wd.tf2.decay is for eager mode and tf.function, and this is a graph of TensorFlow 1: use "
             "tf1_wd.decoupled_weight_decay, or leave out disable_v2_behavior() and tf.Graph().as_default()"
         )
-    if hasattr(variables, "dtype"):
-        raise InvalidOptionError("variables is one variable or array: give a list of variables")
-    variables = [_variable(v) for v in variables]
+    variables = [_variable(v) for v in _listed(variables)]
     if not variables:
         raise InvalidOptionError("variables is empty: give at least one variable to decay")
     _refuse_twice(variables)
     rates, scale = _number(rates, "rates", len(variables)), _number(scale, "scale", len(variables))
     check_rates(variables, rates, scale)
+    rates, scale = with_known_shapes(variables, rates, scale)
     groups = {}
     for i, variable in enumerate(variables):
         for copy in _copies(variable):
@@ -74,6 +74,15 @@ def decay(variables, rates, scale=1.0, backend="auto"):
             with on_device(device):
                 chosen = rates if rates.shape.rank == 0 else tf.gather(rates, indices)
                 decay_op([copy for _, copy in members], chosen, scale, backend=backend)
+
+
+def _listed(variables):
+    if hasattr(variables, "dtype"):
+        raise InvalidOptionError("variables is one variable or array: give a list of variables")
+    try:
+        return list(variables)
+    except TypeError:
+        raise InvalidOptionError("variables must be a list of variables; got %r" % (variables,)) from None
 
 
 def _variable(variable):
@@ -117,8 +126,14 @@ def _number(value, name, count):
             raise InvalidRateError("%d variables and %d %s: give one for each" % (count, len(value), name))
         return tf.stack([_number(item, name, count) for item in value])
     if hasattr(value, "dtype") and not isinstance(value, (np.ndarray, np.generic)):
-        return tf.cast(tf.convert_to_tensor(value), tf.float64)
+        value = tf.convert_to_tensor(value)
+        if not (value.dtype.is_floating or value.dtype.is_integer):
+            raise InvalidRateError("%s must be real numbers, not %s" % (name, value.dtype.name))
+        return tf.cast(value, tf.float64)
     try:
-        return tf.constant(np.asarray(value, np.float64))
+        number = np.asarray(value)
+        if number.dtype.kind in "bcSU":  # which NumPy would make numbers of
+            raise TypeError(number.dtype.name)
+        return tf.constant(number.astype(np.float64))
     except (TypeError, ValueError) as error:
         raise InvalidRateError("%s: %r is not a number" % (name, value)) from error

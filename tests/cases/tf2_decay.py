@@ -165,11 +165,47 @@ def check_an_error_names_the_variable_and_leaves_all_as_they_were(backend):
         np.testing.assert_array_equal(value(w), value(variable("w", w.dtype)))
 
 
+def decay_of_fed(pair, backend, name, shape):
+    """A tf.function that decays a pair by a rate or scale of which only `shape` is known when it is traced."""
+
+    def step(fed):
+        tf1_wd.tf2.decay(pair, **{"rates": [0.25, 0.5], name: fed}, backend=backend)
+
+    return tf.function(step, input_signature=[tf.TensorSpec(shape, tf.float32)])
+
+
+def check_a_shape_that_only_the_run_knows_is_right_or_refused_with_the_variables(backend):
+    wrong = {"scale": [[1.0], [1.0, 0.5], [[0.5]]], "rates": [[0.1], [0.1] * 3, [[0.1, 0.1]], [[0.1] * 2] * 2]}
+    right = {"scale": {0.5: [0.125, 0.25]}, "rates": {0.125: [0.125, 0.125], (0.25, 0.125): [0.25, 0.125]}}
+    for dtypes in (["float32", "float32"], ["float32", "float64"]):
+        for name in wrong:
+            pair = [variable(*each) for each in zip(["good", "kernel"], dtypes)]
+            step, want = decay_of_fed(pair, backend, name, None), [START, START]
+            for fed, rates in right[name].items():
+                step(tf.constant(fed))
+                want = [w * (1 - rate) for w, rate in zip(want, rates)]
+            for fed in wrong[name]:
+                words = ["good", "kernel", name, "no variable was decayed"]
+                raises(tf.errors.InvalidArgumentError, words, lambda step=step, fed=fed: step(tf.constant(fed)))
+            for w, values in zip(pair, want):
+                np.testing.assert_allclose(value(w), values, rtol=1e-6)
+
+
+def check_as_many_rates_as_only_the_run_knows_are_right_or_refused(backend):
+    pair = [variable("good"), variable("kernel")]
+    step = decay_of_fed(pair, backend, "rates", [None])
+    raises(tf.errors.InvalidArgumentError, ["kernel", "rates"], lambda: step(tf.constant([0.1] * 3)))
+    step(tf.constant([0.25, 0.5]))
+    np.testing.assert_allclose(value(pair[0]), START * 0.75, rtol=1e-6)
+    np.testing.assert_allclose(value(pair[1]), START * 0.5, rtol=1e-6)
+
+
 def check_what_makes_no_sense_is_refused(backend):
     w, refuse, decay = variable(), tf1_wd.InvalidOptionError, tf1_wd.tf2.decay
     raises(refuse, ["listed twice", "w"], lambda: decay([w, w], 0.1))
     raises(refuse, ["list of variables"], lambda: decay(w, 0.1))
     raises(refuse, ["empty"], lambda: decay([], 0.1))
+    raises(refuse, ["list of variables", "None"], lambda: decay(None, 0.1))
     raises(refuse, ["tf.Variables", "Tensor"], lambda: decay([tf.constant(1.0)], 0.1))
     raises(refuse, ["count", "int32"], lambda: decay([tf.Variable(1, name="count")], 0.1))
     raises(refuse, ["rates is a function"], lambda: decay([w], lambda: 0.1))
@@ -177,7 +213,12 @@ def check_what_makes_no_sense_is_refused(backend):
     raises(refuse, ["1 variables and 2 rates"], lambda: decay([w], [0.1, 0.2]))
     raises(refuse, ["shape"], lambda: decay([w], np.array([0.1, 0.2])))
     raises(refuse, ["scale must be a scalar"], lambda: decay([w], 0.1, np.array([0.1, 0.2])))
-    raises(refuse, ["'fast'"], lambda: decay([w], "fast"))
+    for number in ("fast", "0.1", True, 0.1j, np.array(0.1j), [0.1j]):
+        raises(refuse, ["rates", "not a number"], lambda number=number: decay([w], number))
+        raises(refuse, ["scale", "not a number"], lambda number=number: decay([w], 0.1, number))
+    for tensor, dtype in ((tf.constant(0.1j), "complex"), (tf.constant(True), "bool"), (tf.constant("a"), "string")):
+        raises(refuse, ["rates", dtype], lambda tensor=tensor: decay([w], tensor))
+        raises(refuse, ["scale", dtype], lambda tensor=tensor: decay([w], 0.1, tensor))
     raises(refuse, ["backend"], lambda: decay([w], 0.1, backend="cuda"))
     np.testing.assert_array_equal(value(w), value(variable()))
 

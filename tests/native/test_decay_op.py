@@ -329,17 +329,24 @@ def test_run_time_rate_out_of_range_is_named_and_leaves_all_unchanged(backend, k
         np.testing.assert_array_equal(values(opened, variables), [[4.0], [4.0]])
 
 
+@both_backends
 @both_kinds
-def test_the_kernel_refuses_rates_and_scales_of_other_shapes(kind):
+def test_rates_and_scales_of_other_shapes_are_refused_when_they_are_fed(backend, kind):
     with session() as opened:
         variables = [variable(name, [4.0], kind) for name in "ab"]
         rates, scale = tf.placeholder(tf.float32), tf.placeholder(tf.float32)
-        step = decay(variables, rates, scale, backend="native")
+        step = decay(variables, rates, scale, backend=backend)
         opened.run(tf.global_variables_initializer())
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"rates must have shape \[\] or \[2\]"):
-            opened.run(step, {rates: [0.5] * 3, scale: 1.0})
-        with pytest.raises(tf.errors.InvalidArgumentError, match="scale must be a scalar"):
-            opened.run(step, {rates: 0.5, scale: [1.0]})
+        for wrong in ([0.5], [0.5] * 3, [[0.5, 0.5]]):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"rates must have shape \[\] or \[2\]"):
+                opened.run(step, {rates: wrong, scale: 1.0})
+        for wrong in ([1.0], [1.0, 1.0], [[1.0]]):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="scale must be a scalar"):
+                opened.run(step, {rates: 0.5, scale: wrong})
+        np.testing.assert_array_equal(values(opened, variables), [[4.0], [4.0]])
+        opened.run(step, {rates: [0.5, 0.25], scale: 1.0})
+        opened.run(step, {rates: 0.5, scale: 0.5})
+        np.testing.assert_array_equal(values(opened, variables), [[1.5], [2.25]])
 
 
 def test_the_kernel_refuses_a_resource_of_another_dtype():

@@ -17,13 +17,15 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
 
     variables: list of N floating variables of one dtype.
     rates: Tensor of shape [] or [N]; scale: Tensor of shape []; both float32, or float64 for double variables.
-    At run time: InvalidArgumentError if a rate * scale is not in [0, 1), FailedPreconditionError if a variable is
-    not initialized; then no variable is changed. A variable listed twice decays twice, one after the other.
+    At run time: InvalidArgumentError if a rate * scale is not in [0, 1) or rates and scale have other shapes,
+    FailedPreconditionError if a variable is not initialized; then no variable is changed. A variable listed twice
+    decays twice, one after the other.
 
     Decays of other sessions and threads wait their turn: between the read and the write of one, another would take its
     share of the same old weights. Updates do not wait, and none of them is lost: what is written is a difference.
     """
     with tf.name_scope(name):
+        rates, scale = with_known_shapes(variables, rates, scale)
         factors = tf.multiply(rates, scale)
         checks = range_checks(variables, factors)
         count = len(variables)
@@ -93,12 +95,38 @@ def name_of(variable):
     return variable.name.rsplit(":", 1)[0]
 
 
+def with_known_shapes(variables, rates, scale):
+    """(rates, scale) of shape [] or [N], and []; what tells its shape only when it runs fails then, by other shapes."""
+    if scale.shape.rank is None:
+        refusal = _refusal(tf.not_equal(tf.rank(scale), 0), variables, "scale must be a scalar, not of shape", scale)
+        with tf.control_dependencies([refusal]):
+            scale = tf.reshape(scale, [])
+    return _one_for_each(variables, rates, "rates"), scale
+
+
+def _one_for_each(variables, values, what):
+    """`values` of shape [] or [N]; the latter where that is known only when it runs."""
+    if values.shape.is_fully_defined():
+        return values
+    count = len(variables)
+    wrong = tf.logical_or(tf.rank(values) > 1, tf.reduce_any(tf.not_equal(tf.shape(values), count)))
+    words = "%s must have shape [] or [%d], one for each variable, not" % (what, count)
+    with tf.control_dependencies([_refusal(wrong, variables, words, values)]):
+        return tf.broadcast_to(values, [count])
+
+
+def _refusal(wrong, variables, words, value):
+    names = tf.constant(["of " + ", ".join(map(name_of, variables))])
+    message = ["tf1_wd: " + words, tf.shape(value), "; no variable was decayed", names]
+    return tf.raw_ops.Assert(condition=tf.logical_not(wrong), data=message, summarize=10)
+
+
 def range_checks(variables, factors):
     """Ops that fail unless every factor is in [0, 1), naming the variables; none if that is known already."""
     known = _tf.constant_value(factors)
     if known is not None and ((known >= 0) & (known < 1)).all():
         return []
-    factors = tf.broadcast_to(factors, [len(variables)])
+    factors = tf.broadcast_to(_one_for_each(variables, factors, "rate * scale"), [len(variables)])
     bad = tf.logical_not((factors >= 0) & (factors < 1))  # NaN fails both
     message = [
         "tf1_wd: rate * scale is not in [0, 1); no variable was decayed; variables and values:",
