@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
 
 import numpy as np
@@ -13,6 +14,7 @@ from pages import of, runs_all
 import tf1_wd
 from tf1_wd.errors import (
     AlreadyDecoupledError,
+    CoupledPenaltyError,
     InvalidOptionError,
     InvalidRateError,
     NoMatchError,
@@ -91,6 +93,9 @@ def test_a_file_is_read_whether_options_have_lines_of_their_own_or_share_one(wri
     [
         (section(epsW=None, espW=0.1), r"layer-params.cfg: \[conv1\] has a key 'espW': did you mean epsW\?"),
         (section(wc=None, momB=None), r"\[conv1\] has no momB, wc: a layer that learns has epsW, epsB"),
+        (section(wc="0_5"), r"layer-params.cfg: \[conv1\] wc=0_5 is neither a number"),
+        (section() + section(""), r"line 7: \[\] has no name"),
+        (section(" "), r"line 1: \[\] has no name"),
         (section(wc="much"), r"layer-params.cfg: \[conv1\] wc=much is neither a number"),
         (section(epsW="const[base=0.1]"), r"\[conv1\] epsW=const.* is neither a number.* give the rest as scale="),
         (section(wc=-1), r"\[conv1\] wc=-1: -1 must be finite and not negative"),
@@ -108,6 +113,16 @@ def test_a_file_is_read_whether_options_have_lines_of_their_own_or_share_one(wri
 def test_what_is_wrong_with_a_file_is_said_with_file_section_and_key(write, text, message):
     with pytest.raises(InvalidOptionError, match=message):
         tf1_wd.read_layer_params(write(text))
+
+
+@pytest.mark.parametrize("path", [None, 3, ["layer-params.cfg"]])
+def test_what_is_no_path_is_refused_and_a_path_may_be_of_any_kind(path, write):
+    for read in (tf1_wd.read_layer_params, tf1_wd.CudaConvnetOptimizer):
+        with pytest.raises(InvalidOptionError, match=r"is named by its path, and not by .*%s" % re.escape(str(path))):
+            read(path)
+    there = write(section())
+    for path in (there, os.fsencode(there), pathlib.Path(there)):
+        assert tf1_wd.read_layer_params(path).path == there
 
 
 # --- which variable learns by which numbers
@@ -267,6 +282,58 @@ def test_rows_without_a_gradient_decay_and_keep_their_momentum(write, kind, deco
     np.testing.assert_allclose(found, w, rtol=1e-6)
 
 
+@BOTH_RULES
+def test_a_variable_that_is_listed_twice_takes_both_gradients_and_decays_once(write, kind, decoupled, backend):
+    w = tf.get_variable("conv1/weights", initializer=start("w"))
+    optimizer = tf1_wd.CudaConvnetOptimizer(write(section()), decoupled, backend=backend)
+    twice = tf.IndexedSlices(tf.constant([[1.0, 2.0, 3.0]], tf.float64), tf.constant([1]), tf.constant([2, 3]))
+    train_op = optimizer.apply_gradients([(tf.ones_like(w), w), (twice, w)])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for _ in range(3):
+            session.run(train_op)
+        found = session.run(w)
+    w, inc, gradient = start("w"), 0.0, np.array([[1.0, 1.0, 1.0], [2.0, 3.0, 4.0]])
+    for _ in range(3):
+        inc = 0.9 * inc - 0.1 * gradient - (0.0 if decoupled else 0.1 * 0.5 * w)
+        w = w + inc - (0.1 * 0.5 * w if decoupled else 0.0)
+    np.testing.assert_allclose(found, w, rtol=1e-6)
+
+
+L2_OF = {
+    "l2_loss": lambda w: 0.25 * tf.nn.l2_loss(w),
+    "a sum of squares": lambda w: 0.125 * tf.reduce_sum(tf.square(w)),
+}
+
+
+@pytest.mark.parametrize("penalty", L2_OF)
+def test_l2_in_the_loss_of_a_layer_that_decays_decoupled_is_refused_before_anything_is_built(write, kind, penalty):
+    w, other = (tf.get_variable(name, initializer=start("w")) for name in ("conv1/weights", "conv2/weights"))
+    file = write(section() + section("conv2", wc=0))
+    data_loss, penalty = tf.reduce_sum(w) + tf.reduce_sum(other), L2_OF[penalty]
+    with pytest.raises(CoupledPenaltyError, match=r"conv1/weights holds L2 of it.*wc of \[conv1\] of .*or set wc=0"):
+        tf1_wd.CudaConvnetOptimizer(file, decoupled=True).minimize(data_loss + penalty(w))
+    assert tf.global_variables() == [w, other]
+    train_op = tf1_wd.CudaConvnetOptimizer(file, decoupled=True).minimize(data_loss + penalty(other))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op)
+        found = session.run([w, other])
+    np.testing.assert_allclose(found[0], start("w") - 0.1 - 0.1 * 0.5 * start("w"), rtol=1e-6)
+    np.testing.assert_allclose(found[1], start("w") - 0.1 - 0.1 * 0.25 * start("w"), rtol=1e-6)
+
+
+def test_l2_in_the_loss_and_wc_of_the_rule_of_cuda_convnet_add_up(write, kind):
+    w = tf.get_variable("conv1/weights", initializer=start("w"))
+    loss = tf.reduce_sum(w) + L2_OF["l2_loss"](w)
+    train_op = tf1_wd.CudaConvnetOptimizer(write(section())).minimize(loss)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op)
+        found = session.run(w)
+    np.testing.assert_allclose(found, start("w") - 0.1 - 0.1 * (0.5 + 0.25) * start("w"), rtol=1e-6)
+
+
 def test_what_cannot_be_trained_is_refused_when_it_is_built(write):
     w = tf.get_variable("conv1/weights", initializer=start("w"))
     loss = tf.reduce_sum(w)
@@ -319,12 +386,25 @@ def test_a_scope_adds_no_second_decay(write, decoupled):
     ("options", "message"),
     [
         ({"scale": "cosine"}, "scale must be a float or a scalar Tensor, not 'cosine'"),
+        ({"scale": "0.5"}, "scale must be a float or a scalar Tensor, not '0.5'"),
+        ({"scale": True}, "scale must be a float or a scalar Tensor, not True"),
+        ({"scale": lambda: tf.constant(True)}, "scale must be a number; .* is bool"),
+        ({"scale": lambda: tf.constant("a")}, "scale must be a number; .* is string"),
+        ({"scale": lambda: tf.constant(1j)}, "scale must be a number; .* is complex128"),
+        ({"scale": lambda: tf.Variable(True)}, "scale must be a number; .* is bool"),
+        ({"decoupled": "no"}, "decoupled='no' must be True or False"),
+        ({"decoupled": 1}, "decoupled=1 must be True or False"),
+        ({"scopes": "fc"}, "scopes='fc' must map layers of the file to their names in the graph"),
+        ({"scopes": ["fc"]}, r"scopes=\['fc'\] must map layers"),
+        ({"scopes": {"conv1": None}}, r"scopes={'conv1': None} must map layers"),
+        ({"scopes": False}, "scopes=False must map layers"),
         ({"scale": 0}, "scale=0 must be finite and greater than 0"),
         ({"weights": "("}, r"weights='\(' is not a regular expression"),
         ({"biases": "b"}, r"biases='b' must hold \{layer\}"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(write, options, message):
+    options = {name: value() if callable(value) else value for name, value in options.items()}
     with pytest.raises(InvalidOptionError, match=message):
         tf1_wd.CudaConvnetOptimizer(write(section()), **options)
 

@@ -7,8 +7,9 @@ import re
 
 from tf1_wd import _tf, step
 from tf1_wd._tf import tf
+from tf1_wd.applied import holds_l2
 from tf1_wd.attachment import refuse_eager
-from tf1_wd.errors import InvalidOptionError, InvalidRateError, UnsupportedUpdateError
+from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
 from tf1_wd.plan import Decay
 from tf1_wd.render import table
@@ -26,7 +27,9 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         decoupled=True:   inc <- mom inc - s eps g,           w <- w + inc - s eps wc w
 
     eps, mom: epsW, momW for weights, epsB, momB for biases; biases do not decay. eps=0: the variables stay as they are,
-    and do not decay. g: the gradient of the loss (the mean over the batch, as there). A sparse gradient is made dense.
+    and do not decay. g: the gradient of the loss (the mean over the batch, as there). A sparse gradient is made dense,
+    and the gradients of a variable that is listed twice are added. L2 in the loss is part of g: beside it, wc of
+    decoupled=False comes on top, and that of decoupled=True is refused.
 
     Args:
       params: path of the file, or the LayerParams of `read_layer_params`.
@@ -40,9 +43,10 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
     One slot a variable, "inc". `print(optimizer)` shows which variable learns by which numbers, and what in the
     file has no meaning here.
 
-    Raises, when it is made: InvalidOptionError for the file and the options; in apply_gradients: NoMatchError for a
-    layer without variables and a variable without a layer, InvalidRateError for a decoupled decay of eps * wc >= 1,
-      EagerModeError, UnsupportedUpdateError under a distribution strategy.
+    Raises, when it is made: InvalidOptionError for the file and the options, OSError; in apply_gradients: NoMatchError
+      for a layer without variables and a variable without a layer; InvalidRateError for a decoupled decay of
+      eps * wc >= 1; CoupledPenaltyError for one of a variable whose gradient holds L2 already; EagerModeError;
+      UnsupportedUpdateError under a distribution strategy.
 
     Example:
       >>> train_op = tf1_wd.CudaConvnetOptimizer("layer-params.cfg", decoupled=True).minimize(loss)
@@ -64,9 +68,10 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
     ):
         super().__init__(use_locking, name)
         self._params = params if isinstance(params, LayerParams) else read_layer_params(params)
-        self._decoupled = decoupled
+        self._decoupled = _true_or_false("decoupled", decoupled)
         self._scale = _checked(scale)
-        self._names = dict(weights=_pattern("weights", weights), biases=_pattern("biases", biases), scopes=scopes)
+        self._names = dict(weights=_pattern("weights", weights), biases=_pattern("biases", biases))
+        self._names["scopes"] = _layer_scopes(scopes)
         self._backend = backend
         self._weight_decay = max(wc for layer in self._params.layers for wc in layer.wc)  # a scope refuses any but 0
         self._learning = {}
@@ -83,10 +88,10 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         there = [variable.op.name for variable in tf.trainable_variables()]
         names = list(dict.fromkeys(there + updated))
         self._learning = assign(self._params, names, updated, **self._names)
-        pairs = [(_dense(g, v), v) for g, v in pairs if self._learning[v.op.name].eps > 0]
+        pairs = _one_a_variable([(g, v) for g, v in pairs if self._learning[v.op.name].eps > 0])
         if not pairs:
             raise InvalidOptionError("%s: nothing to train: every eps of %s is 0" % (self._params.path, updated))
-        decays = self._decays([variable for _, variable in pairs]) if self._decoupled else []
+        decays = self._decays(pairs) if self._decoupled else []
         # In place, the decay must not change weights that a gradient has yet to read; the step itself reads none.
         with tf.control_dependencies([op for g, _ in pairs for op in _tf.awaited(g.op)] if decays else []):
             ops = step.decay(decays, self._scale, self._backend)
@@ -100,9 +105,9 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
             lines.append("not used, of %s: %s" % (self._params.path, ", ".join(self._params.ignored)))
         return "\n".join(lines)
 
-    def _decays(self, variables):
+    def _decays(self, pairs):
         decays = []
-        for variable in variables:
+        for gradient, variable in pairs:
             name, one = variable.op.name, self._learning[variable.op.name]
             if one.eps * one.wc >= 1:
                 raise InvalidRateError(
@@ -111,6 +116,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
                 )
             if one.wc > 0:
                 why = "[%s] of %s" % (one.layer, self._params.path)
+                _refuse_l2(gradient, variable, why)
                 decays.append(Decay(variable, name, tuple(variable.shape.as_list()), one.eps * one.wc, why))
         return decays
 
@@ -135,6 +141,22 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         return tf.group(inc.assign(value, **options), variable.assign_add(value, **options))
 
 
+def _one_a_variable(pairs):
+    """Dense pairs, with the sum of the gradients of a variable that is listed twice: it moves, and decays, once."""
+    found = {}
+    for gradient, variable in pairs:
+        found.setdefault(variable.op, (variable, []))[1].append(_dense(gradient, variable))
+    return [(gs[0] if len(gs) == 1 else tf.add_n(gs), variable) for variable, gs in found.values()]
+
+
+def _refuse_l2(gradient, variable, why):
+    if holds_l2(gradient, variable.op):
+        raise CoupledPenaltyError(
+            "the gradient of %s holds L2 of it, as of a penalty in the loss, and the decay by wc of %s would come on "
+            "top: take the penalty out of the loss, or set wc=0" % (variable.op.name, why)
+        )
+
+
 def _dense(gradient, variable):
     """Momentum and decay move all rows of a table, those without a gradient too."""
     if not isinstance(gradient, tf.IndexedSlices):
@@ -142,12 +164,35 @@ def _dense(gradient, variable):
     return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
 
 
+def _true_or_false(option, value):
+    if not isinstance(value, bool):
+        raise InvalidOptionError("%s=%r must be True or False" % (option, value))
+    return value
+
+
+def _layer_scopes(scopes):
+    """A copy of the option, a dict or None."""
+    if scopes is None:
+        return {}
+    pairs = list(scopes.items()) if hasattr(scopes, "items") else [(scopes, None)]
+    if not all(isinstance(layer, str) and isinstance(name, str) for layer, name in pairs):
+        raise InvalidOptionError(
+            "scopes=%r must map layers of the file to their names in the graph, such as {'fc10': 'softmax_linear'}"
+            % (scopes,)
+        )
+    return dict(pairs)
+
+
 def _checked(scale):
     if tf.is_tensor(scale) or isinstance(scale, tf.Variable):
         if scale.shape.rank not in (None, 0):
             raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+        if not (scale.dtype.is_floating or scale.dtype.is_integer):
+            raise InvalidOptionError("scale must be a number; %s is %s" % (scale.name, scale.dtype.base_dtype.name))
         return scale
     try:
+        if isinstance(scale, (bool, str, bytes)):  # which Python would make numbers of
+            raise TypeError
         number = float(scale)
     except (TypeError, ValueError):
         raise InvalidOptionError("scale must be a float or a scalar Tensor, not %r" % (scale,)) from None

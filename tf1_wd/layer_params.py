@@ -74,7 +74,7 @@ def read_layer_params(path):
 
     Source: cuda-convnet, layer.py and https://code.google.com/p/cuda-convnet/wiki/LayerParams.
     """
-    path = os.fspath(path)
+    path = _text_of(path)
     try:
         with open(path, encoding="utf-8-sig") as file:  # a byte order mark is none of the file
             lines = file.read().splitlines()
@@ -92,6 +92,13 @@ def read_layer_params(path):
     if not layers:
         raise InvalidOptionError("%s: no section has the keys %s" % (path, ", ".join(KEYS)))
     return LayerParams(path, tuple(layers), tuple(ignored))
+
+
+def _text_of(path):
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise InvalidOptionError("a layer parameter file is named by its path, and not by %r" % (path,)) from None
 
 
 def assign(params, names, updated, weights=WEIGHTS, biases=BIASES, scopes=None):
@@ -150,6 +157,8 @@ def _sections(lines, path):
         header = re.match(r"\[([^]]*)\](.*)", rest)
         if header:
             name, rest = header.group(1).strip(), header.group(2).strip()
+            if not name:
+                raise InvalidOptionError("%s[] has no name: write that of the layer into it" % where)
             if name in sections:
                 raise InvalidOptionError("%s[%s] is there twice: put all of it into one section" % (where, name))
             options = sections[name] = {}
@@ -191,6 +200,8 @@ def _numbers(where, key, text):
     if len(pieces) > 1 and key not in _OF_WEIGHTS:
         raise InvalidOptionError("%s: the biases of a layer have one number" % where)
     try:
+        if "_" in text:  # digits of Python's, and in a file more likely a slip of the keyboard
+            raise ValueError
         numbers = tuple(float(piece) for piece in pieces)
     except ValueError:
         raise InvalidOptionError(
