@@ -240,6 +240,22 @@ def test_a_schedule_multiplies_learning_rates_and_decay_of_its_own_step(write, k
     assert_equal(found, by_numpy(decoupled, [1.0] * (STEPS // 2) + [0.25] * (STEPS // 2)))
 
 
+@BOTH_RULES
+def test_a_scale_of_unknown_shape_is_a_scalar_when_it_runs_or_moves_nothing(write, kind, decoupled, backend):
+    w, scale = tf.get_variable("conv1/weights", initializer=start("w")), tf.placeholder(tf.float32)
+    optimizer = tf1_wd.CudaConvnetOptimizer(write(section()), decoupled, scale, backend=backend)
+    train_op = optimizer.minimize(tf.reduce_sum(w))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for wrong in ([1.0], [1.0, 2.0, 3.0]):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"scale must be a scalar(.|\n)*conv1/weights"):
+                session.run(train_op, {scale: wrong})
+        np.testing.assert_array_equal(session.run([w, optimizer.get_slot(w, "inc")]), [start("w"), np.zeros([2, 3])])
+        session.run(train_op, {scale: 0.5})
+        found = session.run(w)
+    np.testing.assert_allclose(found, start("w") - 0.5 * 0.1 * (1 + 0.5 * start("w")), rtol=1e-6)
+
+
 def test_the_two_rules_and_no_decay_differ():
     coupled, decoupled = (by_numpy(rule, [1.0] * STEPS) for rule in (False, True))
     for name, (_, momentum, wc) in LEARNING.items():

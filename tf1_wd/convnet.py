@@ -11,6 +11,7 @@ from tf1_wd.applied import holds_l2
 from tf1_wd.attachment import refuse_eager
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
+from tf1_wd.native.reference import with_known_shapes
 from tf1_wd.plan import Decay
 from tf1_wd.render import table
 
@@ -75,6 +76,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         self._backend = backend
         self._weight_decay = max(wc for layer in self._params.layers for wc in layer.wc)  # a scope refuses any but 0
         self._learning = {}
+        self._scale_now = 1.0  # of the call of apply_gradients that is running
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         """As in tf.train.Optimizer; the variables with a gradient each need a layer in the file."""
@@ -92,9 +94,10 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         if not pairs:
             raise InvalidOptionError("%s: nothing to train: every eps of %s is 0" % (self._params.path, updated))
         decays = self._decays(pairs) if self._decoupled else []
+        self._scale_now = self._scalar_for([variable for _, variable in pairs])
         # In place, the decay must not change weights that a gradient has yet to read; the step itself reads none.
         with tf.control_dependencies([op for g, _ in pairs for op in _tf.awaited(g.op)] if decays else []):
-            ops = step.decay(decays, self._scale, self._backend)
+            ops = step.decay(decays, self._scale_now, self._backend)
         with tf.control_dependencies(ops):
             return super().apply_gradients(pairs, global_step, name)
 
@@ -104,6 +107,12 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         if self._params.ignored:
             lines.append("not used, of %s: %s" % (self._params.path, ", ".join(self._params.ignored)))
         return "\n".join(lines)
+
+    def _scalar_for(self, variables):
+        """The scale; a Tensor that shows its shape only when it runs fails then, unless it is a scalar."""
+        if isinstance(self._scale, float):
+            return self._scale
+        return with_known_shapes(variables, tf.constant(0.0), self._scale)[1]
 
     def _decays(self, pairs):
         decays = []
@@ -134,8 +143,8 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         one, inc = self._learning[variable.op.name], self.get_slot(variable, "inc")
         if one.wc > 0 and not self._decoupled:
             gradient += one.wc * _tf.fresh_read(variable)
-        is_number = isinstance(self._scale, float)
-        eps = one.eps * (self._scale if is_number else tf.cast(self._scale, variable.dtype.base_dtype))
+        is_number = isinstance(self._scale_now, float)
+        eps = one.eps * (self._scale_now if is_number else tf.cast(self._scale_now, variable.dtype.base_dtype))
         value = one.momentum * _tf.fresh_read(inc) - eps * gradient
         options = dict(use_locking=self._use_locking, read_value=False)
         return tf.group(inc.assign(value, **options), variable.assign_add(value, **options))
