@@ -98,9 +98,8 @@ def name_of(variable):
 def with_known_shapes(variables, rates, scale):
     """(rates, scale) of shape [] or [N], and []; what tells its shape only when it runs fails then, by other shapes."""
     if scale.shape.rank is None:
-        refusal = _refusal(tf.not_equal(tf.rank(scale), 0), variables, "scale must be a scalar, not of shape", scale)
-        with tf.control_dependencies([refusal]):
-            scale = tf.reshape(scale, [])
+        wrong = tf.not_equal(tf.rank(scale), 0)
+        scale = tf.reshape(_unless(wrong, variables, "scale must be a scalar, not of shape", scale), [])
     return _one_for_each(variables, rates, "rates"), scale
 
 
@@ -111,14 +110,16 @@ def _one_for_each(variables, values, what):
     count = len(variables)
     wrong = tf.logical_or(tf.rank(values) > 1, tf.reduce_any(tf.not_equal(tf.shape(values), count)))
     words = "%s must have shape [] or [%d], one for each variable, not" % (what, count)
-    with tf.control_dependencies([_refusal(wrong, variables, words, values)]):
-        return tf.broadcast_to(values, [count])
+    return tf.broadcast_to(_unless(wrong, variables, words, values), [count])
 
 
-def _refusal(wrong, variables, words, value):
+def _unless(wrong, variables, words, values):
+    """`values`, or an error if `wrong` when it runs. An op with a constant of its own would wait through that alone."""
     names = tf.constant(["of " + ", ".join(map(name_of, variables))])
-    message = ["tf1_wd: " + words, tf.shape(value), "; no variable was decayed", names]
-    return tf.raw_ops.Assert(condition=tf.logical_not(wrong), data=message, summarize=10)
+    message = ["tf1_wd: " + words, tf.shape(values), "; no variable was decayed", names]
+    check = tf.raw_ops.Assert(condition=tf.logical_not(wrong), data=message, summarize=10)
+    with tf.control_dependencies([check]):
+        return tf.identity(values)
 
 
 def range_checks(variables, factors):
