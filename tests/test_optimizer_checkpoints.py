@@ -176,6 +176,11 @@ def test_the_map_needs_slots():
         tf1_wd.checkpoint_map(adamw())
 
 
+def test_a_map_is_made_of_an_optimizer_alone():
+    with pytest.raises(errors.InvalidOptionError, match=r"optimizer='Adam' is no tf\.train\.Optimizer"):
+        tf1_wd.checkpoint_map("Adam")
+
+
 if __name__ == "__main__":  # on TensorFlow 1.15.5
     tf.disable_v2_behavior()
     write(contrib, WRITTEN)

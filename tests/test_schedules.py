@@ -58,6 +58,7 @@ SCHEDULES = {
     "conditions in conditions": conditions_in_conditions,
     "float64": lambda step: tf.maximum(tf.constant(0.01, tf.float64), 1 / (1 + tf.cast(step, tf.float64))),
     "a choice in float64": lambda step: tf.where(step < 9, tf.constant(0.3, tf.float64), tf.constant(0.1, tf.float64)),
+    "a negative number to a power": lambda step: 1.0 + tf.pow(-0.5, tf.cast(step, tf.float32)),
     "a cast of a comparison": lambda step: 0.1 + tf.cast(tf.logical_not(step >= 12), tf.float32),
 }
 
@@ -67,7 +68,7 @@ class Program:
 
     def __init__(self, schedule, dtype=tf.int64, use_resource=True, start=0, minimized=None):
         with tf.Graph().as_default() as self.graph, tf.variable_scope("", use_resource=use_resource):
-            initial = tf.constant(start, dtype)
+            initial = start() if callable(start) else tf.constant(start, dtype)
             self.counter = tf.get_variable("global_step", initializer=initial, trainable=False)
             self.rate = schedule(self.counter)
             self.weight = tf.get_variable("w", initializer=1.0, dtype=tf.float32)
@@ -167,6 +168,15 @@ def test_more_than_a_counter_is_not_written(schedule):
 
 def test_a_counter_that_starts_elsewhere_is_not_one_of_updates():
     assert Program(noam, start=5).lines() == ()
+
+
+def test_a_counter_that_starts_where_a_checkpoint_ends_is_not_one_of_updates():
+    def restored():
+        return tf.reshape(
+            tf.raw_ops.RestoreV2(prefix="a", tensor_names=["n"], shape_and_slices=[""], dtypes=[tf.int64])[0], []
+        )
+
+    assert Program(noam, start=restored).lines() == ()
 
 
 def counted_by(number):

@@ -152,7 +152,7 @@ def checkpoint_map(optimizer, saved_as="Adam", variables=None):
       of a partitioned variable are a list. TensorFlow takes no variables of a MirroredStrategy in such a dict: there,
       and in any new program, AdamWOptimizer(..., name="Adam") reads a checkpoint of Adam without a map.
 
-    Raises: InvalidOptionError if the optimizer has no slots yet.
+    Raises: InvalidOptionError if it is no tf.train.Optimizer, or has no slots yet.
 
     Example:
       >>> optimizer = tf1_wd.AdamWOptimizer(1e-4)
@@ -161,6 +161,8 @@ def checkpoint_map(optimizer, saved_as="Adam", variables=None):
 
     Source: the names that tf.train.Optimizer gives to slots: <variable>/<name of the optimizer>, then _1, _2, ...
     """
+    if not isinstance(optimizer, tf.train.Optimizer):
+        raise InvalidOptionError("optimizer=%r is no tf.train.Optimizer, such as tf1_wd.AdamWOptimizer" % (optimizer,))
     slots = {name_of(v) for v in optimizer.variables()}
     if not optimizer.get_slot_names():
         raise InvalidOptionError(
