@@ -26,6 +26,14 @@ def changed(gradients):
     return gradients[0][0]
 
 
+WITHOUT_L2 = {
+    "factorization machine": lambda w: tf.reduce_sum(tf.square(tf.matmul(X, w)) - tf.matmul(X**2, tf.square(w))),
+    "length scales": lambda w: tf.reduce_sum(tf.exp(-tf.square(X[:, :1]) * tf.square(tf.reshape(w, [1, -1])))),
+    "demodulation": lambda w: tf.reduce_sum(tf.rsqrt(tf.matmul(tf.square(X), tf.square(w)) + 1e-3)),
+    "normalized": lambda w: tf.reduce_sum(tf.matmul(X, tf.nn.l2_normalize(w, 0))),
+    "normalized as a whole": lambda w: tf.reduce_sum(tf.matmul(X, w / tf.norm(w))),
+    "linear regression": lambda w: tf.reduce_sum(tf.square(tf.matmul(X, w) - 1.0)),
+}
 WORDS_OF_L2 = {
     "l2_loss": lambda w: RATE * tf.nn.l2_loss(w),
     "square": lambda w: RATE / 2 * tf.reduce_sum(tf.square(w)),
@@ -35,6 +43,7 @@ WORDS_OF_L2 = {
     "concat": lambda w: RATE / 2 * tf.nn.l2_loss(tf.concat([tf.reshape(w, [-1]), tf.reshape(w, [-1])], 0)),
     "placeholder": lambda w: tf.placeholder_with_default(np.float64(RATE), []) * tf.nn.l2_loss(w),
 }
+X = np.random.RandomState(0).normal(size=(5, 4))
 TABLE = np.arange(1.0, 9.0).reshape(4, 2)
 
 
@@ -108,6 +117,18 @@ def test_l2_of_the_loss_is_seen_in_all_its_words(wrap, kind):
     with pytest.raises(errors.CoupledPenaltyError, match="gradient of w holds L2 already"):
         tf1_wd.add_decay_to_gradients(pairs, plan)
     assert_close(run(changed(tf1_wd.remove_decay_from_gradients(pairs, plan))), gradient(W0))
+
+
+@pytest.mark.parametrize("name", WITHOUT_L2)
+def test_squares_and_norms_of_weights_in_a_model_are_no_l2(name, kind):
+    """Neither for L2 by hand nor for a decay from outside."""
+    w = tf.get_variable("w", initializer=TABLE)
+    plan = tf1_wd.plan_decay(w, RATE)
+    loss = WITHOUT_L2[name](w)
+    ((raw, _),) = pairs = sgd().compute_gradients(loss)
+    plain, added = run([raw, changed(tf1_wd.add_decay_to_gradients(pairs, plan))])
+    assert_close(added, plain + RATE * TABLE)
+    tf1_wd.attach(sgd().minimize(loss), rates=RATE)
 
 
 @pytest.mark.parametrize("scope", [tf1_wd.decoupled_weight_decay, tf1_wd.coupled_weight_decay])

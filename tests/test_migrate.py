@@ -52,6 +52,16 @@ rate = tf.train.exponential_decay(0.125, tf.train.get_or_create_global_step(), 1
 with tf.name_scope("scoped"):
     train_op = tf.train.MomentumOptimizer(rate, 0.5).minimize(loss + 0.25 * tf.nn.l2_loss(w))
 """,
+    "counted by a trainable variable": """
+count = tf.Variable(0, dtype=tf.float32, name="count")
+rate = tf.train.exponential_decay(0.125, count * 8, 40, 0.5, staircase=True)
+train_op = tf.train.MomentumOptimizer(rate, 0.5).minimize(loss, global_step=count)
+""",
+    "by hand": """
+import tf1_wd
+optimizer, plan = tf.train.AdamOptimizer(0.125), tf1_wd.plan_decay([w, b], {"w": 0.25})
+train_op = optimizer.apply_gradients(tf1_wd.add_decay_to_gradients(optimizer.compute_gradients(loss), plan))
+""",
     "failing": "raise SystemExit(7)",
     "idle": "train_op = tf.no_op()",
     "stubborn": """
@@ -126,8 +136,22 @@ def test_a_program_that_uses_tf1_wd_keeps_its_decay_and_does_not_train(migrate):
 
 def test_a_program_with_an_attached_decay_keeps_it(migrate):
     code = text(migrate("attached")[0])
+    assert "make_train_step(variables, data_loss)" in code
     assert '"w": 0.25,' in code
     assert "tf1_wd.tf2.decay(decaying, list(RATES.values()))" in code
+
+
+def test_a_global_step_that_is_a_trainable_variable_is_no_weight(migrate):
+    code = text(migrate("counted by a trainable variable")[0])
+    assert '"w": ' in code
+    assert '"count": ' not in code
+    assert "return 0.125 * (0.5 ** tf.floor((step * 8.0) / 40.0))" in code
+
+
+def test_l2_by_hand_is_refused_with_the_scope_that_does_the_same(migrate):
+    refused, _ = migrate("by hand")
+    assert refused.returncode == 1
+    assert b"build the train_op in tf1_wd.coupled_weight_decay instead" in refused.stderr
 
 
 def test_what_is_not_equivalent_is_said_on_stderr_and_fails_with_strict(migrate):

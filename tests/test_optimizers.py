@@ -141,10 +141,7 @@ RATES = {
     "function of nothing": (lambda count: lambda: 0.25, 1.0),
     "function of nothing, a Tensor": (lambda count: lambda: 0.25 * schedule(tf.cast(count, tf.float64)), schedule),
     "function of the step": (lambda count: lambda t: 0.25 * schedule(tf.cast(t, tf.float64)), schedule),
-    "function of the step, with a default": (
-        lambda count: lambda t=0: 0.25 * schedule(tf.cast(t, tf.float64)),
-        schedule,
-    ),
+    "function of a default": (lambda count: lambda rate=0.25: rate, 1.0),
     "schedule": (lambda count: tf.keras.optimizers.schedules.InverseTimeDecay(0.25, 1, 1.0), schedule),
 }
 

@@ -59,6 +59,9 @@ SCHEDULES = {
     "float64": lambda step: tf.maximum(tf.constant(0.01, tf.float64), 1 / (1 + tf.cast(step, tf.float64))),
     "a choice in float64": lambda step: tf.where(step < 9, tf.constant(0.3, tf.float64), tf.constant(0.1, tf.float64)),
     "a negative number to a power": lambda step: 1.0 + tf.pow(-0.5, tf.cast(step, tf.float32)),
+    "a sigmoid": lambda step: tf.div_no_nan(tf.sigmoid(tf.cast(step, tf.float32) / 10.0), tf.constant(2.0)),
+    "a reciprocal": lambda step: tf.math.reciprocal(1.0 + tf.cast(step, tf.float32)),
+    "an infinite bound": lambda step: tf.minimum(0.1 * tf.cast(step, tf.float32), tf.constant(np.inf)),
     "a cast of a comparison": lambda step: 0.1 + tf.cast(tf.logical_not(step >= 12), tf.float32),
 }
 
@@ -191,6 +194,14 @@ def counted_by(number):
 def test_a_counter_of_more_than_one_an_update_is_not_one_of_updates():
     assert Program(noam, minimized=counted_by(1)).lines()
     assert Program(noam, minimized=counted_by(2)).lines() == ()
+
+
+def test_a_counter_may_be_assigned_itself_and_one():
+    def assigned(program, loss):
+        with tf.control_dependencies([program.optimizer.minimize(loss)]):
+            return tf.assign(program.counter, program.counter + 1)
+
+    assert Program(noam, minimized=assigned).lines() == Program(noam).lines()
 
 
 def not_ordered(program, loss):

@@ -19,6 +19,11 @@ def mark(amounts, sign):
     tf.get_default_graph().get_collection_ref(_ADDED if sign > 0 else _REMOVED).extend(a.op for a in amounts)
 
 
+def has_l2_by_hand(where):
+    """True for a graph in which L2 was added to gradients, or taken out of them, by hand."""
+    return any(where.get_collection(name) for name in (_ADDED, _REMOVED))
+
+
 def refuse_second(gradient, variable, name):
     """Raises CoupledPenaltyError if L2 of a variable is in its gradient, so that more of it would double it."""
     if gradient is None or tf.distribute.has_strategy():  # each replica reads a copy of its own
@@ -98,19 +103,7 @@ def _l2_of(gradient, variable):
     net = sum((op in added) - (op in removed) for op in found if _weights_in(op) is variable)
     if tf.TensorShape(variable.get_attr("shape")).num_elements() == 1:
         return net, 0
-    others = [op for op in found if op not in added and op not in removed]
-    return net, int(any(_is_linear(op.outputs[0], variable) for op in others))
-
-
-def _is_linear(tensor, variable):
-    """True for a multiple of a variable by a factor that does not depend on it, as that of a norm does."""
-    while variable not in (graph.variables_behind(tensor) or ()):
-        inputs = graph.sources(tensor.op)
-        behind = [t for t in inputs if variable in graph.ancestors([t], inputs=graph.sources)]
-        if len(behind) != 1:
-            return False
-        tensor = behind[0]
-    return True
+    return net, int(any(op not in added and op not in removed for op in found))
 
 
 def _marked(variable):

@@ -98,11 +98,10 @@ def l2_in(gradient, variable, known=frozenset()):
             yield op
         elif graph.is_variable(op):  # an accumulator: what is assigned to it counts
             pending.extend(t for c in op.outputs[0].consumers() if "Assign" in c.type for t in list(c.inputs)[1:])
-        elif op.type in ("Mul", "RealDiv", "DivNoNan"):
-            pairs = op.inputs, reversed(op.inputs)
-            if any(_is_multiple(tensor, variable) and graph.is_uniform(factor) for tensor, factor in pairs):
+        elif op.type in _PRODUCTS:
+            if _is_multiple(op.outputs[0], variable):
                 yield op
-            else:
+            elif not any(_is_multiple(tensor, variable) for tensor in op.inputs):  # a factor is no summand
                 pending.extend(op.inputs)
         elif op.type in _LINEAR:
             pending.extend(op.inputs)
@@ -114,15 +113,20 @@ _READS = ("Identity", "IdentityN", "Print", "StopGradient", "Cast", "CheckNumeri
 _SHAPES = ("Reshape", "Squeeze", "ExpandDims", "Transpose", "Slice", "StridedSlice", "Split", "SplitV", "Unpack")
 _JOINS = ("ConcatV2", "Concat", "Pack", "Merge")
 _CLIPS = ("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2")
+_PRODUCTS = ("Mul", "RealDiv", "DivNoNan")
 _LINEAR = frozenset([*_SUMS, *_READS, *_SHAPES, *_JOINS, *_CLIPS])
 
 
 def _is_multiple(tensor, variable):
-    """True for a read of the variable, and for a constant times it, as the gradients of squares have it."""
+    """True for a read of the variable, and for that times a number that does not depend on it, as of a norm does."""
     op = tensor.op
     if op.type == "Pow":
         return _is_multiple(op.inputs[0], variable)
-    if op.type == "Mul":
-        pairs = [(op.inputs[0], op.inputs[1]), (op.inputs[1], op.inputs[0])]
-        return any(_is_multiple(tensor, variable) and graph.is_uniform(factor) for tensor, factor in pairs)
+    if op.type in _PRODUCTS:
+        pairs = [(op.inputs[0], op.inputs[1]), (op.inputs[1], op.inputs[0])][: 2 if op.type == "Mul" else 1]
+        return any(_is_multiple(t, variable) and _is_number(factor, variable) for t, factor in pairs)
     return variable in (graph.variables_behind(tensor) or ())
+
+
+def _is_number(factor, variable):
+    return graph.is_uniform(factor) and variable not in graph.ancestors([factor], inputs=graph.sources)

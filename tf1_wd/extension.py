@@ -22,7 +22,7 @@ class DecoupledWeightDecayExtension:
 
     Args:
       weight_decay: r, in [0, 1), for each step: a float, a scalar Tensor or variable, or a function that returns one.
-        A function that can take an argument gets the global step (as a Tensor, before it is incremented; schedules of
+        A function with an argument to give gets the global step (as a Tensor, before it is incremented; schedules of
         Keras are such functions). It is called when the train_op is built. r is not multiplied by the learning rate.
       args, kwargs: those of the optimizer's class.
 
@@ -223,12 +223,14 @@ def _rate_now(weight_decay, global_step):
 
 
 def _takes_an_argument(function):
-    """True also where the argument has a default: a scope's scale= gets the step then, too."""
+    """True if an argument has to be given: in `lambda rate=rate: ...` the default is meant."""
     try:
-        inspect.signature(function).bind(None)
-    except (TypeError, ValueError):  # the latter of a function of C without a signature
+        inspect.signature(function).bind()
+    except TypeError:
+        return True
+    except ValueError:  # of a function of C without a signature
         return False
-    return True
+    return False
 
 
 def _count(global_step):

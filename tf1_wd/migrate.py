@@ -113,7 +113,7 @@ class _Reader:
         found = []
         for of in self._facts.steps:
             for variable, ops in of.updates.items():
-                ops = [op for op in ops if not step.is_decay(op)]
+                ops = [op for op in ops if not step.is_decay(op) and not _counts(op, self._constants)]
                 found += [Update(variable, op, of, settings_of(op, self._constants)) for op in ops]
         copies = later_copies(self._facts.graph)
         if copies:
@@ -280,6 +280,11 @@ _NOT_KNOWN = (
     "Whether the program runs its optimizers in one run or in turn is not in the graph. The code has a step for each "
     "loss: called one after the other, the second sees the weights that the first has updated"
 )
+
+
+def _counts(op, constants):
+    """True if an op counts a variable up by 1: a global step that tf.Variable has made trainable."""
+    return op.type in ("AssignAdd", "AssignAddVariableOp") and constants.number(op.inputs[1]) == 1.0
 
 
 def _scale_of(rules):

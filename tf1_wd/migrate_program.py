@@ -54,9 +54,10 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
         ((where, listener),) = graphs
         facts = structural_facts(where) if listener is None else listener.facts(where)
         if scopes:
-            results = set() if listener is None else listener.results(where)
             scopes = [scope for scope in scopes if _is_of(scope, where)]
-            results.update(*map(results_in, scopes))
+            results = None if listener is None else listener.results(where)
+            if any(isinstance(scope, Scope) for scope in scopes):
+                results = (results or set()).union(*map(results_in, scopes))
             return from_facts(name, facts, results, scopes, rates=rates, run=run)
         return from_facts(name, facts, listener.results(where), listener.checked(where), rates=rates, run=run)
 

@@ -6,6 +6,7 @@ import re
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.added import has_l2_by_hand
 from tf1_wd.applied import gradient_of, written_variable
 from tf1_wd.audit import audit_facts
 from tf1_wd.errors import MigrationError
@@ -81,6 +82,11 @@ def refuse_own_rules(facts, scopes):
                 "the program decays %s by itself (in %s): move that by hand; tf1_wd.tf2.decay(variables, rate) does "
                 "the same" % (variable.name, op.name)
             )
+    if has_l2_by_hand(facts.graph):
+        raise MigrationError(
+            "add_decay_to_gradients, or its inverse, changes the gradients by hand, and the graph does not tell by "
+            "which plan: build the train_op in tf1_wd.coupled_weight_decay instead, which does the same"
+        )
     if made_in(facts.graph) and not scopes:
         raise MigrationError(
             "the graph decays by tf1_wd already, and does not tell the rates: give the program that builds it, or the "

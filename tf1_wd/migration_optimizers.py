@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tf1_wd.migration import OPTIMIZERS, Part
@@ -155,6 +156,8 @@ def number(value):
     """A number as code has it: the shortest decimal that float32 cannot tell from it."""
     if not isinstance(value, float):
         return repr(value)
+    if not math.isfinite(value):
+        return 'float("%r")' % value
     for digits in range(1, 18):
         short = float("%.*g" % (digits, value))
         if abs(short - value) <= 6e-8 * abs(value):

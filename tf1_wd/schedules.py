@@ -31,6 +31,9 @@ _WRITTEN = {
     "Ceil": "tf.math.ceil(%s)",
     "Log": "tf.math.log(%s)",
     "Rsqrt": "tf.math.rsqrt(%s)",
+    "Sigmoid": "tf.sigmoid(%s)",
+    "Reciprocal": "tf.math.reciprocal(%s)",
+    "DivNoNan": "tf.math.divide_no_nan(%s, %s)",
     "NotEqual": "tf.not_equal(%s, %s)",
     "LogicalAnd": "tf.logical_and(%s, %s)",
     "LogicalOr": "tf.logical_or(%s, %s)",
@@ -85,8 +88,8 @@ def schedule_of(tensor, updates, constants, run=None):
 def _counts(counter, tensor, updates, constants, run):
     """True if `counter` (its op) is the number of updates so far, whenever these take `tensor`."""
     writers = [op for op in counter.graph.get_operations() if written_variable(op) is counter]
-    ups = [op for op in writers if op.type in ("AssignAdd", "AssignAddVariableOp")]
-    sets = [op for op in writers if op.type in ("Assign", "AssignVariableOp")]
+    ups = [op for op in writers if _adds_one(op, counter, constants)]
+    sets = [op for op in writers if op.type in ("Assign", "AssignVariableOp") and op not in ups]
     starts = [op for op in sets if constants.number(op.inputs[1]) == 0.0]
     restores = [op for op in sets if any(o.type.startswith("Restore") for o in graph.ancestors([op.inputs[1]]))]
     if len(ups) != 1 or not starts or len(ups) + len(starts) + len(restores) < len(writers):
@@ -94,7 +97,17 @@ def _counts(counter, tensor, updates, constants, run):
     behind = set(graph.predecessors(ups))
     in_each_run = behind.issuperset([tensor.op, *updates]) and (run is None or ups[0] in run)
     same_branch = {_tf.control_flow_context(op) for op in updates} == {_tf.control_flow_context(ups[0])}
-    return in_each_run and same_branch and constants.number(ups[0].inputs[1]) == 1.0
+    return in_each_run and same_branch
+
+
+def _adds_one(op, counter, constants):
+    """True for `counter += 1`, and for `counter = counter + 1`."""
+    value = _origin(op.inputs[1])
+    if op.type in ("AssignAdd", "AssignAddVariableOp"):
+        return constants.number(value) == 1.0
+    terms = list(value.op.inputs) if value.op.type in ("Add", "AddV2") else []
+    ones = [t for t in terms if constants.number(t) == 1.0]
+    return len(ones) == 1 and counter in map(graph.read_source, terms)
 
 
 class _Writer:
