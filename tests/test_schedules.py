@@ -87,18 +87,16 @@ class Program:
     def updates(self):
         return [op for op in self.graph.get_operations() if "ApplyGradientDescent" in op.type]
 
-    def lines(self, tensor=None, run=None):
-        tensor = self.rate if tensor is None else tensor
-        return schedule_of(tensor, self.updates(), Constants(), run)
+    def lines(self, run=None):
+        return schedule_of(self.rate, self.updates(), Constants(), run)
 
     def rates(self):
         """The learning rate of each update, as the program takes it."""
         with self.graph.as_default():
-            update = self.updates()[0]
-            taken = [update.inputs[1]]  # of Resource and reference updates alike
+            taken = self.updates()[0].inputs[1]
             with tf.Session() as session:
                 session.run(tf.global_variables_initializer())
-                return [session.run([taken, self.train_op])[0][0] for _ in STEPS]
+                return [session.run([taken, self.train_op])[0] for _ in STEPS]
 
 
 def executed(lines):

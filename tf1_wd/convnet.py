@@ -11,7 +11,7 @@ from tf1_wd.applied import holds_l2
 from tf1_wd.attachment import refuse_eager
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
-from tf1_wd.native.reference import with_known_shapes
+from tf1_wd.native.reference import as_scalar
 from tf1_wd.plan import Decay
 from tf1_wd.render import table
 
@@ -112,7 +112,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         """The scale; a Tensor that shows its shape only when it runs fails then, unless it is a scalar."""
         if isinstance(self._scale, float):
             return self._scale
-        return with_known_shapes(variables, tf.constant(0.0), self._scale)[1]
+        return as_scalar(variables, self._scale)
 
     def _decays(self, pairs):
         decays = []

@@ -41,7 +41,7 @@ from tf1_wd.migration import (
 )
 from tf1_wd.report import RUN_TIME
 from tf1_wd.rules import COUPLED, LEARNING_RATE, TOUCHED_ROWS, check_matches, given_rate, selected
-from tf1_wd.schedules import scheduled
+from tf1_wd.schedules import adds_one, scheduled
 from tf1_wd.structure import l2_in, later_copies, trainable_variables
 from tf1_wd.train_op import Attached
 from tf1_wd.update_settings import is_learning_rate, settings_of
@@ -113,7 +113,8 @@ class _Reader:
         found = []
         for of in self._facts.steps:
             for variable, ops in of.updates.items():
-                ops = [op for op in ops if not step.is_decay(op) and not _counts(op, self._constants)]
+                # one that is counted is a global step that tf.Variable has made trainable
+                ops = [op for op in ops if not (step.is_decay(op) or adds_one(op, variable, self._constants))]
                 found += [Update(variable, op, of, settings_of(op, self._constants)) for op in ops]
         copies = later_copies(self._facts.graph)
         if copies:
@@ -280,11 +281,6 @@ _NOT_KNOWN = (
     "Whether the program runs its optimizers in one run or in turn is not in the graph. The code has a step for each "
     "loss: called one after the other, the second sees the weights that the first has updated"
 )
-
-
-def _counts(op, constants):
-    """True if an op counts a variable up by 1: a global step that tf.Variable has made trainable."""
-    return op.type in ("AssignAdd", "AssignAddVariableOp") and constants.number(op.inputs[1]) == 1.0
 
 
 def _scale_of(rules):

@@ -41,6 +41,7 @@ _WRITTEN = {
     **{name: "tf.%s(%%s)" % name.lower() for name in ("Floor", "Exp", "Sqrt", "Square", "Abs", "Cos", "Sin", "Tanh")},
     **{name: "tf.%s(%%s, %%s)" % name.lower() for name in ("Minimum", "Maximum", "Equal")},
 }
+_SETS = ("Assign", "AssignVariableOp")
 _SAME = ("Identity", "Switch", "StopGradient")
 _WIDE = 60  # what is longer has a line of its own
 
@@ -88,8 +89,8 @@ def schedule_of(tensor, updates, constants, run=None):
 def _counts(counter, tensor, updates, constants, run):
     """True if `counter` (its op) is the number of updates so far, whenever these take `tensor`."""
     writers = [op for op in counter.graph.get_operations() if written_variable(op) is counter]
-    ups = [op for op in writers if _adds_one(op, counter, constants)]
-    sets = [op for op in writers if op.type in ("Assign", "AssignVariableOp") and op not in ups]
+    ups = [op for op in writers if adds_one(op, counter, constants)]
+    sets = [op for op in writers if op.type in _SETS and op not in ups]
     starts = [op for op in sets if constants.number(op.inputs[1]) == 0.0]
     restores = [op for op in sets if any(o.type.startswith("Restore") for o in graph.ancestors([op.inputs[1]]))]
     if len(ups) != 1 or not starts or len(ups) + len(starts) + len(restores) < len(writers):
@@ -100,12 +101,13 @@ def _counts(counter, tensor, updates, constants, run):
     return in_each_run and same_branch
 
 
-def _adds_one(op, counter, constants):
-    """True for `counter += 1`, and for `counter = counter + 1`."""
+def adds_one(op, counter, constants):
+    """True for an op that does `counter += 1`, or `counter = counter + 1`. counter: op of the variable it writes."""
     value = _origin(op.inputs[1])
     if op.type in ("AssignAdd", "AssignAddVariableOp"):
         return constants.number(value) == 1.0
-    terms = list(value.op.inputs) if value.op.type in ("Add", "AddV2") else []
+    is_sum = op.type in _SETS and value.op.type in ("Add", "AddV2")
+    terms = list(value.op.inputs) if is_sum else []
     ones = [t for t in terms if constants.number(t) == 1.0]
     return len(ones) == 1 and counter in map(graph.read_source, terms)
 

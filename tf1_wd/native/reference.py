@@ -97,10 +97,15 @@ def name_of(variable):
 
 def with_known_shapes(variables, rates, scale):
     """(rates, scale) of shape [] or [N], and []; what tells its shape only when it runs fails then, by other shapes."""
-    if scale.shape.rank is None:
-        wrong = tf.not_equal(tf.rank(scale), 0)
-        scale = tf.reshape(_unless(wrong, variables, "scale must be a scalar, not of shape", scale), [])
-    return _one_for_each(variables, rates, "rates"), scale
+    return _one_for_each(variables, rates, "rates"), as_scalar(variables, scale)
+
+
+def as_scalar(variables, scale):
+    """The scale of a decay of variables, of shape []; one that tells its shape only when it runs fails then."""
+    if scale.shape.rank is not None:
+        return scale
+    wrong = tf.not_equal(tf.rank(scale), 0)
+    return tf.reshape(_unless(wrong, variables, "scale must be a scalar, not of shape", scale), [])
 
 
 def _one_for_each(variables, values, what):
