@@ -44,7 +44,7 @@ LAYERS = [
     {"penalties", "lookups", "roles"},
     {"differentiation", "replay", "hooks"},
     {"multipliers", "step", "applied"},
-    {"added", "attribution", "averages", "combined", "counting", "decoupled", "keras_refusals", "sparse", "tf2"},
+    {"attribution", "averages", "combined", "counting", "decoupled", "keras_refusals", "l2_by_hand", "sparse", "tf2"},
     {"update"},
     {"attachment", "keras_update", "lazy"},
     {"closing", "coupled", "replicas", "summaries", "extension", "convnet"},

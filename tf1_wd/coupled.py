@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tf1_wd import _tf, added, graph
+from tf1_wd import _tf, graph, l2_by_hand
 from tf1_wd._tf import tf
 from tf1_wd.attachment import refuse_eager
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError, NothingToDecayError
@@ -77,7 +77,7 @@ def add_decay_to_gradients(grads_and_vars, plan, scale=1.0):
     """
     pairs, scale = _checked(grads_and_vars, plan, scale)
     for gradient, variable in _decaying(pairs, plan):
-        added.refuse_second(gradient, variable, name_of(variable))
+        l2_by_hand.refuse_second(gradient, variable, name_of(variable))
     return _changed(pairs, plan, scale, 1.0)
 
 
@@ -99,7 +99,7 @@ def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
     """
     pairs, scale = _checked(grads_and_vars, plan, scale)
     for gradient, variable in _decaying(pairs, plan):
-        added.refuse_missing(gradient, variable, name_of(variable))
+        l2_by_hand.refuse_missing(gradient, variable, name_of(variable))
     return _changed(pairs, plan, scale, -1.0)
 
 
@@ -207,7 +207,7 @@ def _changed(pairs, plan, scale, sign):
     for d in chosen.values():
         _refuse_rate(d, scale)
     changed, amounts = _with_l2(pairs, chosen, sign, scale)
-    added.mark(amounts, sign)
+    l2_by_hand.mark(amounts, sign)
     return changed
 
 

@@ -6,10 +6,10 @@ import re
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.added import has_l2_by_hand
 from tf1_wd.applied import gradient_of, written_variable
 from tf1_wd.audit import audit_facts
 from tf1_wd.errors import MigrationError
+from tf1_wd.l2_by_hand import has_l2_by_hand
 from tf1_wd.migration import Difference
 from tf1_wd.render import some
 from tf1_wd.report import RUN_TIME

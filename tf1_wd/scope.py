@@ -8,7 +8,6 @@ import inspect
 
 from tf1_wd import _tf, graph, hooks, lazy
 from tf1_wd._tf import tf
-from tf1_wd.added import refuse_by_hand
 from tf1_wd.attachment import (
     apply_with,
     refuse_decoupled,
@@ -30,6 +29,7 @@ from tf1_wd.coupled import couple, coupled_rules
 from tf1_wd.decoupled import refuse_own_decay
 from tf1_wd.differentiation import GradientCall, as_list
 from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
+from tf1_wd.l2_by_hand import refuse_by_hand
 from tf1_wd.replicas import Replica, apply_in_replicas
 from tf1_wd.rules import COUPLED, given_rate, make_rules, selected
 from tf1_wd.step import scale_now
