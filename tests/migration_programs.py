@@ -10,12 +10,13 @@ from migration_cases import LR, STEPS, fades, halves
 from test_audit import regularization
 
 import tf1_wd
-from tf1_wd import hooks, migration
-from tf1_wd.graph import predecessors
-from tf1_wd.migrate import from_facts
-from tf1_wd.migrate_program import Listener, migrate_file, results_in
-from tf1_wd.rules import make_rules
-from tf1_wd.structure import structural_facts
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.program import Listener, migrate_file, results_in
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.decay.scope import hooks
+from tf1_wd.graph.walk import predecessors
+from tf1_wd.plan.options import make_rules
 
 # the rates leave 0.05 of a weight and more in every step, whatever multiplies them
 RATE = 0.5

@@ -11,9 +11,11 @@ import audit as benchmark
 import pytest
 import tensorflow.compat.v1 as tf
 
-from tf1_wd import audit, errors, hooks
-from tf1_wd.observe import Observer
-from tf1_wd.report import CODES
+from tf1_wd import errors
+from tf1_wd.commands.audit import assemble
+from tf1_wd.commands.audit.report import CODES
+from tf1_wd.commands.audit.watched import Observer
+from tf1_wd.decay.scope import hooks
 
 RATE, LR = 0.25, 0.125
 
@@ -26,7 +28,7 @@ def watched(build, *arguments):
         build(*arguments)
     finally:
         hooks.forget()
-    return audit.audit_facts("test", [observer.facts(tf.get_default_graph())])
+    return assemble.audit_facts("test", [observer.facts(tf.get_default_graph())])
 
 
 def from_file(build, tmp_path):
@@ -34,7 +36,7 @@ def from_file(build, tmp_path):
     build()
     path = str(tmp_path / "graph.meta")
     tf.train.export_meta_graph(path)
-    return audit.audit_file(path)
+    return assemble.audit_file(path)
 
 
 def by_name(report):
@@ -416,8 +418,8 @@ def test_norms_are_those_of_the_checkpoint_beside_the_graph(kind, tmp_path):
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         path = tf.train.Saver().save(session, str(tmp_path / "model"))
-    assert audit.audit_file(path + ".meta").variables[0].norm == pytest.approx(6**0.5)
-    assert audit.audit_file(path + ".meta", path).variables[0].norm == pytest.approx(6**0.5)
+    assert assemble.audit_file(path + ".meta").variables[0].norm == pytest.approx(6**0.5)
+    assert assemble.audit_file(path + ".meta", path).variables[0].norm == pytest.approx(6**0.5)
 
 
 def test_a_saved_model_is_read_with_its_weights(kind, tmp_path):
@@ -427,7 +429,7 @@ def test_a_saved_model_is_read_with_its_weights(kind, tmp_path):
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         tf.saved_model.simple_save(session, folder, {"x": x}, {"y": tf.matmul(x, w)})
-    report = audit.audit_file(folder)
+    report = assemble.audit_file(folder)
     (v,) = report.variables
     assert (v.name, v.kind, v.rate, v.place) == ("w", kind, RATE, "collection")
     assert v.norm == pytest.approx(6**0.5)
@@ -443,7 +445,7 @@ def test_what_is_no_graph_is_named(content, message, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(errors.AuditError, match=message) as error:
-        audit.audit_file(str(path))
+        assemble.audit_file(str(path))
     assert str(path) in str(error.value)
 
 
@@ -470,7 +472,7 @@ def work(count, clip):
         decayed = benchmark.build(count, clip)
         hooks.forget()
         profile = cProfile.Profile()
-        report = profile.runcall(lambda: audit.audit_facts("test", [observer.facts(where)]))
+        report = profile.runcall(lambda: assemble.audit_facts("test", [observer.facts(where)]))
         benchmark.check(report, decayed, count)
         return pstats.Stats(profile).total_calls
 

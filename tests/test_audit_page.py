@@ -13,7 +13,7 @@ from legacy_oracles import SCRIPTS
 from pages import assert_alike, of, runs, runs_all
 from test_audit import finding, watched
 
-from tf1_wd.report import CODES
+from tf1_wd.commands.audit.report import CODES
 
 # the example of each finding that the page shows
 EXAMPLES = {

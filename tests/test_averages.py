@@ -11,7 +11,7 @@ from test_scope import LR, RATE, W0, assert_close, data_loss, gradient, l2, weig
 from test_wrapping_optimizers import HAS_CONTRIB, contrib, contrib_warns, functional_control_flow, mixed_precision
 
 import tf1_wd
-from tf1_wd.averages import UNORDERED
+from tf1_wd.decay.scope.moving_averages import UNORDERED
 
 KEEP = 0.75  # of the average, a step
 

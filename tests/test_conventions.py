@@ -16,7 +16,7 @@ from trajectories import ETA, LR, SHRINK, by_numpy
 
 import tf1_wd
 from tf1_wd.conventions import CONVENTIONS
-from tf1_wd.conversion import convert_rate
+from tf1_wd.conventions.convert import convert_rate
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoEqualRateError
 
 OPTIMIZERS = ("sgd", "momentum", "adam")

@@ -30,7 +30,7 @@ from trajectories import (
 
 import tf1_wd
 from tf1_wd.conventions import CONVENTIONS
-from tf1_wd.conversion import convert_rate
+from tf1_wd.conventions.convert import convert_rate
 
 BERT = pathlib.Path(__file__).resolve().parent.parent / "legacy_examples" / "bert_optimization.py"
 

@@ -20,7 +20,7 @@ from tf1_wd.errors import (
     NoMatchError,
     UnsupportedUpdateError,
 )
-from tf1_wd.layer_params import Layer, Learning, assign
+from tf1_wd.plan.layer_params import Layer, Learning, assign
 
 STEPS = 20
 BOTH_RULES = pytest.mark.parametrize("decoupled", [False, True])

@@ -11,8 +11,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from tf1_wd.legacy import install
-from tf1_wd.legacy.finder import load
-from tf1_wd.legacy.table import MOVES
+from tf1_wd.legacy.imports.contrib_finder import load
+from tf1_wd.legacy.tables.contrib import MOVES
 
 TF1 = tf.__version__.startswith("1.")
 RECORDED = pathlib.Path(__file__).with_name("legacy_contrib_values.json")

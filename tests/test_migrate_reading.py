@@ -13,12 +13,14 @@ from migration_programs import AS_IT_IS, IN_A_SCOPE, Built, l2, snippet, watched
 from test_audit import clip, regularization
 
 import tf1_wd
-from tf1_wd import errors, migration, migration_code
-from tf1_wd.migrate import from_facts
-from tf1_wd.migrate_program import migrate_file
-from tf1_wd.migration_forms import FORMS
-from tf1_wd.rules import make_rules
-from tf1_wd.structure import structural_facts
+from tf1_wd import errors
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.program import migrate_file
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.commands.migrate.writing import module as migration_code
+from tf1_wd.commands.migrate.writing.forms import FORMS
+from tf1_wd.plan.options import make_rules
 
 RATE = 0.5
 

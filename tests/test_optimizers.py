@@ -21,8 +21,8 @@ from test_the_others import KEEPS, every_second, loss_scaled, nothing, ones, ski
 
 import tf1_wd
 from tf1_wd import errors
-from tf1_wd.applied import everything_behind
-from tf1_wd.step import made_by_optimizers, made_in
+from tf1_wd.graph.assignments import everything_behind
+from tf1_wd.graph.marks import made_by_optimizers, made_in
 
 TF1 = tf.__version__.startswith("1.")
 DECAYS = ("Tf1WdDecay", "Tf1WdResourceDecay")
@@ -702,4 +702,4 @@ def test_tf_contrib_opt_is_there_under_the_legacy_runtime():
     else:
         assert out[0] == "True"
         assert out[1] == "[0.625, 0.625] [0.875, 0.875]"
-        assert out[2] == "True tf1_wd.extension" or out[2] == "True tf1_wd.optimizers"
+        assert out[2].startswith("True tf1_wd.optimizers")

@@ -17,7 +17,7 @@ from pages import of, runs_all
 
 from tf1_wd.cli import patch as cli
 from tf1_wd.cli.main import main
-from tf1_wd.patch import compat, patching, reporting
+from tf1_wd.commands.patch import codemod, reporting, to_compat_v1
 
 CASES = pathlib.Path(__file__).resolve().parent / "patch_cases"
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "legacy_examples"
@@ -25,10 +25,10 @@ NAMES = sorted(path.stem for path in CASES.glob("*.py") if not path.stem.endswit
 PATCHED = [name for name in NAMES if (CASES / (name + ".patched.py")).exists()]
 LEFT = [name for name in NAMES if name not in PATCHED]
 STATUS = {
-    "refused": patching.REFUSED,
-    "left alone": patching.LEFT_ALONE,
-    "nothing": patching.NOTHING,
-    "done already": patching.DONE,
+    "refused": codemod.REFUSED,
+    "left alone": codemod.LEFT_ALONE,
+    "nothing": codemod.NOTHING,
+    "done already": codemod.DONE,
 }
 SCRIPT = b"import tensorflow as tf\nloss = tf.nn.l2_loss(w)\ntrain_op = tf.train.AdamOptimizer(1e-3).minimize(loss)\n"
 
@@ -50,14 +50,14 @@ def patched(source, words=()):
     parser = argparse.ArgumentParser()
     cli.add_arguments(parser)
     args = parser.parse_args([*words, "file.py"])
-    return patching.patch_source(source, cli._options(args), args.to_compat_v1)
+    return codemod.patch_source(source, cli._options(args), args.to_compat_v1)
 
 
 @pytest.mark.parametrize("name", PATCHED)
 def test_the_case_becomes_its_patched_file_and_then_stays(name):
     outcome = patched(source_of(name), arguments(name))
     assert outcome.source.decode() == (CASES / (name + ".patched.py")).read_bytes().decode()
-    assert outcome.status == patching.PATCHED
+    assert outcome.status == codemod.PATCHED
     assert not outcome.refusals
     compile(outcome.source, name, "exec", dont_inherit=True)
     assert patched(outcome.source, arguments(name)).source == outcome.source
@@ -103,12 +103,12 @@ def test_no_scope_is_opened_inside_another(name):
 TRAIN = """
 import json, operator, sys
 import numpy as np
-import tensorflow.compat.v1 as tf
+import tensorflow.to_compat_v1.v1 as tf
 from tf1_wd.patch import compat
 import tf_slim
 
-report = {"absent": [name for name in compat.MOVED if not hasattr(tf_slim, name)]}
-report["absent"] += [name for name in compat.CORE.values() if operator.attrgetter(name)(tf) is None]
+report = {"absent": [name for name in to_compat_v1.MOVED if not hasattr(tf_slim, name)]}
+report["absent"] += [name for name in to_compat_v1.CORE.values() if operator.attrgetter(name)(tf) is None]
 for name, source in json.loads(sys.stdin.read()).items():
     with tf.Graph().as_default():
         program = {"__name__": name}
@@ -128,7 +128,7 @@ def trained():
     """name -> variable -> weights after three steps of the patched program; one process for all of them."""
     names = [name for name in PATCHED if header(name, "trains")]
     sources = {name: patched(source_of(name), [*arguments(name), "--to-compat-v1"]).source.decode() for name in names}
-    assert all("tensorflow.compat.v1" in source for source in sources.values())
+    assert all("tensorflow.to_compat_v1.v1" in source for source in sources.values())
     done = subprocess.run(
         [sys.executable, "-c", TRAIN],
         input=json.dumps(sources),
@@ -159,7 +159,7 @@ def test_the_patched_program_trains_by_the_decoupled_rule(name, trained):
 
 def test_every_name_that_an_import_moves_to_is_there(trained):
     assert trained["absent"] == []
-    assert len(compat.MOVED) > 80
+    assert len(to_compat_v1.MOVED) > 80
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_line_ends_and_encodings_stay(source):
 )
 def test_a_file_that_cannot_be_read_is_named_and_left(source, line, why):
     outcome = patched(source)
-    assert (outcome.status, outcome.source) == (patching.REFUSED, source)
+    assert (outcome.status, outcome.source) == (codemod.REFUSED, source)
     (refusal,) = outcome.refusals
     assert refusal.line == line
     assert why in refusal.why

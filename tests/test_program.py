@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from tf1_wd.commands.run.execute import Program, execute
 from tf1_wd.errors import ProgramNotFoundError
-from tf1_wd.program import Program, execute
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OURS = (

@@ -15,7 +15,7 @@ from test_docs import rows
 
 import tf1_wd
 from tf1_wd import errors
-from tf1_wd.applied import everything_behind
+from tf1_wd.graph.assignments import everything_behind
 from tf1_wd.native import decay
 
 # deprecated, for distribution strategies, which parameter servers are not

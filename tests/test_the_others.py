@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from conftest import run
 
-from tf1_wd.applied import everything_behind
+from tf1_wd.graph.assignments import everything_behind
 
 RATE, KEEPS = 0.25, 0.75
 TF1 = tf.__version__.startswith("1.")

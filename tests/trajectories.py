@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 
 import tf1_wd
 from tf1_wd.conventions import CONVENTIONS
-from tf1_wd.conversion import convert_rate
+from tf1_wd.conventions.convert import convert_rate
 from tf1_wd.errors import NoEqualRateError
 
 STEPS, LR, ETA = 20, 0.125, 0.5
