@@ -11,7 +11,7 @@ from test_audit import regularization
 
 import tf1_wd
 from tf1_wd.commands.audit.from_graph import structural_facts
-from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.program import Listener, migrate_file, results_in
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.decay.scope import hooks
@@ -244,7 +244,7 @@ def from_a_plan(name):
     built = Built(name)
     with built.graph.as_default():
         train_ops, scope = IN_A_SCOPE[name.split("plan: ")[1]](built.loss, built.variables)
-    return built.weights(train_ops), migration.from_plan(scope.plan, "adam", LR)
+    return built.weights(train_ops), from_plan(scope.plan, "adam", LR)
 
 
 def other_form(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -46,7 +47,7 @@ MAY_IMPORT = {
     "commands.migrate": "graph decay.scope commands.run commands.audit commands.migrate.reading",
     "commands.patch": "",
     "cli": "_tf plan native legacy commands commands.run commands.audit commands.demo commands.patch"
-    " commands.migrate commands.migrate.migration commands.migrate.writing __init__",
+    " commands.migrate commands.migrate.from_plan commands.migrate.migration commands.migrate.writing __init__",
     "__main__": "cli",
 }
 MAY_NAME_TENSORFLOW = ("_tf", "legacy")
@@ -111,9 +112,9 @@ def private_names(text):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("tf1_wd"):
             yield from (a.name for a in node.names if a.name.startswith("_") and a.name not in ("_tf", "__version__"))
-        elif isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
-            if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
-                yield node.attr
+        elif isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
+            is_own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            yield from [] if is_own else [node.attr]
 
 
 @pytest.mark.parametrize("row", MAY_IMPORT)

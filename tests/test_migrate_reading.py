@@ -15,7 +15,7 @@ from test_audit import clip, regularization
 import tf1_wd
 from tf1_wd import errors
 from tf1_wd.commands.audit.from_graph import structural_facts
-from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.program import migrate_file
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.commands.migrate.writing import module as migration_code
@@ -314,7 +314,7 @@ def test_rows_that_decay_when_they_are_looked_up_are_told():
         _, scope = build(built.loss, built.variables)
         found = from_facts("program", structural_facts(built.graph), scopes=[scope])
     assert "(1 - r)^k of its weights left" in found.differences[0].size
-    assert found.differences == migration.from_plan(scope.plan, "adagrad", LR).differences
+    assert found.differences == from_plan(scope.plan, "adagrad", LR).differences
 
 
 def test_one_optimizer_for_several_updates_is_told():

@@ -14,6 +14,7 @@ from tf1_wd.cli import output
 from tf1_wd.cli.output import ended, names_a_graph, stdout_to_stderr
 from tf1_wd.cli.shared_options import add_rules, given_rules, program_of, rates_of, rules_of
 from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.writing import module
 from tf1_wd.commands.migrate.writing.forms import AUTO, FORMS
 from tf1_wd.commands.run.execute import end
@@ -118,7 +119,7 @@ def _of_plan(path, args):
         raise InvalidOptionError("%s holds %d plans, and one can be migrated" % (path, len(plans)))
     settings = dict(_setting(text) for text in args.setting)
     name = os.path.basename(path)
-    return migration.from_plan(plans[0], args.optimizer, args.learning_rate, args.scale, program=name, **settings)
+    return from_plan(plans[0], args.optimizer, args.learning_rate, args.scale, program=name, **settings)
 
 
 def _setting(text):

@@ -72,9 +72,9 @@ def write(migration, form=AUTO) -> Written:
 
 
 def migrate_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan", form=AUTO, **settings) -> Written:
-    """A decay plan and an optimizer of TensorFlow 1 as a module for TensorFlow 2: `write` of `migration.from_plan`.
+    """A decay plan and an optimizer of TensorFlow 1 as a module for TensorFlow 2: `write` of `from_plan`.
 
-    Args: those of migration.from_plan, and `form` of `write`.
+    Args: those of from_plan, and `form` of `write`.
 
     Returns: Written: code (the module's text), differences, notes. Raises: as these two.
 
