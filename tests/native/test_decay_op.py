@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from decay_cases import BACKENDS, DTYPES, KINDS, PRECISION, session, values, variable, weights
 from tensorflow.python.framework import kernels
 
+from support.decay_op import BACKENDS, DTYPES, KINDS, PRECISION, session, values, variable, weights
 from tf1_wd import _tf, errors
 from tf1_wd.native import decay as decay_module
 from tf1_wd.native import loader
