@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 import tf1_wd
 from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, one_step, run, sgd, weights
+from support.versions import IS_TF1
 from tf1_wd import errors
 
 
@@ -146,7 +147,7 @@ def test_a_class_made_inside_the_scope_that_hands_over_decays_once_and_is_given_
 
 def keras_optimizers():
     """{name: class} of the optimizers of every Keras that this TensorFlow can import next to another."""
-    if tf.__version__.startswith("1."):
+    if IS_TF1:
         return {"Adam": tf.keras.optimizers.Adam, "SGD": tf.keras.optimizers.SGD}
     import keras
 
@@ -163,7 +164,7 @@ def keras_optimizers():
 
 def decaying_optimizers():
     """{name: function that makes it} of the optimizers of this TensorFlow that decay by themselves."""
-    if not tf.__version__.startswith("1."):
+    if not IS_TF1:
         decoupled = {name: KERAS[name] for name in KERAS if "AdamW" in name}
         return {name: lambda c=c: c(0.1, weight_decay=0.25) for name, c in decoupled.items()}
     from tensorflow.contrib import opt

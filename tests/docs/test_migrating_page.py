@@ -25,8 +25,8 @@ from support import migrating
 from support.migrating import GROUPS, MISTAKES, Mistake
 from support.migrating_oracle import START, averages, of_embedding, off, squares_of_rows, train
 from support.pages import runs_all
+from support.versions import IS_TF1
 
-IS_TF1 = tf.__version__.startswith("1.")
 needs_tf2 = pytest.mark.skipif(IS_TF1, reason="the other block needs TensorFlow 2")
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:UserWarning")  # of tf.layers in slim, from 2.15 on
 KERAS = ["keras"] if importlib.util.find_spec("tf_keras") is None else ["keras", "tf-keras"]

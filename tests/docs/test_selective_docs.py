@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 import tf1_wd
 from support.pages import of, runs_all
 from support.programs import run
+from support.versions import IS_TF1
 
 BLOCKS = [block.text for block in of("docs/selective-and-dynamic.md", "python")]
 IN_TF2 = [block for block in BLOCKS if "import tensorflow" in block]
@@ -53,7 +54,7 @@ def test_the_schedules_of_the_page_are_what_they_are_called():
         np.testing.assert_allclose(run([names["after_1000_steps"](at), names["in_steps"](at)]), want)
 
 
-@pytest.mark.skipif(tf.__version__.startswith("1."), reason="the block is for TensorFlow 2")
+@pytest.mark.skipif(IS_TF1, reason="the block is for TensorFlow 2")
 def test_the_block_for_tensorflow_2_runs():
     assert len(IN_TF2) == 1
     # TensorFlow traces a function that makes variables, as the optimizer does, twice; then no step is traced again.

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 
 from support.pages import runs
 from support.paths import ROOT
+from support.versions import IS_TF1
 from tf1_wd import demo
 from tf1_wd.legacy import install
 
@@ -49,7 +50,7 @@ def example():
 
 def test_the_script_runs_alone_and_learns(tmp_path):
     # tf-slim's batch_norm is broken on TF 2.14 and later: there, what it needs is put back first
-    start = [SCRIPT] if tf.version.VERSION.startswith("1.") else ["-c", INSTALL_AND_RUN, SCRIPT]
+    start = [SCRIPT] if IS_TF1 else ["-c", INSTALL_AND_RUN, SCRIPT]
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(EXAMPLES))
     environment.pop("TF_USE_LEGACY_KERAS", None)
     output = subprocess.check_output(

@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
 import tf1_wd
 from support.legacy_oracles import EXAMPLES, ORACLES, SCRIPTS, header, saved, trainable
 from support.pages import runs, the
+from support.versions import IS_TF1
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(tf1_wd.__file__)))
-TF1 = tf.version.VERSION.startswith("1.")
 STEPS = 5
 ALONE, OFF, DECOUPLED = (), ("-m", "tf1_wd", "run", "--decay", "off"), ("-m", "tf1_wd", "run")
 UNCHANGED = (*DECOUPLED, "--if-impossible=run-unchanged")
@@ -107,7 +106,7 @@ def test_with_decay_off_a_script_trains_as_the_numpy_program_with_l2_in_the_loss
     assert_equal_to_numpy(name, after(name, OFF), coupled=True)
 
 
-@pytest.mark.skipif(not TF1, reason="no other TensorFlow has tf.contrib: these scripts do not run alone")
+@pytest.mark.skipif(not IS_TF1, reason="no other TensorFlow has tf.contrib: these scripts do not run alone")
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_with_decay_off_a_script_trains_as_alone_bit_for_bit(after, name):
     assert_same_bits(after(name, OFF), after(name, ALONE))

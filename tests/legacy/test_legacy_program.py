@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-import tensorflow as tf
 
-TF1 = tf.__version__.startswith("1.")
-after_tf1 = pytest.mark.skipif(TF1, reason="there install() changes nothing")
+from support.versions import IS_TF1
+
+after_tf1 = pytest.mark.skipif(IS_TF1, reason="there install() changes nothing")
 INSTALL = "import tf1_wd.legacy; stack = tf1_wd.legacy.install()\n"
 
 
@@ -152,7 +152,7 @@ print(again.executing_eagerly(), again.compat.v1.resource_variables_enabled())
     assert printed(INSTALL + script) == ["False", "False"]
 
 
-@pytest.mark.skipif(not TF1, reason="TensorFlow 2 has no tf.contrib")
+@pytest.mark.skipif(not IS_TF1, reason="TensorFlow 2 has no tf.contrib")
 def test_on_tensorflow_1_install_changes_nothing_at_all():
     script = (
         """

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from support.versions import IS_TF1
 from tf1_wd.legacy import install
 from tf1_wd.legacy.finder import load
 from tf1_wd.legacy.table import MOVES
 
-TF1 = tf.__version__.startswith("1.")
 pytestmark = pytest.mark.filterwarnings("ignore")  # contrib and the estimator warn of themselves
 
 
@@ -29,7 +29,7 @@ def find(name, whose):
     return found
 
 
-both = pytest.mark.parametrize("whose", ["ours", "contrib"] if TF1 else ["ours"])
+both = pytest.mark.parametrize("whose", ["ours", "contrib"] if IS_TF1 else ["ours"])
 
 
 @both
@@ -126,7 +126,7 @@ def test_the_projector_config_is_written_beside_the_events(whose, tmp_path):
     assert " ".join((tmp_path / "projector_config.pbtxt").read_text().split()) == wanted
 
 
-@pytest.mark.skipif(TF1, reason="it stands on tf.estimator of later releases")
+@pytest.mark.skipif(IS_TF1, reason="it stands on tf.estimator of later releases")
 def test_an_estimator_of_contrib_learn_fits_evaluates_and_predicts(tmp_path):
     with install():
         learn = importlib.import_module("tensorflow.contrib.learn")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from support.versions import IS_TF1
 from tf1_wd.legacy import install
 from tf1_wd.legacy.finder import load
 from tf1_wd.legacy.table import MOVES
 
-TF1 = tf.__version__.startswith("1.")
 RECORDED = pathlib.Path(__file__).with_name("contrib_values.json")
 
 # Keras 2's cells, and contrib itself, warn of themselves
@@ -46,7 +46,7 @@ def numbers(*shape, scale=1.0):
 
 
 # their op came with contrib, and is TensorFlow's own since 2.0
-WITHOUT_OPS = ["images"] if TF1 else []
+WITHOUT_OPS = ["images"] if IS_TF1 else []
 LENGTHS = [4, 2, 3]
 CASES = {}
 
@@ -281,7 +281,7 @@ def test_a_stand_in_computes_what_contrib_did(name):
     if name not in WITHOUT_OPS:
         with install():
             assert_same(values(CASES[name], Ours()), expected)
-    if TF1:
+    if IS_TF1:
         assert_same(values(CASES[name], Real()), expected)
 
 

@@ -12,10 +12,10 @@ import sys
 import pytest
 import tensorflow as tf
 
+from support.versions import IS_TF1
 from tf1_wd.legacy import table, table_core
 
-TF1 = tf.__version__.startswith("1.")
-after_tf1 = pytest.mark.skipif(TF1, reason="TensorFlow 1.15 has the real tf.contrib")
+after_tf1 = pytest.mark.skipif(IS_TF1, reason="TensorFlow 1.15 has the real tf.contrib")
 
 # Prints [{spelling: why it fails}, how many were tried, what install() imported that it should not].
 EVERY_SPELLING = """
@@ -113,7 +113,7 @@ def existed(name):
     return False
 
 
-@pytest.mark.skipif(not TF1, reason="tf.contrib is in TensorFlow 1 alone")
+@pytest.mark.skipif(not IS_TF1, reason="tf.contrib is in TensorFlow 1 alone")
 @pytest.mark.filterwarnings("ignore")  # contrib's own
 def test_every_name_of_the_tables_was_in_tensorflow_1_15():
     rows = [row.old for row in (*table.ROWS, *table_core.ROWS) if row.since not in table.BEFORE_1_15]

@@ -15,9 +15,9 @@ import tensorflow.compat.v1 as tf
 import tf1_wd
 from support import oracle
 from support.programs import LR, RATE, W0, assert_close, weights
+from support.versions import IS_TF1
 from tf1_wd import errors
 
-TF1 = tf.__version__.startswith("1.")
 WRITTEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases", "contrib_adamw", "model.ckpt")
 SLOPE = np.cos(W0)
 
@@ -76,7 +76,7 @@ def test_a_checkpoint_of_contribs_adamw_is_read_and_trained_on(kind):
     assert_close(trained, wanted(0, 5))
 
 
-if TF1:  # TensorFlow 2 has no tf.contrib
+if IS_TF1:  # TensorFlow 2 has no tf.contrib
 
     def contrib():
         from tensorflow.contrib.opt import AdamWOptimizer

@@ -28,10 +28,8 @@ from support.other_decays import (
     towers,
 )
 from support.programs import run
+from support.versions import IS_TF1
 from tf1_wd.applied import everything_behind
-
-TF1 = tf.__version__.startswith("1.")
-
 
 # --- the rule itself
 
@@ -61,7 +59,7 @@ def test_the_snippet_does_not_order_its_decay_of_resource_variables_behind_the_u
 def test_the_snippet_orders_its_decay_behind_the_update_where_get_variable_makes_its_regularizer_anew():
     with tf.variable_scope("net", use_resource=True):
         w = ones()
-    assert penalty_waits_for_update(w) == (not TF1)
+    assert penalty_waits_for_update(w) == (not IS_TF1)
 
 
 # --- skipped steps
@@ -94,7 +92,7 @@ def test_the_snippet_of_one_optimizer_decays_the_weights_of_the_other(kind):
 
 
 def test_the_snippet_decays_once_per_replica_of_a_mirrored_strategy_or_fails_there():
-    assert facts("mirrored")["snippet"] == ("ValueError" if TF1 else [1 - 2 * RATE] * 2)
+    assert facts("mirrored")["snippet"] == ("ValueError" if IS_TF1 else [1 - 2 * RATE] * 2)
 
 
 # --- accumulated steps

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
 
-MODES = ["graph"] if tf.__version__.startswith("1.") else ["graph", "eager"]
+from support.versions import IS_TF1
+
+MODES = ["graph"] if IS_TF1 else ["graph", "eager"]
 if not tf.__version__.startswith(("1.", "2.15")):
     MODES.append("keras3")
 EAGER = [mode for mode in MODES if mode != "graph"]

@@ -7,12 +7,12 @@ import os
 import sys
 
 import pytest
-import tensorflow.compat.v1 as tf
 
-TF1 = tf.version.VERSION.startswith("1.")
+from support.versions import IS_TF1
+
 FLAVOURS = ["0", "1"] if importlib.util.find_spec("tf_keras") else ["0"]  # TF_USE_LEGACY_KERAS
 # CI sets it where TensorFlow 2 is installed beside TensorFlow 1: there the program and its code run in one each
-TF2_PYTHON = os.environ.get("TF1_WD_TF2_PYTHON") if TF1 else sys.executable
+TF2_PYTHON = os.environ.get("TF1_WD_TF2_PYTHON") if IS_TF1 else sys.executable
 needs_tensorflow_2 = pytest.mark.skipif(
     TF2_PYTHON is None, reason="TF1_WD_TF2_PYTHON names no Python with TensorFlow 2"
 )

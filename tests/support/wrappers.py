@@ -7,8 +7,10 @@ import contextlib
 import pytest
 import tensorflow.compat.v1 as tf
 
+from support.versions import IS_TF1
+
 # tf.contrib is there on 1.x alone, tf.mixed_precision on 2.x alone
-HAS_CONTRIB = tf.version.VERSION.startswith("1.")
+HAS_CONTRIB = IS_TF1
 contrib_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ImportWarning")
 
 
