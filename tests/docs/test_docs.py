@@ -1,0 +1,49 @@
+"""What the documentation names is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from support.page_tables import rows
+from support.pages import PAGES, ROOT
+
+
+def names_of_tests():
+    return {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_is_there(page):
+    named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+    assert named - names_of_tests() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_links_to_is_there(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_every_form_of_training_names_a_test_of_ours():
+    forms = rows(ROOT / "docs" / "when-it-decays.md")
+    assert len(forms) > 20
+    for row in forms:
+        assert re.search(r"`test_\w+`", row[2]), row[0]
+
+
+def test_every_message_of_the_troubleshooting_table_is_one_of_ours():
+    sources = (ROOT / "tf1_wd" / "native").rglob("*.*")
+    text = "".join(path.read_text() for path in sources if path.suffix in (".py", ".cc", ".h"))
+    text = re.sub(r'"\s*\n\s*"', "", text)  # literals that go on in the next line
+    messages = [row[0].strip("`") for row in rows(ROOT / "docs" / "native-op.md") if row[0].count("`") == 2]
+    messages = [message for message in messages if not message.startswith('"')]
+    assert len(messages) > 10
+    assert [message for message in messages if message not in text] == []
