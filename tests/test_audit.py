@@ -453,7 +453,7 @@ def test_a_graph_without_trainable_variables_is_refused(tmp_path):
 
 
 def test_every_finding_has_its_section_in_the_documentation():
-    page = (pathlib.Path(__file__).resolve().parent.parent / "docs" / "audit.md").read_text()
+    page = (pathlib.Path(__file__).resolve().parent.parent / "docs" / "commands" / "audit.md").read_text()
     findings = page.split("## Findings")[1]
     sections = dict(re.findall(r"^### ([\w-]+)\n(.*?)(?=^##)", findings, re.MULTILINE | re.DOTALL))
     assert list(sections) == list(CODES)

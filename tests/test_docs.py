@@ -18,6 +18,16 @@ def names_of_tests():
     }
 
 
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def anchors(page):
+    """What a link can name behind "#": the headings of a page, as GitHub writes them."""
+    text = re.sub(r"^( *```).*?^ *```$", "", page.read_text(), flags=re.M | re.S)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)", text, re.M)}
+
+
 def rows(page):
     """The cells of each row of each table, without heads and rules."""
     lines = [line for line in page.read_text().splitlines() if line.startswith("|")]
@@ -26,20 +36,26 @@ def rows(page):
     return [row for i, row in enumerate(cells) if i not in rules and i + 1 not in rules]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_test_that_a_page_names_is_there(page):
     named = set(re.findall(r"`(test_\w+)`", page.read_text()))
     assert named - names_of_tests() == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_file_that_a_page_links_to_is_there(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_heading_that_a_page_links_to_is_there(page):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text()):
+        assert "://" in target or anchor in anchors(page.parent / target if target else page), target + "#" + anchor
+
+
 def test_every_form_of_training_names_a_test_of_ours():
-    forms = rows(ROOT / "docs" / "when-it-decays.md")
+    forms = rows(ROOT / "docs" / "guide" / "when-it-decays.md")
     assert len(forms) > 20
     for row in forms:
         assert re.search(r"`test_\w+`", row[2]), row[0]
@@ -49,7 +65,7 @@ def test_every_message_of_the_troubleshooting_table_is_one_of_ours():
     sources = (ROOT / "tf1_wd" / "native").rglob("*.*")
     text = "".join(path.read_text() for path in sources if path.suffix in (".py", ".cc", ".h"))
     text = re.sub(r'"\s*\n\s*"', "", text)  # literals that go on in the next line
-    messages = [row[0].strip("`") for row in rows(ROOT / "docs" / "native-op.md") if row[0].count("`") == 2]
+    messages = [row[0].strip("`") for row in rows(ROOT / "docs" / "develop" / "native-op.md") if row[0].count("`") == 2]
     messages = [message for message in messages if not message.startswith('"')]
     assert len(messages) > 10
     assert [message for message in messages if message not in text] == []
