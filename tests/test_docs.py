@@ -8,6 +8,8 @@ import re
 import pytest
 from pages import PAGES, ROOT
 
+import tf1_wd
+
 
 def names_of_tests():
     return {
@@ -69,3 +71,7 @@ def test_every_message_of_the_troubleshooting_table_is_one_of_ours():
     messages = [message for message in messages if not message.startswith('"')]
     assert len(messages) > 10
     assert [message for message in messages if message not in text] == []
+
+
+def test_the_changelog_has_the_version():
+    assert re.search(r"^## %s( |$)" % re.escape(tf1_wd.__version__), (ROOT / "CHANGELOG.md").read_text(), re.M)
