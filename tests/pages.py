@@ -72,7 +72,7 @@ def runs(page, **starts):
 def runs_all(page, *languages):
     """Decorates a test that runs all blocks of a page in these languages, and fails if it has left out one.
 
-    page: "docs/folder/*.md" stands for all pages of the folder.
+    page: "docs/migrating-to-tf2/*.md" stands for all pages of the folder.
     """
     return lambda test: test
 

@@ -56,6 +56,19 @@ def test_every_heading_that_a_page_links_to_is_there(page):
         assert "://" in target or anchor in anchors(page.parent / target if target else page), target + "#" + anchor
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_path_that_a_page_names_is_there(page):
+    named = re.findall(r"`((?:tf1_wd|tests|docs|benchmarks|legacy_examples|tools)/[\w/.-]+)`", page.read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("folder", ["tf1_wd", "tests", "benchmarks", "legacy_examples", "tools"])
+def test_every_page_that_the_code_names_is_there(folder):
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / folder).rglob("*.py")))
+    named = set(re.findall(r"\bdocs/[\w/-]+(?:\.md)?", text))
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 def test_every_form_of_training_names_a_test_of_ours():
     forms = rows(ROOT / "docs" / "guide" / "when-it-decays.md")
     assert len(forms) > 20
