@@ -367,7 +367,7 @@ def test_a_graph_that_trains_nothing_is_not_said_to_be_inert(tmp_path):
 
 
 def test_every_finding_has_its_section_in_the_documentation():
-    page = (ROOT / "docs" / "audit.md").read_text()
+    page = (ROOT / "docs" / "commands" / "audit.md").read_text()
     findings = page.split("## Findings")[1]
     sections = dict(re.findall(r"^### ([\w-]+)\n(.*?)(?=^##)", findings, re.MULTILINE | re.DOTALL))
     assert list(sections) == list(CODES)

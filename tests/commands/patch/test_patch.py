@@ -323,11 +323,11 @@ def test_the_diff_applies(tmp_path, capsys):
     assert lines[2:] == list(expected)[2:]
 
 
-@runs_all("docs/patch.md", "diff")
+@runs_all("docs/commands/patch.md", "diff")
 def test_the_diffs_of_the_documentation_are_those_of_the_command():
-    page = (ROOT / "docs" / "patch.md").read_text()
+    page = (ROOT / "docs" / "commands" / "patch.md").read_text()
     shown = re.findall(r"<!-- case: (\w+) -->\n```diff\n(.*?)```", page, re.DOTALL)
-    assert len(shown) == len(of("docs/patch.md", "diff"))
+    assert len(shown) == len(of("docs/commands/patch.md", "diff"))
     for name, text in shown:
         diff = reporting.diff(name, source_of(name), patched(source_of(name), arguments(name)).source)
         assert text == "".join(diff.splitlines(keepends=True)[2:]), name
