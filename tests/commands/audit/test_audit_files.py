@@ -8,8 +8,6 @@ import tensorflow.compat.v1 as tf
 from support.watching import RATE, collected, data, from_file, sgd, weights
 from tf1_wd import audit, errors
 
-# --- files
-
 
 def test_norms_are_those_of_the_checkpoint_beside_the_graph(kind, tmp_path):
     w = weights()

@@ -14,8 +14,6 @@ from tf1_wd import migration, migration_code
 from tf1_wd.migrate import from_facts
 from tf1_wd.structure import structural_facts
 
-# --- what differs
-
 
 def test_the_second_step_decays_frozen_weights_and_the_code_does_not():
     def build(loss, v):

@@ -15,8 +15,6 @@ from tf1_wd.migration_forms import FORMS
 from tf1_wd.rules import make_rules
 from tf1_wd.structure import structural_facts
 
-# --- what is refused
-
 
 class Own(tf.train.GradientDescentOptimizer):
     """With a decay by a rule of its own."""
