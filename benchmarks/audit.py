@@ -23,8 +23,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow.compat.v1 as tf
 
-from tf1_wd import audit, audit_text, hooks, render
-from tf1_wd.observe import Observer
+from tf1_wd.commands.audit import assemble, text
+from tf1_wd.commands.audit.watched import Observer
+from tf1_wd.decay.scope import hooks
+from tf1_wd.plan import text_table
 
 RATE, LR = 0.0625, 0.125
 
@@ -63,15 +65,15 @@ def measure(count, clip):
         weights = build(count, clip)
         hooks.forget()
         built = time.process_time()
-        report = audit.audit_facts("watched", [observer.facts(where)])
-        audit_text.text(report)
+        report = assemble.audit_facts("watched", [observer.facts(where)])
+        text.text(report)
         watched = time.process_time()
         check(report, weights, count)
         path = os.path.join(folder, "graph.meta")
         tf.train.export_meta_graph(path)
         exported = time.process_time()
-        report = audit.audit_file(path)
-        audit_text.text(report)
+        report = assemble.audit_file(path)
+        text.text(report)
         done = time.process_time()
         check(report, weights, count)
         return len(where.get_operations()), built - start, watched - built, done - exported
@@ -100,7 +102,7 @@ def main():
         print(*rows[-1], file=sys.stderr, flush=True)
     header = ("variables", "nodes", "building CPU s", "watched CPU s", "file CPU s", "watched us/node", "file us/node")
     print("TensorFlow %s, %d cores" % (tf.version.VERSION, os.cpu_count()))
-    print(render.table(rows, header))
+    print(text_table.table(rows, header))
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"tensorflow": tf.version.VERSION, "rows": [dict(zip(header, row)) for row in rows]}, file)

@@ -26,8 +26,8 @@ import tensorflow.compat.v1 as tf
 from model_shapes import MODELS
 
 import tf1_wd
-from tf1_wd import render
 from tf1_wd.native.decay import decay
+from tf1_wd.plan import text_table
 
 RATE = 0.0625
 
@@ -149,7 +149,9 @@ def main():
             report["tables"][title] = [dict(zip(header, row)) for row in rows]
             print("\n%s, TensorFlow %s, %d cores" % (title, tf.version.VERSION, os.cpu_count()))
             print(
-                render.table([[c if isinstance(c, str) or c is None else round(c, 2) for c in r] for r in rows], header)
+                text_table.table(
+                    [[c if isinstance(c, str) or c is None else round(c, 2) for c in r] for r in rows], header
+                )
             )
             sys.stdout.flush()
     if arguments.json:

@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import tf1_wd
-from tf1_wd import render
+from tf1_wd.plan import text_table
 
 RATE, LR, UNITS = 0.0625, 0.0078125, 8
 UNCOUNTED, COUNTED = 5, 15  # steps of a way in a round
@@ -159,7 +159,7 @@ def main():
                 rows.append((program, optimizer, kind, statistics.median(times["bare"]), *ratios[1:]))
                 print(*(c if isinstance(c, str) else "%.2f" % c for c in rows[-1]), file=sys.stderr, flush=True)
     print("\n%d variables, TensorFlow %s, %d cores" % (arguments.variables, tf.version.VERSION, os.cpu_count()))
-    print(render.table([[c if isinstance(c, str) else round(c, 2) for c in row] for row in rows], header))
+    print(text_table.table([[c if isinstance(c, str) else round(c, 2) for c in row] for row in rows], header))
     if arguments.json:
         facts = {"tensorflow": tf.version.VERSION, "tf1_wd": tf1_wd.__version__, "cores": os.cpu_count()}
         with open(arguments.json, "w") as file:

@@ -22,7 +22,7 @@ import tensorflow.compat.v1 as tf
 from decay import ratio, time_in_turn
 
 import tf1_wd
-from tf1_wd import render
+from tf1_wd.plan import text_table
 
 RATE, LEARNING_RATE, ACCUMULATOR = 0.0625, 0.125, 0.1
 WAYS = {"Adagrad alone": None, "all_rows": "all_rows", "touched_rows": "touched_rows", "lazy": "lazy"}
@@ -113,7 +113,9 @@ def main():
         report["tables"][title] = [dict(zip(header, row)) for row in rows]
         print("\n%s, TensorFlow %s, %d cores" % (title, tf.version.VERSION, os.cpu_count()))
         print(
-            render.table([[c if isinstance(c, str) or c is None else round(c, 2) for c in row] for row in rows], header)
+            text_table.table(
+                [[c if isinstance(c, str) or c is None else round(c, 2) for c in row] for row in rows], header
+            )
         )
         sys.stdout.flush()
     if arguments.json:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # name -> module that defines it; loaded on first use, so that importing tf1_wd imports no TensorFlow
 _PUBLIC = {
-    "decoupled_weight_decay": "tf1_wd.scope",
-    "coupled_weight_decay": "tf1_wd.scope",
-    "attach": "tf1_wd.train_op",
-    "plan_decay": "tf1_wd.coupled",
-    "add_decay_to_gradients": "tf1_wd.coupled",
-    "remove_decay_from_gradients": "tf1_wd.coupled",
+    "decoupled_weight_decay": "tf1_wd.decay.scope.scope",
+    "coupled_weight_decay": "tf1_wd.decay.scope.scope",
+    "attach": "tf1_wd.decay.attach",
+    "plan_decay": "tf1_wd.decay.coupled",
+    "add_decay_to_gradients": "tf1_wd.decay.coupled",
+    "remove_decay_from_gradients": "tf1_wd.decay.coupled",
     "load_native_op": "tf1_wd.native.loader",
-    "check_servers": "tf1_wd.servers",
-    "DecayPlan": "tf1_wd.plan",
-    "convert_rate": "tf1_wd.conversion",
-    "migrate_plan": "tf1_wd.migration_code",
-    "CudaConvnetOptimizer": "tf1_wd.convnet",
-    "read_layer_params": "tf1_wd.layer_params",
-    "bias_and_norm": "tf1_wd.selection",
+    "check_servers": "tf1_wd.native.servers",
+    "DecayPlan": "tf1_wd.plan.decisions",
+    "convert_rate": "tf1_wd.conventions.convert",
+    "migrate_plan": "tf1_wd.commands.migrate.writing.module",
+    "CudaConvnetOptimizer": "tf1_wd.optimizers.cuda_convnet",
+    "read_layer_params": "tf1_wd.plan.layer_params",
+    "bias_and_norm": "tf1_wd.plan.predicates",
     "tf2": "tf1_wd.tf2",
 }
 _PUBLIC.update(

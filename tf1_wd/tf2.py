@@ -6,11 +6,11 @@ import numpy as np
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
+from tf1_wd.decay.ops.weights import on_device
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.native.decay import check_rates
 from tf1_wd.native.decay import decay as decay_op
-from tf1_wd.native.reference import name_of, range_checks, with_known_shapes
-from tf1_wd.step import on_device
+from tf1_wd.native.twin import name_of, range_checks, with_known_shapes
 
 
 @tf.autograph.experimental.do_not_convert

@@ -104,7 +104,7 @@ def time_models(rounds):
     import launcher
     import timing
 
-    from tf1_wd import render
+    from tf1_wd.plan import text_table
 
     torch = cuda_torch()
     gpu = torch.cuda.get_device_name(0)
@@ -126,7 +126,7 @@ def time_models(rounds):
             continue
         samples = timing.measure(library, sizes, format_name, rounds)
         rows = timing.rows(samples, bytes_moved)
-        print(render.table([[round(c, 2) if isinstance(c, float) else c for c in row] for row in rows], header))
+        print(text_table.table([[round(c, 2) if isinstance(c, float) else c for c in row] for row in rows], header))
         for line in expectations(name, format_name, rows[0], gpu):
             print(line)
         sys.stdout.flush()

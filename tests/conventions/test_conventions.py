@@ -16,7 +16,7 @@ from support.pages import runs
 from support.paths import ROOT
 from support.trajectories import ETA, LR, SHRINK, by_numpy
 from tf1_wd.conventions import CONVENTIONS
-from tf1_wd.conversion import convert_rate
+from tf1_wd.conventions.convert import convert_rate
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoEqualRateError
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
@@ -146,7 +146,7 @@ def test_a_rate_that_is_none_is_refused(arguments, message):
         convert_rate(*arguments)
 
 
-PAGE = ROOT / "docs" / "conventions.md"
+PAGE = ROOT / "docs" / "guide" / "conventions.md"
 
 
 @pytest.mark.parametrize("pair", [("contrib", "adamw"), ("adamw", "contrib")])
@@ -169,7 +169,7 @@ def test_the_page_has_the_rows_of_the_module():
         assert re.fullmatch("`test_[a-z0-9_]+`", test)
 
 
-@runs("docs/conventions.md", block=">>> import tf1_wd")
+@runs("docs/guide/conventions.md", block=">>> import tf1_wd")
 def test_the_conversions_on_the_page_are_what_convert_rate_returns(block):
     examples = doctest.DocTestParser().get_doctest(block.text, {}, "conventions.md", str(PAGE), block.line)
     failed, tried = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples)

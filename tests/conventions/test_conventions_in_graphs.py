@@ -29,7 +29,7 @@ from support.trajectories import (
 )
 from support.watching import from_file, watched
 from tf1_wd.conventions import CONVENTIONS
-from tf1_wd.conversion import convert_rate
+from tf1_wd.conventions.convert import convert_rate
 
 BERT = ROOT / "legacy_examples" / "bert_optimization.py"
 

@@ -10,7 +10,7 @@ import tf1_wd
 from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
 from support.wrappers import HAS_CONTRIB, contrib, contrib_warns, functional_control_flow, mixed_precision
-from tf1_wd.averages import UNORDERED
+from tf1_wd.decay.scope.moving_averages import UNORDERED
 
 KEEP = 0.75  # of the average, a step
 

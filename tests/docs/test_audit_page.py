@@ -1,4 +1,4 @@
-"""docs/audit.md: its commands run, its findings are what the examples are told, and its code has its finding."""
+"""docs/commands/audit.md: its commands run, its findings are what the examples are told, its code has its finding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support import reader
 from support.legacy_oracles import SCRIPTS
 from support.pages import assert_alike, of, runs, runs_all
 from support.watching import finding, watched
-from tf1_wd.report import CODES
+from tf1_wd.commands.audit.report import CODES
 
 # the example of each finding that the page shows
 EXAMPLES = {
@@ -43,8 +43,8 @@ def audited(tmp_path_factory):
     return audit
 
 
-@runs_all("docs/audit.md", "")
-@pytest.mark.parametrize("shown", of("docs/audit.md", ""), ids=str)
+@runs_all("docs/commands/audit.md", "")
+@pytest.mark.parametrize("shown", of("docs/commands/audit.md", ""), ids=str)
 def test_a_finding_on_the_page_is_one_that_an_example_is_told(shown, audited):
     (severity, code) = re.match(r"(\w+) \[([\w-]+)\] ", shown.text).groups()
     assert code in CODES
@@ -53,7 +53,7 @@ def test_a_finding_on_the_page_is_one_that_an_example_is_told(shown, audited):
     assert_alike(shown.text, told[0])
 
 
-@runs("docs/audit.md", block="loss = tf.losses.sparse_softmax_cross_entropy")
+@runs("docs/commands/audit.md", block="loss = tf.losses.sparse_softmax_cross_entropy")
 def test_the_loss_on_the_page_has_the_l2_of_a_kernel_twice_with_the_rates_that_it_says(block):
     # of the regularizer, of the loop, and what the page says of their sum
     first, second, both = (float(number) for number in re.findall(r"\b0\.\d+", block.text))
@@ -70,7 +70,7 @@ def test_the_loss_on_the_page_has_the_l2_of_a_kernel_twice_with_the_rates_that_i
     assert both == pytest.approx(first + second)
 
 
-@runs("docs/audit.md", commands="tf1-wd audit train.py")
+@runs("docs/commands/audit.md", commands="tf1-wd audit train.py")
 def test_the_commands_of_the_page_audit_a_program_its_graph_and_its_saved_model(commands, tmp_path):
     reader.write_train(tmp_path)
     trained = reader.shell("python train.py " + " ".join(reader.FLAGS), tmp_path)

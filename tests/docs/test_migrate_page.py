@@ -1,4 +1,4 @@
-"""What docs/migrating-to-tf2.md has of `tf1-wd migrate`: its commands, what it shows of the code, how that is used."""
+"""docs/commands/migrate.md: its commands, what it shows of the code, how that is used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AFTER = "\nnp.savez(%r, *model.get_weights())\n"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """With the program of the page's first section."""
+    """With the program of the first page on an idiom."""
     folder = tmp_path_factory.mktemp("program")
     program = migrating.BEGIN_TF1 + migrating.GROUPS["L2 in the loss, written by hand"].tf1
     (folder / "train.py").write_text(program + SAVE)
@@ -54,14 +54,14 @@ def assert_trains_to(want, text, folder, flavour):
 @pytest.fixture(scope="module")
 def trained(folder):
     """{way: weights} of the program as it is and under `tf1-wd run`, behind the commands of the page."""
-    done = reader.shell(the("docs/migrating-to-tf2.md", "tf1-wd migrate -o new.py train.py").text, folder)
+    done = reader.shell(the("docs/commands/migrate.md", "tf1-wd migrate -o new.py train.py").text, folder)
     assert done.returncode == 0, done.stderr[-4000:]
     found = {"decoupled": weights(folder)}  # the third command trains last
     assert reader.shell("python train.py", folder).returncode == 0
     return dict(found, alone=weights(folder))
 
 
-@runs("docs/migrating-to-tf2.md", commands="tf1-wd migrate -o new.py train.py")
+@runs("docs/commands/migrate.md", commands="tf1-wd migrate -o new.py train.py")
 def test_the_commands_of_the_page_write_three_modules(commands, folder, trained):
     codes = {name: (folder / name).read_text() for name in ("new.py", "decoupled.py", "of_plan.py")}
     assert "tf.nn.l2_loss" in codes["new.py"]
@@ -72,14 +72,14 @@ def test_the_commands_of_the_page_write_three_modules(commands, folder, trained)
     assert ours.replace("plan.json", "train.py") == program
 
 
-@runs("docs/migrating-to-tf2.md", code="# name in the program")
+@runs("docs/commands/migrate.md", code="# name in the program")
 def test_the_page_shows_what_is_written(code, folder, trained):
     assert_alike("... " + code.text, (folder / "new.py").read_text())
 
 
 @needs_tensorflow_2
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@runs("docs/migrating-to-tf2.md", use="import new")
+@runs("docs/commands/migrate.md", use="import new")
 def test_what_is_written_is_used_as_the_page_says(use, folder, trained, flavour):
     assert_trains_to(trained["alone"], use.text, folder, flavour)
 
@@ -87,6 +87,7 @@ def test_what_is_written_is_used_as_the_page_says(use, folder, trained, flavour)
 @needs_tensorflow_2
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_an_optimizer_with_all_of_the_decay_is_for_fit_too(folder, trained, flavour):
-    (line,) = [part for part in migrating.PAGE.read_text().split("`") if part.startswith("model.compile(decoupled.")]
+    parts = (ROOT / "docs/commands/migrate.md").read_text().split("`")
+    (line,) = [part for part in parts if part.startswith("model.compile(decoupled.")]
     assert line in FIT
     assert_trains_to(trained["decoupled"], FIT, folder, flavour)

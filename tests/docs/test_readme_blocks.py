@@ -15,7 +15,7 @@ import tf_slim as slim
 import tf1_wd
 from support import reader
 from support.pages import ROOT, assert_alike, runs
-from tf1_wd import demo
+from tf1_wd.commands.demo import train
 from tf1_wd.legacy import install
 
 # slim and the layers under it warn of themselves
@@ -28,7 +28,7 @@ CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 @runs("README.md", block="with tf1_wd.decoupled_weight_decay", shown="variable shape rate r")
 def test_the_block_of_the_readme_decays_as_the_plan_that_it_shows_says(block, shown):
     with install():
-        example = demo.load_example("slim_digits")
+        example = train.load_example("slim_digits")
         logits = example.inference(tf.ones([8, 8, 8, 1]), is_training=True)
         loss = example.build_loss(logits, tf.zeros([8], tf.int64))
         names = dict(tf1_wd=tf1_wd, slim=slim, loss=loss, optimizer=tf.train.GradientDescentOptimizer(0.0))
@@ -65,7 +65,7 @@ def readme_command(name):
 
 @runs("README.md", test="pip install '.[tensorflow,test]'", demo="pip install '.[tensorflow,demo]'")
 def test_ci_runs_the_two_commands_of_the_readme_as_they_stand(test, demo):
-    for name, block in (("test", test), ("demo", demo)):
+    for name, block in (("test", test), ("demo", train)):
         assert readme_command(name).stdout == block.text
         assert re.search(r'^command=\$\(readme_command %s\)$[^=]*eval "\$command"' % name, CI, re.MULTILINE)
 

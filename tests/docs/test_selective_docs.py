@@ -1,4 +1,4 @@
-"""Every block of docs/selective-and-dynamic.md runs."""
+"""Every block of docs/guide/selective-and-dynamic.md runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.pages import of, runs_all
 from support.programs import run
 from support.versions import IS_TF1
 
-BLOCKS = [block.text for block in of("docs/selective-and-dynamic.md", "python")]
+BLOCKS = [block.text for block in of("docs/guide/selective-and-dynamic.md", "python")]
 IN_TF2 = [block for block in BLOCKS if "import tensorflow" in block]
 IN_GRAPHS = [block for block in BLOCKS if block not in IN_TF2]
 
@@ -32,7 +32,7 @@ def program():
     return names
 
 
-@runs_all("docs/selective-and-dynamic.md", "python")
+@runs_all("docs/guide/selective-and-dynamic.md", "python")
 @pytest.mark.parametrize("number", range(len(IN_GRAPHS)))
 def test_a_block_of_the_page_builds_a_train_op_that_decays(number, kind):
     names = program()

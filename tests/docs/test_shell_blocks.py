@@ -21,7 +21,7 @@ PTX = os.path.join("tf1_wd", "native", "csrc", "decay_kernel.ptx")
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-@runs("docs/patch.md", commands="pip install")
+@runs("docs/commands/patch.md", commands="pip install")
 def test_the_commands_of_the_patch_page_show_the_edit_and_make_it(commands, tmp_path):
     reader.write_train(tmp_path)
     before = (tmp_path / "train.py").read_text()
@@ -38,7 +38,7 @@ def test_the_commands_of_the_patch_page_show_the_edit_and_make_it(commands, tmp_
     reader.assert_decayed(tmp_path)
 
 
-@runs("docs/native-op.md", command="pip install '.[cuda]'")
+@runs("docs/develop/native-op.md", command="pip install '.[cuda]'")
 def test_the_command_of_the_op_page_makes_the_ptx_that_ships(command, tmp_path):
     if importlib.util.find_spec("nvidia") is None or importlib.util.find_spec("nvidia.cuda_nvrtc") is None:
         pytest.skip("NVRTC is not installed: pip install '.[cuda]'")
@@ -56,7 +56,7 @@ def test_the_command_of_the_op_page_makes_the_ptx_that_ships(command, tmp_path):
     assert (tree / PTX).read_bytes() == shipped
 
 
-@runs("docs/cuda-convnet.md", command="python legacy_examples/cuda_convnet/train.py")
+@runs("docs/guide/cuda-convnet.md", command="python legacy_examples/cuda_convnet/train.py")
 def test_the_command_of_the_cuda_convnet_page_trains_the_digits_with_decoupled_decay(command, tmp_path):
     reader.examples(tmp_path)
     done = reader.shell(command.text, tmp_path)
@@ -65,7 +65,7 @@ def test_the_command_of_the_cuda_convnet_page_trains_the_digits_with_decoupled_d
     assert float(re.search(r"test accuracy: (\S+) %", done.stdout).group(1)) > 85
 
 
-@runs("docs/legacy.md", block="import tf1_wd.legacy")
+@runs("docs/guide/legacy.md", block="import tf1_wd.legacy")
 def test_after_the_block_of_the_legacy_page_a_program_of_tensorflow_1_runs(block, tmp_path):
     (tmp_path / "old.py").write_text(block.text + OLD)
     done = reader.shell("python old.py", tmp_path)

@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from support.pages import runs
 from support.paths import ROOT
 from support.versions import IS_TF1
-from tf1_wd import demo
+from tf1_wd.commands.demo import train
 from tf1_wd.legacy import install
 
 # slim and the layers under it warn of themselves
@@ -45,7 +45,7 @@ def test_the_code_of_their_page_makes_the_data(block, tmp_path):
 @pytest.fixture(scope="module")
 def example():
     with install():
-        yield demo.load_example("slim_digits")
+        yield train.load_example("slim_digits")
 
 
 def test_the_script_runs_alone_and_learns(tmp_path):

@@ -1,4 +1,4 @@
-"""The snippet, as README and docs/conventions.md have it, and what README makes of it, train as they are said to."""
+"""The snippet, as README and docs/guide/conventions.md have it, and what README makes of it, train as they say."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_before_the_edit_of_the_readme_reference_variables_decay_by_the_same_rul
     assert_close(trained(before), decayed())
 
 
-@runs("docs/conventions.md", block="train_op = optimizer.minimize")
+@runs("docs/guide/conventions.md", block="train_op = optimizer.minimize")
 def test_the_second_sgd_step_of_the_page_decays_updated_reference_variables(block):
     assert_close(trained(block.text), decayed())
 

@@ -230,9 +230,9 @@ if EAGER:
         np.testing.assert_allclose(got, train("sgd", coupled=True), rtol=2e-5, atol=2e-6)
 
 
-@runs_all("docs/keras.md", "python")
+@runs_all("docs/guide/keras.md", "python")
 def test_the_page_runs_as_it_stands(mode):
-    count, in_graphs = len(of("docs/keras.md", "python")), 1 if mode == "graph" else 0
+    count, in_graphs = len(of("docs/guide/keras.md", "python")), 1 if mode == "graph" else 0
     assert found(mode)["page"] == {"blocks": count, "decaying": 14, "rates": in_graphs}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import tf1_wd
 from support.legacy_oracles import SCRIPTS, header
-from tf1_wd.report import CODES
+from tf1_wd.commands.audit.report import CODES
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(tf1_wd.__file__)))
 

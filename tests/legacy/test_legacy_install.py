@@ -14,9 +14,9 @@ import tf_slim as slim
 
 from support.from_imports import names_from_tensorflow
 from tf1_wd.legacy import install
-from tf1_wd.legacy.finder import load
-from tf1_wd.legacy.table import BEFORE_1_15
-from tf1_wd.legacy.table_core import ROWS
+from tf1_wd.legacy.imports.contrib_finder import load
+from tf1_wd.legacy.tables.contrib import BEFORE_1_15
+from tf1_wd.legacy.tables.core import ROWS
 
 # slim and the layers under it warn of themselves
 pytestmark = pytest.mark.filterwarnings("ignore:`.*` is deprecated:UserWarning")

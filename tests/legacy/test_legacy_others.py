@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tf1_wd.legacy.others import NAMES, put_others
+from tf1_wd.legacy.repairs.numpy_scipy import NAMES, put_others
 
 
 def test_every_name_is_there_in_the_block_and_as_before_after_it():

@@ -12,8 +12,8 @@ import tensorflow.compat.v1 as tf
 
 from support.versions import IS_TF1
 from tf1_wd.legacy import install
-from tf1_wd.legacy.finder import load
-from tf1_wd.legacy.table import MOVES
+from tf1_wd.legacy.imports.contrib_finder import load
+from tf1_wd.legacy.tables.contrib import MOVES
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # contrib and the estimator warn of themselves
 
@@ -71,7 +71,9 @@ def test_mnist_is_read_in_shuffled_batches(whose, tmp_path):
         with gzip.open(str(tmp_path / (prefix + "-labels-idx1-ubyte.gz")), "wb") as file:
             file.write(struct.pack(">II", 2049, count) + labels.tobytes())
     mnist = importlib.import_module(
-        "tf1_wd.legacy.standins.mnist" if whose == "ours" else "tensorflow.contrib.learn.python.learn.datasets.mnist"
+        "tf1_wd.legacy.standins.data.mnist"
+        if whose == "ours"
+        else "tensorflow.contrib.learn.python.learn.datasets.mnist"
     )
     data = mnist.read_data_sets(str(tmp_path), one_hot=True, validation_size=1, seed=3)
     assert (data.train.num_examples, data.validation.num_examples, data.test.num_examples) == (5, 1, 2)
@@ -84,7 +86,7 @@ def test_mnist_is_read_in_shuffled_batches(whose, tmp_path):
 
 
 def test_a_data_file_that_is_nowhere_is_named(tmp_path):
-    mnist = importlib.import_module("tf1_wd.legacy.standins.mnist")
+    mnist = importlib.import_module("tf1_wd.legacy.standins.data.mnist")
     with pytest.raises(OSError, match=r"train-images-idx3-ubyte\.gz"):
         mnist.read_data_sets(str(tmp_path), source_url="file:///nowhere/")
 

@@ -12,8 +12,8 @@ import tensorflow.compat.v1 as tf
 
 from support.versions import IS_TF1
 from tf1_wd.legacy import install
-from tf1_wd.legacy.finder import load
-from tf1_wd.legacy.table import MOVES
+from tf1_wd.legacy.imports.contrib_finder import load
+from tf1_wd.legacy.tables.contrib import MOVES
 
 RECORDED = pathlib.Path(__file__).with_name("contrib_values.json")
 

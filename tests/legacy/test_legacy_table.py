@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from support.versions import IS_TF1
-from tf1_wd.legacy import table, table_core
+from tf1_wd.legacy.tables import contrib, core
 
 after_tf1 = pytest.mark.skipif(IS_TF1, reason="TensorFlow 1.15 has the real tf.contrib")
 
@@ -89,7 +89,7 @@ def outcome():
 def test_every_row_of_the_tables_imports_in_every_spelling(outcome):
     failed, count, _ = outcome
     assert failed == {}
-    assert count > 10 * len(table.ROWS)
+    assert count > 10 * len(contrib.ROWS)
 
 
 @after_tf1
@@ -116,13 +116,13 @@ def existed(name):
 @pytest.mark.skipif(not IS_TF1, reason="tf.contrib is in TensorFlow 1 alone")
 @pytest.mark.filterwarnings("ignore")  # contrib's own
 def test_every_name_of_the_tables_was_in_tensorflow_1_15():
-    rows = [row.old for row in (*table.ROWS, *table_core.ROWS) if row.since not in table.BEFORE_1_15]
+    rows = [row.old for row in (*contrib.ROWS, *core.ROWS) if row.since not in contrib.BEFORE_1_15]
     assert len(rows) > 500
-    assert [old for old in [*rows, *table_core.MODULES] if not existed(old)] == []
+    assert [old for old in [*rows, *core.MODULES] if not existed(old)] == []
 
 
 def test_no_name_stands_twice_in_the_tables():
-    names = [row.old for row in table.ROWS]
+    names = [row.old for row in contrib.ROWS]
     assert sorted(set(names)) == sorted(names)
 
 

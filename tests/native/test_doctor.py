@@ -6,9 +6,9 @@ import argparse
 import json
 
 from support.builds import compilations, copy_of_the_op, environment, fake_compiler, run
-from tf1_wd import doctor
 from tf1_wd.cli import build as build_verb
 from tf1_wd.cli import doctor as doctor_verb
+from tf1_wd.commands import doctor
 from tf1_wd.native import cache, loader
 
 

@@ -105,4 +105,4 @@ def test_tf_contrib_opt_is_there_under_the_legacy_runtime():
     else:
         assert out[0] == "True"
         assert out[1] == "[0.625, 0.625] [0.875, 0.875]"
-        assert out[2] == "True tf1_wd.extension" or out[2] == "True tf1_wd.optimizers"
+        assert out[2].startswith("True tf1_wd.optimizers")

@@ -286,9 +286,9 @@ def test_print_shows_which_variable_learns_by_which_numbers_and_what_is_not_used
     assert "[fc10] dropout, [logprob] coeff" in str(optimizer)
 
 
-@runs_all("docs/cuda-convnet.md", "ini", "python", "")
+@runs_all("docs/guide/cuda-convnet.md", "ini", "python", "")
 def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch, capsys):
-    (file,), (code,), (shown,) = (of("docs/cuda-convnet.md", language) for language in ("ini", "python", ""))
+    (file,), (code,), (shown,) = (of("docs/guide/cuda-convnet.md", language) for language in ("ini", "python", ""))
     (tmp_path / "layer-params.cfg").write_text(file.text)
     monkeypatch.chdir(tmp_path)
     exec(code.text, {})

@@ -11,7 +11,7 @@ import pytest
 import tf1_wd
 from support.convnet import FILE, LAYERS, LEARNING, NAMES, section
 from tf1_wd.errors import InvalidOptionError, NoMatchError
-from tf1_wd.layer_params import Learning, assign
+from tf1_wd.plan.layer_params import Learning, assign
 
 # --- the file
 

@@ -11,7 +11,7 @@ from support import oracle
 from support.optimizers import DECAYS, RATES, operations, optimizer, wanted
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
 from tf1_wd import errors
-from tf1_wd.applied import everything_behind
+from tf1_wd.graph.assignments import everything_behind
 
 # --- the rule
 

@@ -17,8 +17,8 @@ from support.replicas import run as run_replicas
 from support.tables import batches, loss_of, numpy_weights, table
 from support.watching import from_file, watched
 from tf1_wd import errors
-from tf1_wd.applied import everything_behind
-from tf1_wd.step import made_by_optimizers, made_in
+from tf1_wd.graph.assignments import everything_behind
+from tf1_wd.graph.marks import made_by_optimizers, made_in
 
 # --- tables
 

@@ -1,6 +1,6 @@
 """What the snippet (a second SGD step on REGULARIZATION_LOSSES, see README) does, measured on every TensorFlow.
 
-docs/when-it-decays.md cites these facts, right or wrong, and those of test_the_others_contrib.py and
+docs/guide/when-it-decays.md cites these facts, right or wrong, and those of test_the_others_contrib.py and
 test_the_others_keras.py. Where nothing else is said, weights start as 1 and have no data gradient, so that each decay
 multiplies them by KEEPS.
 """
@@ -29,7 +29,7 @@ from support.other_decays import (
 )
 from support.programs import run
 from support.versions import IS_TF1
-from tf1_wd.applied import everything_behind
+from tf1_wd.graph.assignments import everything_behind
 
 # --- the rule itself
 

@@ -24,8 +24,8 @@ from support.other_decays import (
 )
 from support.programs import run
 from support.trajectories import LR, W0, assert_is_its_row, betas, data_loss, lines, rate_of, weights_after_each
-from tf1_wd.applied import everything_behind
 from tf1_wd.conventions import CONVENTIONS
+from tf1_wd.graph.assignments import everything_behind
 
 
 def adamw():

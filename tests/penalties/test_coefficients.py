@@ -6,7 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from support.programs import run
-from tf1_wd.coefficients import coefficients
+from tf1_wd.penalties.coefficients import coefficients
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tf1_wd.errors import InvalidRateError
-from tf1_wd.plan import DecayPlan, Trained, decide, half_life
-from tf1_wd.rules import make_rules
+from tf1_wd.plan.decisions import DecayPlan, Trained, decide, half_life
+from tf1_wd.plan.options import make_rules
 
 
 def trained(name="w", shape=(2, 3), has_gradient=True):

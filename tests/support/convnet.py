@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf1_wd.layer_params import Layer
+from tf1_wd.plan.layer_params import Layer
 
 FILE = """\
 # as in example-layers/layer-params-*.cfg

@@ -1,4 +1,4 @@
-"""docs/migrating-to-tf2.md in parts: two blocks to begin with, then groups of a block of TensorFlow 1 and others."""
+"""docs/migrating-to-tf2 in parts: two blocks to begin with, then groups of a block of TensorFlow 1 and others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections import namedtuple
 
 from support.paths import ROOT
 
-PAGE = ROOT / "docs" / "migrating-to-tf2.md"
+FOLDER = ROOT / "docs" / "migrating-to-tf2"
+AROUND = "program-around-the-blocks.md"
 TF1, TF2 = "# TensorFlow 1\n", "# TensorFlow 2\n"
 BLOCK, ROW, FIGURE = r"```python\n(.*?)```", r"^\| ([^|\n]+) \| ([^|\n]+) \| ([^|\n]+) \|$", r"\*\*([\d.]+) %\*\*"
 
@@ -16,26 +17,35 @@ Mistake = namedtuple("Mistake", "group old new off")
 Group = namedtuple("Group", "tf1 tf2")
 
 
+def indexed():
+    """The names of the pages, in the order in which the index links to them."""
+    return list(dict.fromkeys(re.findall(r"\]\(([\w-]+\.md)\)", (FOLDER / "README.md").read_text())))
+
+
 def sections():
-    """{heading: text} of the page."""
-    chapters = re.split(r"^##+ (.*)\n", PAGE.read_text(), flags=re.M)[1:]
-    return dict(zip(chapters[::2], chapters[1::2]))
+    """{heading: text} of the pages, without the index and the page with the blocks to begin with."""
+    chapters = [
+        re.match(r"# ([^\n]*)\n(.*)", (FOLDER / name).read_text(), re.S) for name in indexed() if name != AROUND
+    ]
+    return dict(chapter.groups() for chapter in chapters)
+
+
+def text():
+    """The text of all pages, those that the index does not name too."""
+    return "\n".join(page.read_text() for page in sorted(FOLDER.glob("*.md")))
 
 
 def read():
     """(block of TensorFlow 1 to begin with, that of TensorFlow 2, {name: Group}, [Mistake]).
 
-    A group is named by its heading, and the second one of a heading has a 2 behind it.
+    A group is named by the heading of its page, and the second one of a page has a 2 behind it.
     """
-    begin, groups, mistakes = [], {}, []
+    begin = re.findall(BLOCK, (FOLDER / AROUND).read_text(), re.S)
+    groups, mistakes = {}, []
     for heading, text in sections().items():
-        if heading == "Let tf1-wd migrate write it":  # of test_migrate_page.py
-            continue
         count = 0
         for block, row in re.findall("%s|(%s)" % (BLOCK, ROW.replace("(", "(?:")), text, re.S | re.M):
-            if len(begin) < 2:
-                begin.append(block)
-            elif block.startswith(TF1):
+            if block.startswith(TF1):
                 count += 1
                 name = heading if count == 1 else "%s %d" % (heading, count)
                 groups[name] = Group(block, [])

@@ -1,4 +1,4 @@
-"""The net of docs/migrating-to-tf2.md in NumPy, float64, under the rules of its sections."""
+"""The net of docs/migrating-to-tf2 in NumPy, float64, under the rules of its pages."""
 
 from __future__ import annotations
 

@@ -10,12 +10,13 @@ import tf1_wd
 from support import migration_cases as cases
 from support.migration_cases import LR, STEPS, fades, halves
 from support.watching import regularization
-from tf1_wd import hooks, migration
-from tf1_wd.graph import predecessors
-from tf1_wd.migrate import from_facts
-from tf1_wd.migrate_program import Listener, migrate_file, results_in
-from tf1_wd.rules import make_rules
-from tf1_wd.structure import structural_facts
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.migrate.from_plan import from_plan
+from tf1_wd.commands.migrate.program import Listener, migrate_file, results_in
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.decay.scope import hooks
+from tf1_wd.graph.walk import predecessors
+from tf1_wd.plan.options import make_rules
 
 # the rates leave 0.05 of a weight and more in every step, whatever multiplies them
 RATE = 0.5
@@ -243,7 +244,7 @@ def from_a_plan(name):
     built = Built(name)
     with built.graph.as_default():
         train_ops, scope = IN_A_SCOPE[name.split("plan: ")[1]](built.loss, built.variables)
-    return built.weights(train_ops), migration.from_plan(scope.plan, "adam", LR)
+    return built.weights(train_ops), from_plan(scope.plan, "adam", LR)
 
 
 def other_form(name):

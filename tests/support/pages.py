@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import re
 from typing import NamedTuple
 
@@ -11,7 +12,11 @@ import pytest
 from support.paths import ROOT
 
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("legacy_examples/**/*.md")]
+    [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("legacy_examples/**/*.md"),
+    ]
 )
 
 
@@ -65,7 +70,10 @@ def runs(page, **starts):
 
 
 def runs_all(page, *languages):
-    """Decorates a test that runs all blocks of a page in these languages, and fails if it has left out one."""
+    """Decorates a test that runs all blocks of a page in these languages, and fails if it has left out one.
+
+    page: "docs/migrating-to-tf2/*.md" stands for all pages of the folder.
+    """
     return lambda test: test
 
 
@@ -79,7 +87,7 @@ class Claim(NamedTuple):
 
     def covers(self, block):
         begins = any(folded(block.text).startswith(start) for start in self.starts.values())
-        return block.page == self.page and (begins or block.language in self.languages)
+        return fnmatch.fnmatch(block.page, self.page) and (begins or block.language in self.languages)
 
 
 def claims():

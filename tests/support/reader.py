@@ -44,10 +44,10 @@ with tf.Session() as session:
 """
 
 
-def write_train(folder):
+def write_train(folder, text=TRAIN, name="train.py", flags=FLAGS):
     """Puts train.py there: L2 in the loss under Adam. It takes three flags, leaves a checkpoint and a SavedModel."""
     arrays = dict(w0=W0.tolist(), x=X.tolist(), y=Y.tolist())
-    (folder / "train.py").write_text(TRAIN.format(flags=FLAGS, rate=RATE, lr=LR, steps=STEPS, **arrays))
+    (folder / name).write_text(text.format(flags=flags, rate=RATE, lr=LR, steps=STEPS, **arrays))
 
 
 def trained(rate, l2=0.0):

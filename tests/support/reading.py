@@ -7,7 +7,8 @@ import tensorflow.compat.v1 as tf
 
 from support.migration_cases import LR
 from support.migration_programs import Built, l2, watched
-from tf1_wd import errors, migration_code
+from tf1_wd import errors
+from tf1_wd.commands.migrate.writing import module
 
 RATE = 0.5
 
@@ -17,7 +18,7 @@ def read(build, rules=None, use_resource=True, name="program"):
 
 
 def code(build, form="auto", **options):
-    return migration_code.write(read(build, **options), form).code
+    return module.write(read(build, **options), form).code
 
 
 def differences(build, **options):

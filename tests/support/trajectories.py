@@ -13,7 +13,7 @@ import tf1_wd
 from support import oracle
 from support.paths import ROOT
 from tf1_wd.conventions import CONVENTIONS
-from tf1_wd.conversion import convert_rate
+from tf1_wd.conventions.convert import convert_rate
 from tf1_wd.errors import NoEqualRateError
 
 STEPS, LR, ETA = 20, 0.125, 0.5

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
 
-from tf1_wd import audit, hooks
-from tf1_wd.observe import Observer
+from tf1_wd.commands.audit import assemble
+from tf1_wd.commands.audit.watched import Observer
+from tf1_wd.decay.scope import hooks
 
 RATE, LR = 0.25, 0.125
 
@@ -18,7 +19,7 @@ def watched(build, *arguments):
         build(*arguments)
     finally:
         hooks.forget()
-    return audit.audit_facts("test", [observer.facts(tf.get_default_graph())])
+    return assemble.audit_facts("test", [observer.facts(tf.get_default_graph())])
 
 
 def from_file(build, tmp_path):
@@ -26,7 +27,7 @@ def from_file(build, tmp_path):
     build()
     path = str(tmp_path / "graph.meta")
     tf.train.export_meta_graph(path)
-    return audit.audit_file(path)
+    return assemble.audit_file(path)
 
 
 def by_name(report):

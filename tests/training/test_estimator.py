@@ -19,7 +19,7 @@ from support.from_imports import names_from_tensorflow
 from support.programs import CURVATURE, LR, RATE, TARGET, W0, assert_close, data_loss, gradient, l2, weights
 from tf1_wd import errors
 from tf1_wd.legacy import install
-from tf1_wd.legacy.estimator import GoneError
+from tf1_wd.legacy.repairs.estimator import GoneError
 
 LOST = tuple(map(int, tf.version.VERSION.split(".")[:2])) >= (2, 16)  # TensorFlow has no tf.estimator of its own
 
@@ -165,7 +165,7 @@ def test_what_is_gone_is_back_while_installed_and_only_then():
         "import importlib.util, tf1_wd.legacy\n"
         "import tensorflow as tf2, tensorflow.compat.v1 as tf\n"
         "from tensorflow.python.util import tf_export\n"
-        "from tf1_wd.legacy.moves import GONE\n"
+        "from tf1_wd.legacy.tables.moves import GONE\n"
         "def there(): return [importlib.util.find_spec(g.module) is not None for g in GONE] + [\n"
         "    'estimator' in vars(tf), 'estimator' in vars(tf2), hasattr(tf_export, 'ESTIMATOR_API_NAME'),\n"
         "    'estimator' in tf_export.API_ATTRS, 'estimator' in tf_export.API_ATTRS_V1]\n"

@@ -9,8 +9,10 @@ import tensorflow.compat.v1 as tf
 import tf1_wd
 from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
-from tf1_wd import errors, step
-from tf1_wd.applied import everything_behind
+from tf1_wd import errors
+from tf1_wd.decay.ops import weights as weights_ops
+from tf1_wd.graph.assignments import everything_behind
+from tf1_wd.graph.marks import is_decay
 
 MICRO = 3
 
@@ -98,7 +100,7 @@ def test_a_training_loop_in_the_graph_decays_in_every_turn(place, order, flow, b
         with tf.control_dependencies([train_op]):
             return i + 1
 
-    loop = tf.while_loop(lambda i: i < 5, step, [tf.constant(0)], parallel_iterations=1)
+    loop = tf.while_loop(lambda i: i < 5, weights_ops, [tf.constant(0)], parallel_iterations=1)
     assert_close(run(loop, loop, w), oracle.train("momentum", LR, W0, gradient, 10, order, RATE))
 
 
@@ -113,7 +115,7 @@ def test_a_coefficient_computed_in_the_loop_decays_by_its_value(order, flow):
         with tf.control_dependencies([train_op]):
             return i + 1
 
-    loop = tf.while_loop(lambda i: i < 5, step, [tf.constant(0)], parallel_iterations=1)
+    loop = tf.while_loop(lambda i: i < 5, weights_ops, [tf.constant(0)], parallel_iterations=1)
     want = oracle.train("sgd", LR, W0, gradient, 5, order, RATE, lambda t: t + 1.0)
     assert_close(run(loop, w), want)
 
@@ -165,7 +167,7 @@ def test_a_decay_before_the_step_waits_for_the_gradients_that_come_out_of_a_loop
     with tf1_wd.decoupled_weight_decay(order="before", backend=backend):
         grads_and_vars = optimizer.compute_gradients(loss)
         optimizer.apply_gradients(grads_and_vars)
-    decays = [op for op in graph.get_operations() if step.is_decay(op)]
+    decays = [op for op in graph.get_operations() if is_decay(op)]
     assert decays
     for op in decays:
         assert grads_and_vars[0][0].op in everything_behind([op])

@@ -15,7 +15,7 @@ from support import reader
 from support.page_tables import rows
 from support.pages import ROOT, assert_alike, runs
 from tf1_wd import errors
-from tf1_wd.applied import everything_behind
+from tf1_wd.graph.assignments import everything_behind
 from tf1_wd.native import decay
 
 # deprecated, for distribution strategies, which parameter servers are not

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import sys
 import threading
 
-from tf1_wd import audit_html, audit_text, legacy, program
-from tf1_wd.cli import quiet
+from tf1_wd import legacy
+from tf1_wd.cli import output
+from tf1_wd.cli.output import ended, names_a_graph, stdout_to_stderr
+from tf1_wd.commands.audit import html_page, text
+from tf1_wd.commands.run import execute
 from tf1_wd.errors import InvalidOptionError
 
 _EPILOG = """exit code: 0; 1 if the program failed, or on findings with --strict; 2 wrong usage.
@@ -51,13 +53,6 @@ def _code(report, args):
     return 1 if args.strict and report.findings else 0
 
 
-def ended(code):
-    """Ends the process although a program that was stopped is still in it, with its loops and threads."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 def _checked(args):
     """The words after the options. Raises InvalidOptionError."""
     words = args.program[1:] if args.program[:1] == ["--"] else args.program
@@ -80,10 +75,10 @@ def _print(report, args):
     if args.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
-        print(audit_text.markdown(report) if args.markdown else audit_text.text(report))
+        print(text.markdown(report) if args.markdown else text.text(report))
     if args.html:
         with open(args.html, "w", encoding="utf-8") as file:
-            file.write(audit_html.page(report))
+            file.write(html_page.page(report))
         print("tf1-wd audit: page written to %s" % args.html, file=sys.stderr)
 
 
@@ -91,22 +86,17 @@ def _is_graph(args, words):
     return not args.is_module and names_a_graph(words[0])
 
 
-def names_a_graph(path):
-    """True for a .meta file, a saved_model.pb, and the folder of a SavedModel."""
-    return path.endswith((".meta", ".pb")) or os.path.isfile(os.path.join(path, "saved_model.pb"))
-
-
 def _of_graph(path, checkpoint):
-    with quiet.tensorflow_import():
-        from tf1_wd import audit
-    return audit.audit_file(path, checkpoint)
+    with output.tensorflow_import():
+        from tf1_wd.commands.audit import assemble
+    return assemble.audit_file(path, checkpoint)
 
 
 def _of_program(args, words):
-    target = program.Program(words[0], tuple(words[1:]), args.is_module)
+    target = execute.Program(words[0], tuple(words[1:]), args.is_module)
     with stdout_to_stderr() as restore:
         legacy.install()
-        from tf1_wd import audit_program
+        from tf1_wd.commands.audit import program as audit_program
 
         def end(report):
             restore()
@@ -115,26 +105,6 @@ def _of_program(args, words):
 
         result = audit_program.audit_program(target, args.steps, on_refusal=end)
     if result.report is None:
-        program.end(result.raised)
+        execute.end(result.raised)
         raise SystemExit(1)  # not reached: end raises what the program raised
     return result.report
-
-
-@contextlib.contextmanager
-def stdout_to_stderr():
-    """What is written to stdout in the block, by Python or below it, goes to stderr. Gives what ends that early."""
-    sys.stdout.flush()
-    kept, before = os.dup(1), sys.stdout
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-
-    def restore():
-        sys.stderr.flush()
-        sys.stdout = before
-        os.dup2(kept, 1)
-
-    try:
-        yield restore
-    finally:
-        restore()
-        os.close(kept)

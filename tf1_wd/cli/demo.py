@@ -7,9 +7,9 @@ import json
 import os
 import sys
 
-from tf1_wd import render
-from tf1_wd.cli import quiet
-from tf1_wd.rules import BACKENDS
+from tf1_wd.cli import output
+from tf1_wd.plan import text_table
+from tf1_wd.plan.options import BACKENDS
 
 # what the demo imports -> the extra that installs it
 _EXTRAS = {
@@ -73,9 +73,9 @@ def run(args):
         print("tf1-wd demo needs %s: pip install 'tf1-wd[%s]'" % (package, _EXTRAS[package]), file=sys.stderr)
         return 2
     print(text(report))
-    from tf1_wd import demo_curves
+    from tf1_wd.commands.demo import curves
 
-    demo_curves.draw(report, args.png)
+    curves.draw(report, args.png)
     print("\nCurves: %s" % args.png)
     if args.json:
         with open(args.json, "w") as file:
@@ -88,17 +88,17 @@ def _train(args):
     import matplotlib  # noqa: F401, to fail before the training if it is missing
     import tqdm
 
-    with quiet.tensorflow_import():
-        from tf1_wd import demo
+    with output.tensorflow_import():
+        from tf1_wd.commands.demo import train
     with tqdm.tqdm(total=args.steps, desc="training three ways", unit="step") as bar:
-        return demo.run(args.steps, args.seed, args.weight_decay, args.backend, on_step=bar.update)
+        return train.run(args.steps, args.seed, args.weight_decay, args.backend, on_step=bar.update)
 
 
 def text(report):
     """The report of tf1_wd.demo.run as it is printed."""
     return _TEXT % dict(
         report,
-        table=render.table([_row(method) for method in report["methods"]], _HEADER),
+        table=text_table.table([_row(method) for method in report["methods"]], _HEADER),
         image=100 / report["test_images"],
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tf1_wd import doctor
+from tf1_wd.commands import doctor
 
 
 def add_arguments(parser):

@@ -9,14 +9,18 @@ import os
 import sys
 import threading
 
-from tf1_wd import legacy, migration, migration_code
-from tf1_wd.cli import quiet
-from tf1_wd.cli.audit import ended, names_a_graph, stdout_to_stderr
-from tf1_wd.cli.run import add_rules, given_rules, program_of, rates_of, rules_of
+from tf1_wd import legacy
+from tf1_wd.cli import output
+from tf1_wd.cli.output import ended, names_a_graph, stdout_to_stderr
+from tf1_wd.cli.shared_options import add_rules, given_rules, program_of, rates_of, rules_of
+from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.from_plan import from_plan
+from tf1_wd.commands.migrate.writing import module
+from tf1_wd.commands.migrate.writing.forms import AUTO, FORMS
+from tf1_wd.commands.run.execute import end
 from tf1_wd.errors import InvalidOptionError
-from tf1_wd.migration_forms import AUTO, FORMS
-from tf1_wd.program import end
-from tf1_wd.rules import LEARNING_RATE, make_rules
+from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.scale_option import LEARNING_RATE
 
 _EPILOG = """A program is stopped before its first training step. Without --decoupled the code trains as the program
 does, L2 and all; a program that uses tf1_wd keeps its decay. The code goes to stdout, what is not equivalent to stderr
@@ -62,9 +66,9 @@ def run(args):
     if not target.is_module and path.endswith(".json"):
         return _write(_of_plan(path, args), args)
     if not target.is_module and names_a_graph(path):
-        with quiet.tensorflow_import():
-            from tf1_wd import migrate_program
-        return _write(migrate_program.migrate_file(path, rules, rates), args)
+        with output.tensorflow_import():
+            from tf1_wd.commands.migrate import program
+        return _write(program.migrate_file(path, rules, rates), args)
     return _of_program(target, rules, rates, args)
 
 
@@ -115,7 +119,7 @@ def _of_plan(path, args):
         raise InvalidOptionError("%s holds %d plans, and one can be migrated" % (path, len(plans)))
     settings = dict(_setting(text) for text in args.setting)
     name = os.path.basename(path)
-    return migration.from_plan(plans[0], args.optimizer, args.learning_rate, args.scale, program=name, **settings)
+    return from_plan(plans[0], args.optimizer, args.learning_rate, args.scale, program=name, **settings)
 
 
 def _setting(text):
@@ -132,13 +136,13 @@ def _of_program(target, rules, rates, args):
     before = set(threading.enumerate())
     with stdout_to_stderr() as restore:
         legacy.install()
-        from tf1_wd import migrate_program
+        from tf1_wd.commands.migrate import program
 
         def refused(found):
             restore()
             ended(_write(found, args))
 
-        result = migrate_program.migrate_program(target, rules, rates, on_refusal=refused)
+        result = program.migrate_program(target, rules, rates, on_refusal=refused)
     if result.report is None:
         end(result.raised)
     code = _write(result.report, args)
@@ -148,7 +152,7 @@ def _of_program(target, rules, rates, args):
 
 
 def _write(found, args):
-    written = migration_code.write(found, args.form)
+    written = module.write(found, args.form)
     with contextlib.ExitStack() as stack:
         if args.output:  # which the program may have removed
             os.makedirs(os.path.dirname(args.output), exist_ok=True)

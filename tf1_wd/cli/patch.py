@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from tf1_wd.errors import InvalidOptionError
-from tf1_wd.rules import BACKENDS, CONVENTIONS, ORDERS, SOURCES, SPARSE, make_rules
+from tf1_wd.plan.options import BACKENDS, CONVENTIONS, ORDERS, SOURCES, SPARSE, make_rules
 
 
 def add_arguments(parser):
@@ -34,7 +34,7 @@ def add_arguments(parser):
 def run(args):
     """Diffs go to stdout, the rest to stderr; 0 patched or nothing left to do, 1 not understood, 2 wrong usage."""
     try:
-        from tf1_wd.patch import patching, reporting
+        from tf1_wd.commands.patch import codemod, reporting
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("libcst", "yaml", "typing_extensions", "typing_inspect"):
             raise
@@ -53,9 +53,9 @@ def run(args):
             return _wrong("cannot read %s: %s" % (path, error.strerror))
     understood, trained = True, False
     for path, source in zip(args.files, sources):
-        outcome = patching.patch_source(source, options, args.to_compat_v1)
+        outcome = codemod.patch_source(source, options, args.to_compat_v1)
         understood = understood and outcome.is_understood
-        trained = trained or outcome.status != patching.NOTHING
+        trained = trained or outcome.status != codemod.NOTHING
         if outcome.source != source:
             if args.write:
                 _write(path, outcome.source)

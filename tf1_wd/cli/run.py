@@ -8,9 +8,11 @@ import os
 import sys
 import traceback
 
-from tf1_wd import legacy, program, render
+from tf1_wd import legacy
+from tf1_wd.cli.shared_options import add_rules, program_of, rules_of
+from tf1_wd.commands.run import execute
 from tf1_wd.errors import AmbiguousRateError, InvalidOptionError, NothingToDecayError
-from tf1_wd.rules import BACKENDS, CONVENTIONS, LEARNING_RATE, ORDERS, SOURCES, SPARSE, make_rules
+from tf1_wd.plan import text_table
 
 _NOT_TRAINED = {
     False: "no train_op ran in this process, so nothing decayed in it",
@@ -41,88 +43,6 @@ def add_arguments(parser):
     parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
-def add_rules(parser):
-    """The options of decoupled_weight_decay, as options of the command."""
-    parser.add_argument(
-        "--convention", choices=sorted(CONVENTIONS), default="adamw", help="scale and order (default: %(default)s)"
-    )
-    parser.add_argument("--order", choices=ORDERS, help="decay the updated weights, or take r * old weights off")
-    parser.add_argument("--scale", metavar="S", help="what multiplies every rate: a number, or %r" % LEARNING_RATE)
-    parser.add_argument(
-        "--source",
-        choices=SOURCES,
-        default="loss",
-        help="where rates come from; collection: also of penalties that were never added (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--rate",
-        metavar="[PATTERN=]RATE",
-        action="append",
-        help="a rate instead of those of the penalties; may be repeated, the first that matches counts",
-    )
-    for name in ("include", "exclude"):
-        parser.add_argument(
-            "--" + name, metavar="PATTERN", action="append", help="regular expression, searched in a variable's name"
-        )
-    parser.add_argument("--sparse", choices=SPARSE, default=SPARSE[0], help="which rows of embeddings decay")
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="of the decay op (default: %(default)s)")
-
-
-_DEFAULTS = {
-    **{name: None for name in ("order", "scale", "rate", "include", "exclude", "report")},
-    **{"convention": "adamw", "source": "loss", "sparse": SPARSE[0], "backend": "auto"},
-}
-
-
-def given_rules(args):
-    """The names of the options of `add_rules`, and of --report, that were given."""
-    return [name for name, default in _DEFAULTS.items() if getattr(args, name, default) != default]
-
-
-def rules_of(args):
-    """The Rules that the options say. Raises InvalidOptionError, InvalidRateError."""
-    scale, given = args.scale, given_rules(args)
-    if getattr(args, "decay", "on") == "off" and given:
-        raise InvalidOptionError("--decay off decays nothing: leave out --%s" % ", --".join(given))
-    if scale is not None and scale != LEARNING_RATE:
-        try:
-            scale = float(scale)
-        except ValueError:
-            raise InvalidOptionError("--scale %s: it takes a number, or %s" % (scale, LEARNING_RATE)) from None
-        if scale == 0.0:
-            raise InvalidOptionError("--scale 0: the L2 would leave the gradient, and nothing would decay")
-    return make_rules(
-        source=args.source,
-        rates=rates_of(args),
-        include=args.include,
-        exclude=args.exclude,
-        scale=scale,
-        order=args.order,
-        convention=args.convention,
-        backend=args.backend,
-        sparse=args.sparse,
-    )
-
-
-def rates_of(args):
-    """The option rates= that --rate says, or None. Raises InvalidOptionError."""
-    texts = args.rate
-    if not texts:
-        return None
-    pairs = [text.rpartition("=") for text in texts]
-    if len(pairs) > 1 and not all(equals for _, equals, _ in pairs):
-        raise InvalidOptionError("--rate %s: several rates need a PATTERN=RATE each" % " --rate ".join(texts))
-    return {pattern: rate for pattern, _, rate in pairs} if pairs[0][1] else pairs[0][2]
-
-
-def program_of(args):
-    """The Program that the words after the options name. Raises InvalidOptionError."""
-    words = args.program[1:] if args.program[:1] == ["--"] else args.program
-    if not words:
-        raise InvalidOptionError("which program? tf1-wd %s [options] train.py [its arguments]" % args.verb)
-    return program.Program(words[0], tuple(words[1:]), args.is_module)
-
-
 def run(args):
     """Executes the program; its exit code, or 1 if it cannot be decoupled."""
     surroundings = os.getcwd(), dict(os.environ)
@@ -133,8 +53,8 @@ def run(args):
         return 2
     legacy.install()
     if args.decay == "off":
-        return program.end(program.attempt(target))
-    from tf1_wd import runner
+        return execute.end(execute.attempt(target))
+    from tf1_wd.commands.run import run as runner
 
     said = set()
 
@@ -150,7 +70,7 @@ def run(args):
     if result.error is None:
         if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
             _say(_NOT_TRAINED[result.has_own_scope])
-        return program.end(result.raised)
+        return execute.end(result.raised)
     _say("%s%s%s" % (_short(str(result.error)), _where(result.error), _HINTS.get(type(result.error), "")))
     if args.if_impossible == UNCHANGED:
         if not result.plans:
@@ -191,10 +111,9 @@ def _short(message):
 
 def _where(error):
     """The line of the program that led to an error, if it is in one."""
-    frames = traceback.extract_tb(program.frames_of_program(error))
-    here = os.path.dirname(os.path.abspath(program.__file__))
+    frames = traceback.extract_tb(execute.frames_of_program(error))
     for frame in reversed(frames):
-        if "site-packages" not in frame.filename and not frame.filename.startswith(here):
+        if "site-packages" not in frame.filename and not frame.filename.startswith(execute.PACKAGE):
             return "\n  at %s:%d: %s" % (frame.filename, frame.lineno, frame.line)
     return ""
 
@@ -206,7 +125,7 @@ def _summary(plan):
     lines += ["  left alone (%s): %s" % (why, names) for why, names in others]
     for kind, said in (("term", plan.terms), ("note", plan.notes)):
         for text in dict.fromkeys(text for _, text in said):
-            lines.append("  %s %s: %s" % (kind, render.some([what for what, t in said if t == text]), text))
+            lines.append("  %s %s: %s" % (kind, text_table.some([what for what, t in said if t == text]), text))
     return "\n".join(lines)
 
 
@@ -219,7 +138,7 @@ def _grouped(decays, key):
     groups = {}
     for d in decays:
         groups.setdefault(key(d), []).append(d.name)
-    return [(text, render.some(names)) for text, names in groups.items()]
+    return [(text, text_table.some(names)) for text, names in groups.items()]
 
 
 def _facts(target, result):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tf1_wd.legacy.install import install
+from tf1_wd.legacy.runtime import install
 
 __all__ = ["install"]

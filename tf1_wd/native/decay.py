@@ -9,8 +9,8 @@ import numpy as np
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NativeOpError, NativeOpWarning
-from tf1_wd.native import loader, reference
-from tf1_wd.native.reference import name_of
+from tf1_wd.native import loader, twin
+from tf1_wd.native.twin import name_of
 
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 BACKENDS = ("auto", "native", "tensorflow")
@@ -45,7 +45,7 @@ def decay(variables, rates, scale, backend="auto", use_locking=True, name="weigh
     check_rates(variables, rates, scale)
     ops = _native_ops(variables, backend)
     if ops is None:
-        return reference.decay(variables, rates, scale, use_locking, name)
+        return twin.decay(variables, rates, scale, use_locking, name)
     operands = [_tf.operand(variable) for variable in variables]
     if _tf.is_resource(variables[0]):
         return ops.tf1_wd_resource_decay(operands, rates, scale, T=dtype, use_locking=use_locking, name=name)

@@ -26,9 +26,10 @@ from support.watching import (
     watched,
     weights,
 )
-from tf1_wd import audit, hooks
-from tf1_wd.observe import Observer
-from tf1_wd.report import CODES
+from tf1_wd.commands.audit import assemble
+from tf1_wd.commands.audit.report import CODES
+from tf1_wd.commands.audit.watched import Observer
+from tf1_wd.decay.scope import hooks
 
 
 @pytest.mark.parametrize(
@@ -366,7 +367,7 @@ def test_a_graph_that_trains_nothing_is_not_said_to_be_inert(tmp_path):
 
 
 def test_every_finding_has_its_section_in_the_documentation():
-    page = (ROOT / "docs" / "audit.md").read_text()
+    page = (ROOT / "docs" / "commands" / "audit.md").read_text()
     findings = page.split("## Findings")[1]
     sections = dict(re.findall(r"^### ([\w-]+)\n(.*?)(?=^##)", findings, re.MULTILINE | re.DOTALL))
     assert list(sections) == list(CODES)
@@ -383,7 +384,7 @@ def work(count, clip):
         decayed = benchmark.build(count, clip)
         hooks.forget()
         profile = cProfile.Profile()
-        report = profile.runcall(lambda: audit.audit_facts("test", [observer.facts(where)]))
+        report = profile.runcall(lambda: assemble.audit_facts("test", [observer.facts(where)]))
         benchmark.check(report, decayed, count)
         return pstats.Stats(profile).total_calls
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from support.watching import RATE, collected, data, from_file, sgd, weights
-from tf1_wd import audit, errors
+from tf1_wd import errors
+from tf1_wd.commands.audit import assemble
 
 
 def test_norms_are_those_of_the_checkpoint_beside_the_graph(kind, tmp_path):
@@ -15,8 +16,8 @@ def test_norms_are_those_of_the_checkpoint_beside_the_graph(kind, tmp_path):
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         path = tf.train.Saver().save(session, str(tmp_path / "model"))
-    assert audit.audit_file(path + ".meta").variables[0].norm == pytest.approx(6**0.5)
-    assert audit.audit_file(path + ".meta", path).variables[0].norm == pytest.approx(6**0.5)
+    assert assemble.audit_file(path + ".meta").variables[0].norm == pytest.approx(6**0.5)
+    assert assemble.audit_file(path + ".meta", path).variables[0].norm == pytest.approx(6**0.5)
 
 
 def test_a_saved_model_is_read_with_its_weights(kind, tmp_path):
@@ -26,7 +27,7 @@ def test_a_saved_model_is_read_with_its_weights(kind, tmp_path):
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         tf.saved_model.simple_save(session, folder, {"x": x}, {"y": tf.matmul(x, w)})
-    report = audit.audit_file(folder)
+    report = assemble.audit_file(folder)
     (v,) = report.variables
     assert (v.name, v.kind, v.rate, v.place) == ("w", kind, RATE, "collection")
     assert v.norm == pytest.approx(6**0.5)
@@ -42,7 +43,7 @@ def test_what_is_no_graph_is_named(content, message, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(errors.AuditError, match=message) as error:
-        audit.audit_file(str(path))
+        assemble.audit_file(str(path))
     assert str(path) in str(error.value)
 
 

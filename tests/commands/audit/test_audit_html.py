@@ -11,9 +11,9 @@ import subprocess
 
 import pytest
 
-from tf1_wd.audit_html import page
-from tf1_wd.audit_text import HEADER
-from tf1_wd.report import AuditedVariable, AuditReport, Finding, Strength
+from tf1_wd.commands.audit.html_page import page
+from tf1_wd.commands.audit.report import AuditedVariable, AuditReport, Finding, Strength
+from tf1_wd.commands.audit.text import HEADER
 
 HOSTILE = """<script>alert("x")</script>&'`%s"""
 

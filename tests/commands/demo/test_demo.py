@@ -8,8 +8,9 @@ import struct
 import numpy as np
 import pytest
 
-from tf1_wd import demo, demo_curves, errors
-from tf1_wd.demo import COUPLED, NEITHER, OLD, SNIPPET, TRUE_DECAY, UNTOLD, UPDATED, applied_rule
+from tf1_wd import errors
+from tf1_wd.commands.demo import curves, train
+from tf1_wd.commands.demo.train import COUPLED, NEITHER, OLD, SNIPPET, TRUE_DECAY, UNTOLD, UPDATED, applied_rule
 
 # slim and the layers under it warn of themselves
 pytestmark = pytest.mark.filterwarnings("ignore:`.*` is deprecated:UserWarning")
@@ -25,12 +26,12 @@ def calls():
 
 @pytest.fixture(scope="module")
 def report(calls):
-    return demo.run(steps=STEPS, backend="native", on_step=lambda: calls.append(None))
+    return train.run(steps=STEPS, backend="native", on_step=lambda: calls.append(None))
 
 
 @pytest.fixture(scope="module")
 def first_step():
-    return demo.run(steps=1, weight_decay=1e-6, backend="tensorflow")
+    return train.run(steps=1, weight_decay=1e-6, backend="tensorflow")
 
 
 def method(report, name):
@@ -90,7 +91,7 @@ def test_the_backend_asked_for_is_the_one_reported(report, first_step):
 
 def test_the_curves_are_drawn_to_a_png(report, tmp_path):
     path = tmp_path / "curves.png"
-    demo_curves.draw(report, str(path))
+    curves.draw(report, str(path))
     content = path.read_bytes()
     width, height = struct.unpack(">II", content[16:24])
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
@@ -101,12 +102,12 @@ def test_the_curves_are_drawn_to_a_png(report, tmp_path):
 
 def test_the_demo_needs_a_step():
     with pytest.raises(errors.InvalidOptionError, match="steps=0"):
-        demo.run(steps=0)
+        train.run(steps=0)
 
 
 def test_a_rate_of_one_is_refused():
     with pytest.raises(errors.InvalidRateError, match=r"1\.0"):
-        demo.run(steps=1, weight_decay=1.0)
+        train.run(steps=1, weight_decay=1.0)
 
 
 @pytest.fixture

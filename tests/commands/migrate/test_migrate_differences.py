@@ -10,9 +10,10 @@ from support.migration_cases import LR
 from support.migration_programs import AS_IT_IS, Built, l2, snippet
 from support.reading import adam, code, differences, read
 from support.watching import clip, regularization
-from tf1_wd import migration, migration_code
-from tf1_wd.migrate import from_facts
-from tf1_wd.structure import structural_facts
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.migrate.from_plan import from_plan
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.commands.migrate.writing import module
 
 
 def test_the_second_step_decays_frozen_weights_and_the_code_does_not():
@@ -24,7 +25,7 @@ def test_the_second_step_decays_frozen_weights_and_the_code_does_not():
             return [tf.train.GradientDescentOptimizer(0.5).minimize(regularization())]
 
     found = read(build, use_resource=False)
-    assert '"a/kernel": 0.125,' in migration_code.write(found).code
+    assert '"a/kernel": 0.125,' in module.write(found).code
     (difference,) = found.differences
     assert "also decays a/bias, which no optimizer trains" in difference.what
     assert "(1 - r)^k" in difference.size
@@ -112,7 +113,7 @@ def test_rows_that_decay_when_they_are_looked_up_are_told():
         _, scope = build(built.loss, built.variables)
         found = from_facts("program", structural_facts(built.graph), scopes=[scope])
     assert "(1 - r)^k of its weights left" in found.differences[0].size
-    assert found.differences == migration.from_plan(scope.plan, "adagrad", LR).differences
+    assert found.differences == from_plan(scope.plan, "adagrad", LR).differences
 
 
 def test_one_optimizer_for_several_updates_is_told():

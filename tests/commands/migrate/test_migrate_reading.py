@@ -12,11 +12,11 @@ import tf1_wd
 from support.migration_cases import LR
 from support.migration_programs import AS_IT_IS, Built, l2, watched
 from support.reading import adam, code
-from tf1_wd import migration_code
-from tf1_wd.migrate import from_facts
-from tf1_wd.migrate_program import migrate_file
-from tf1_wd.rules import make_rules
-from tf1_wd.structure import structural_facts
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.migrate.program import migrate_file
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.commands.migrate.writing import module as migration_code
+from tf1_wd.plan.options import make_rules
 
 # --- what is read
 

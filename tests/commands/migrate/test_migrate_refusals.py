@@ -9,11 +9,12 @@ from support.migration_cases import LR
 from support.migration_programs import AS_IT_IS, IN_A_SCOPE, Built, l2
 from support.reading import adam, minimized, refused
 from support.watching import regularization
-from tf1_wd import errors, migration_code
-from tf1_wd.migrate import from_facts
-from tf1_wd.migration_forms import FORMS
-from tf1_wd.rules import make_rules
-from tf1_wd.structure import structural_facts
+from tf1_wd import errors
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.commands.migrate.writing import module
+from tf1_wd.commands.migrate.writing.forms import FORMS
+from tf1_wd.plan.options import make_rules
 
 
 class Own(tf.train.GradientDescentOptimizer):
@@ -34,7 +35,7 @@ def test_a_rate_known_at_run_time_only_is_refused_and_taken_from_the_option():
         fed(built.loss, built.variables)
         facts = structural_facts(built.graph)
         found = from_facts("program", facts, rates=make_rules(rates={"kernel": 0.25}))
-        assert '"a/kernel": 0.25,' in migration_code.write(found).code
+        assert '"a/kernel": 0.25,' in module.write(found).code
         with pytest.raises(errors.NoMatchError, match="matches no variable"):
             from_facts("program", facts, rates=make_rules(rates={"weights": 0.25}))
 
@@ -102,7 +103,7 @@ def test_what_keras_cannot_say_is_refused_in_that_form():
             _, scope = IN_A_SCOPE[name](built.loss, built.variables)
             found = from_facts("program", structural_facts(built.graph), scopes=[scope])
         with pytest.raises(errors.MigrationError, match=words):
-            migration_code.write(found, "keras")
+            module.write(found, "keras")
     assert "kernel_regularizer=tf.keras.regularizers.L2(rate / 2)" in refused(AS_IT_IS["adam"], form="keras")
 
 

@@ -15,7 +15,7 @@ from support.migration_cases import LR, STEPS
 from support.migration_programs import CASES, NEARLY, SMALL
 from support.paths import ROOT
 from support.tensorflow_2 import FLAVOURS, TF2_PYTHON, needs_tensorflow_2
-from tf1_wd import migration_code
+from tf1_wd.commands.migrate.writing import module
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -27,7 +27,7 @@ def originals(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_MIGRATION", str(folder))
         made = {name: make(name) for name, make in {**CASES, **NEARLY}.items()}
-    return {name: (weights, migration_code.write(*how)) for name, (weights, *how) in made.items()}
+    return {name: (weights, module.write(*how)) for name, (weights, *how) in made.items()}
 
 
 @pytest.fixture(scope="module", params=FLAVOURS, ids=lambda flavour: "legacy=" + flavour)

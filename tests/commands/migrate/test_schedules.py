@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from tf1_wd.facts import Constants
-from tf1_wd.graph import predecessors
-from tf1_wd.schedules import schedule_of
+from tf1_wd.commands.migrate.reading.schedules import schedule_of
+from tf1_wd.graph.constants import Constants
+from tf1_wd.graph.walk import predecessors
 
 STEPS = range(45)
 PEAK = 0.5

@@ -18,7 +18,8 @@ from support.pages import of, runs_all
 from support.paths import ROOT
 from tf1_wd.cli import patch as cli
 from tf1_wd.cli.main import main
-from tf1_wd.patch import compat, patching, reporting
+from tf1_wd.commands.patch import codemod, reporting
+from tf1_wd.commands.patch import to_compat_v1 as compat
 
 CASES = pathlib.Path(__file__).resolve().parent / "cases"
 EXAMPLES = ROOT / "legacy_examples"
@@ -26,10 +27,10 @@ NAMES = sorted(path.stem for path in CASES.glob("*.py") if not path.stem.endswit
 PATCHED = [name for name in NAMES if (CASES / (name + ".patched.py")).exists()]
 LEFT = [name for name in NAMES if name not in PATCHED]
 STATUS = {
-    "refused": patching.REFUSED,
-    "left alone": patching.LEFT_ALONE,
-    "nothing": patching.NOTHING,
-    "done already": patching.DONE,
+    "refused": codemod.REFUSED,
+    "left alone": codemod.LEFT_ALONE,
+    "nothing": codemod.NOTHING,
+    "done already": codemod.DONE,
 }
 SCRIPT = b"import tensorflow as tf\nloss = tf.nn.l2_loss(w)\ntrain_op = tf.train.AdamOptimizer(1e-3).minimize(loss)\n"
 
@@ -51,14 +52,14 @@ def patched(source, words=()):
     parser = argparse.ArgumentParser()
     cli.add_arguments(parser)
     args = parser.parse_args([*words, "file.py"])
-    return patching.patch_source(source, cli._options(args), args.to_compat_v1)
+    return codemod.patch_source(source, cli._options(args), args.to_compat_v1)
 
 
 @pytest.mark.parametrize("name", PATCHED)
 def test_the_case_becomes_its_patched_file_and_then_stays(name):
     outcome = patched(source_of(name), arguments(name))
     assert outcome.source.decode() == (CASES / (name + ".patched.py")).read_bytes().decode()
-    assert outcome.status == patching.PATCHED
+    assert outcome.status == codemod.PATCHED
     assert not outcome.refusals
     compile(outcome.source, name, "exec", dont_inherit=True)
     assert patched(outcome.source, arguments(name)).source == outcome.source
@@ -105,7 +106,7 @@ TRAIN = """
 import json, operator, sys
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tf1_wd.patch import compat
+from tf1_wd.commands.patch import to_compat_v1 as compat
 import tf_slim
 
 report = {"absent": [name for name in compat.MOVED if not hasattr(tf_slim, name)]}
@@ -201,7 +202,7 @@ def test_line_ends_and_encodings_stay(source):
 )
 def test_a_file_that_cannot_be_read_is_named_and_left(source, line, why):
     outcome = patched(source)
-    assert (outcome.status, outcome.source) == (patching.REFUSED, source)
+    assert (outcome.status, outcome.source) == (codemod.REFUSED, source)
     (refusal,) = outcome.refusals
     assert refusal.line == line
     assert why in refusal.why
@@ -322,11 +323,11 @@ def test_the_diff_applies(tmp_path, capsys):
     assert lines[2:] == list(expected)[2:]
 
 
-@runs_all("docs/patch.md", "diff")
+@runs_all("docs/commands/patch.md", "diff")
 def test_the_diffs_of_the_documentation_are_those_of_the_command():
-    page = (ROOT / "docs" / "patch.md").read_text()
+    page = (ROOT / "docs" / "commands" / "patch.md").read_text()
     shown = re.findall(r"<!-- case: (\w+) -->\n```diff\n(.*?)```", page, re.DOTALL)
-    assert len(shown) == len(of("docs/patch.md", "diff"))
+    assert len(shown) == len(of("docs/commands/patch.md", "diff"))
     for name, text in shown:
         diff = reporting.diff(name, source_of(name), patched(source_of(name), arguments(name)).source)
         assert text == "".join(diff.splitlines(keepends=True)[2:]), name

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from support.paths import ROOT
+from tf1_wd.commands.run.execute import Program, execute
 from tf1_wd.errors import ProgramNotFoundError
-from tf1_wd.program import Program, execute
 
 OURS = (
     "import sys; from tf1_wd import program\n"

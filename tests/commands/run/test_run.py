@@ -165,7 +165,7 @@ def test_options_that_would_do_nothing_are_refused(words, message, capsys):
 
 def test_what_is_said_of_many_variables_is_short_on_the_screen():
     from tf1_wd.cli import run
-    from tf1_wd.plan import Decay, DecayPlan
+    from tf1_wd.plan.decisions import Decay, DecayPlan
 
     message = "\n".join(["none of 40 variables decays", *("v%d" % i for i in range(40))])
     assert run._short(message).splitlines()[-1] == "... (all 41 lines: --report FILE)"

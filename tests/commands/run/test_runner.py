@@ -12,10 +12,10 @@ import tensorflow.compat.v1 as tf
 
 from support import oracle
 from support.programs import LR, RATE, W0, assert_close, gradient
-from tf1_wd import runner
+from tf1_wd.commands.run import run as runner
+from tf1_wd.commands.run.execute import Program
 from tf1_wd.errors import AlreadyDecoupledError, NothingToDecayError, NothingUpdatedError
-from tf1_wd.program import Program
-from tf1_wd.rules import make_rules
+from tf1_wd.plan.options import make_rules
 
 MODEL = """\
 import sys

@@ -1,4 +1,4 @@
-"""Runs the blocks for TensorFlow 2 of docs/migrating-to-tf2.md, as they stand and with mistakes; prints the weights.
+"""Runs the blocks for TensorFlow 2 of docs/migrating-to-tf2, as they stand and with mistakes; prints the weights.
 
 Started by test_migrating_page.py, with TF_USE_LEGACY_KERAS set, in the folder where a block for TensorFlow 1 left its
 checkpoint. Standard input, as JSON: the blocks with mistakes. Standard output: {"groups": {name: [weights of

@@ -360,15 +360,15 @@ def late_coupling():
 
 
 def page():
-    """Runs docs/keras.md, and tells what it did to its models."""
+    """Runs docs/guide/keras.md, and tells what it did to its models."""
     fresh()
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "docs", "keras.md")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[".."] * 3, "docs", "guide", "keras.md")
     with open(path) as file:
         blocks = re.findall(r"```python\n(.*?)```", file.read(), re.S)
     names: dict = {}
     for block in blocks:
         with contextlib.redirect_stdout(sys.stderr):
-            exec(compile(block, "docs/keras.md", "exec"), names)
+            exec(compile(block, "docs/guide/keras.md", "exec"), names)
     plan, rates = names["plan"], names.get("rates", {})
     return {"blocks": len(blocks), "decaying": len(plan.decaying), "rates": len(rates)}
 

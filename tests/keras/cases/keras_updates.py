@@ -298,16 +298,16 @@ def classes():
 
 
 def keras3_in_graphs():
-    """What docs/keras.md says of Keras 3 in graph mode: the blocks that run, what they train, and what is refused."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "docs", "keras.md")
+    """What docs/guide/keras.md says of Keras 3 in graph mode: the blocks that run, what they train, what is refused."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[".."] * 3, "docs", "guide", "keras.md")
     with open(path) as file:
         blocks = re.findall(r"```python\n(.*?)```", file.read(), re.S)
     names: dict = {}
     with contextlib.redirect_stdout(sys.stderr):
-        exec(compile(blocks[0], "docs/keras.md", "exec"), names)
+        exec(compile(blocks[0], "docs/guide/keras.md", "exec"), names)
         decaying = len(names["plan"].decaying)
-        refused = outcome(lambda: exec(compile(blocks[1], "docs/keras.md", "exec"), names))
-        exec(compile(blocks[-1], "docs/keras.md", "exec"), names)
+        refused = outcome(lambda: exec(compile(blocks[1], "docs/guide/keras.md", "exec"), names))
+        exec(compile(blocks[-1], "docs/guide/keras.md", "exec"), names)
     model, opened = names["model"], v1.Session()
     opened.run(v1.global_variables_initializer())
     kernel = model.trainable_weights[0].value

@@ -1,0 +1,74 @@
+"""What the verbs write, and where."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+
+
+def ended(code):
+    """Ends the process although a program that was stopped is still in it, with its loops and threads."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def names_a_graph(path):
+    """True for a .meta file, a saved_model.pb, and the folder of a SavedModel."""
+    return path.endswith((".meta", ".pb")) or os.path.isfile(os.path.join(path, "saved_model.pb"))
+
+
+@contextlib.contextmanager
+def stdout_to_stderr():
+    """What is written to stdout in the block, by Python or below it, goes to stderr. Gives what ends that early."""
+    sys.stdout.flush()
+    kept, before = os.dup(1), sys.stdout
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+
+    def restore():
+        sys.stderr.flush()
+        sys.stdout = before
+        os.dup2(kept, 1)
+
+    try:
+        yield restore
+    finally:
+        restore()
+        os.close(kept)
+
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+@contextlib.contextmanager
+def tensorflow_import():
+    """Import TensorFlow inside the block: its log then shows errors only, unless the user has set the level.
+
+    What TensorFlow writes to stderr before it knows the level (2.21.0 does) is held back, and shown if the block fails.
+    """
+    if _LEVEL in os.environ:
+        yield
+        return
+    os.environ[_LEVEL] = "2"
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)  # NumPy's on 1.15.5
+    warnings.filterwarnings("ignore", message=r"`.*` is deprecated", category=UserWarning)  # of layers that slim uses
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,114 @@
+"""What a graph tells of its weight decay, however it was found out: by watching it being built, or by its structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.commands.audit.report import RUN_TIME
+from tf1_wd.graph.update_ops import kind_of
+from tf1_wd.penalties.find import find_penalties, rates, weigh
+
+_PLAIN = frozenset(["GradientDescentOptimizer", "MomentumOptimizer", "GradientDescent", "Momentum", "KerasMomentum"])
+# collections of losses that are sums already, and of what is run
+_ENDS = frozenset(["train_op", "summaries", "init_op", "local_init_op", "ready_op", "savers", "summary_op"])
+_PLAIN |= {"AssignSub", "AssignSubVariableOp", "Assign", "AssignVariableOp"}  # what the program does by itself
+
+
+@dataclass(frozen=True)
+class Route:
+    """One way by which a penalty gets at variables.
+
+    tensor: the penalty. factors: {op of a variable: float}, see penalties.Penalty.
+    """
+
+    tensor: object
+    factors: dict
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer does in one update.
+
+    optimizer: its class, or what its update ops are called. learning_rate: float, "run time" or None.
+    updates: {op of a variable: the ops that update it}. decays_only: True if penalties alone are its loss: the second
+    step of the pasted snippet. rates: {op of a variable: rate of the L2 in its gradient}: float, "run time" or
+    "unknown". problems: {op of a variable: why its rate is unknown}. own_decay: why the optimizer is known to decay by
+    itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None. routes: list
+    of Route, the penalties of its loss. doubled: {op of a variable: by which routes its L2 counts more than once}.
+    gradients: {op of a variable: what apply_gradients was given for it; of a sparse gradient, the values}. loss_rates:
+    as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients.
+    """
+
+    optimizer: str
+    learning_rate: object
+    updates: dict
+    decays_only: bool = False
+    rates: dict = field(default_factory=dict)
+    problems: dict = field(default_factory=dict)
+    own_decay: str = ""
+    own_rate: object = None
+    routes: tuple = ()
+    doubled: dict = field(default_factory=dict)
+    untrained: dict = field(default_factory=dict)
+    gradients: dict = field(default_factory=dict)
+    loss_rates: dict = field(default_factory=dict)
+
+    @property
+    def is_plain(self):
+        """True for SGD and Momentum, under which L2 in the loss is weight decay."""
+        kinds = {kind_of(op) for ops in self.updates.values() for op in ops}
+        return kinds <= _PLAIN if kinds else self.optimizer in _PLAIN
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one graph: its steps, the collections that hold penalties, and what it decays by itself.
+
+    collections: {name: Declared}. own_decays: [(op of a variable, the op that takes a fraction of it off)].
+    notes: sentences on what could not be known.
+    """
+
+    graph: object
+    steps: tuple
+    collections: dict
+    own_decays: tuple = ()
+    notes: tuple = ()
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a collection holds: routes, and the rate that they would give to {op of a variable: float or "run time"}."""
+
+    routes: tuple
+    rates: dict
+
+
+def declared(where):
+    """{name of a collection: Declared} of all collections of a graph whose scalars hold penalties."""
+    found = {}
+    for name in where.get_all_collection_keys():
+        if not isinstance(name, str) or name in _ENDS:
+            continue
+        tensors = [t for t in map(_scalar, where.get_collection(name)) if t is not None and t.graph is where]
+        if not tensors:
+            continue
+        weighed = weigh(find_penalties(graph.ancestors(tensors), tensors), tensors)
+        if weighed:
+            routes = tuple(Route(p.tensor, p.factors) for p, _ in weighed)
+            found[name] = Declared(routes, {op: known(rate) for op, rate in rates(weighed).items()})
+    return found
+
+
+def known(rate):
+    """A rate as a report has it: a float, or "run time" for a tensor."""
+    return float(rate) if isinstance(rate, (int, float)) else RUN_TIME
+
+
+def _scalar(entry):
+    if _tf.is_resource(entry) or not tf.is_tensor(entry):
+        return None
+    tensor = _tf.collection_tensor(entry)
+    scalar = tensor.dtype.base_dtype.is_floating and tensor.shape.num_elements() == 1
+    return tensor if scalar and not graph.is_variable(tensor.op) else None

@@ -1,0 +1,299 @@
+"""What is wrong, or worth knowing, about the weight decay of a graph: one function for each finding."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from tf1_wd import graph
+from tf1_wd.commands.audit.report import CODES, Finding
+from tf1_wd.commands.audit.source_lines import name_filters
+from tf1_wd.plan.decisions import half_life
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What findings look at.
+
+    facts: facts.Facts. variables: {op of a trainable variable: report.AuditedVariable}. frames: function from an op to
+    the user's lines that made it, the innermost first.
+    """
+
+    facts: object
+    variables: dict
+    frames: object
+
+    def names(self, ops):
+        """The names of variables in the order of the report, each once."""
+        wanted = set(ops)
+        return tuple(v.name for op, v in self.variables.items() if op in wanted)
+
+
+def find(scene):
+    """All findings, the gravest first."""
+    checks = (
+        *(_coupled, _double_counted, _inert, _empty_filters, _stale_reads, _frozen, _decayed_roles, _decoupled),
+        _ambiguous,
+    )
+    found = [finding for check in checks for finding in check(scene)]
+    return tuple(sorted(found, key=lambda f: list(CODES).index(f.code)))
+
+
+def _coupled(scene):
+    for step in scene.facts.steps:
+        names = scene.names(op for op, rate in step.rates.items() if rate != 0.0)
+        if step.is_plain or step.decays_only or not names:
+            continue
+        yield Finding(
+            "coupled",
+            names,
+            "%s gets the L2 of %s as part of the gradient and rescales it with the rest, so that weights with large "
+            "gradients hardly decay: this is no weight decay. %s"
+            % (step.optimizer, _count(names), _numbers(step, scene)),
+            "`tf1-wd run SCRIPT` trains with true decay, w <- w - step - lr r w; `tf1-wd patch SCRIPT` writes the "
+            "edit. The right rate is then another one: search it again",
+        )
+
+
+def _numbers(step, scene):
+    rates = sorted({rate for op, rate in step.rates.items() if isinstance(rate, float) and op in scene.variables})
+    if not rates:
+        return "Its rate is known only at run time."
+    text = "Rate %s" % (" and ".join("%g" % r for r in rates) if len(rates) < 4 else "%g to %g" % (rates[0], rates[-1]))
+    if not isinstance(step.learning_rate, float):
+        return text + "; the learning rate is known only at run time."
+    shrink = rates[-1] * step.learning_rate
+    life = half_life(shrink) if 0 < shrink < 1 else None
+    return "%s at learning rate %g: plain SGD would take %.3g of a weight off per step%s." % (
+        *(text, step.learning_rate, shrink, "" if life is None else " (half-life %s steps)" % f"{life:,.0f}"),
+    )
+
+
+def _double_counted(scene):
+    for step in scene.facts.steps:
+        hows = {}
+        for op, how in step.doubled.items():
+            hows.setdefault(how if " times" in how and "adds" in how else "", []).append((op, how))
+        for members in hows.values():
+            names = scene.names(op for op, _ in members)
+            if names:
+                yield Finding(
+                    "double-counted",
+                    names,
+                    "L2 of %s goes into one loss by more than one route, and the rates add up: %s."
+                    % (_count(names), members[0][1]),
+                    "Keep one route: the regularizer (and get_regularization_losses once), or the sum written by hand. "
+                    "The rate in this report is the sum of both",
+                )
+
+
+def _inert(scene):
+    if not scene.facts.steps:
+        return
+    used = {op for step in scene.facts.steps for op in [*step.rates, *step.untrained, *step.problems]}
+    for name, declared in scene.facts.collections.items():
+        ops = [op for op in declared.rates if op in scene.variables and op not in used]
+        names = scene.names(ops)
+        used.update(ops)
+        if names:
+            yield Finding(
+                "inert",
+                names,
+                "%s declared in the collection %s, but no loss that is trained contains it: nothing decays."
+                % ("L2 of %s is" % _count(names), name),
+                "Add it to the loss (tf.losses.get_regularization_loss()), or train with it as true decay: "
+                "`tf1-wd run --source collection SCRIPT`. Or delete the regularizers",
+            )
+
+
+def _empty_filters(scene):
+    all_names = [v.name for v in scene.variables.values()]
+    seen = {}
+    for step in scene.facts.steps:
+        for route in step.routes:
+            for line in scene.frames(route.tensor.op):
+                for test in name_filters(line):
+                    if not any(test.matches(name) for name in all_names):
+                        seen.setdefault(test, set()).update(route.factors)
+    for test, ops in seen.items():
+        names = scene.names(ops)
+        yield Finding(
+            "empty-filter",
+            names,
+            "The test for %s at %s matches the name of no trainable variable, so it filters nothing: %s penalised."
+            % (test, test.where, _count(names) + (" is" if len(names) == 1 else " are")),
+            "Correct the string (near names: %s), or decide with `tf1-wd run --exclude PATTERN SCRIPT`, which refuses "
+            "a pattern that matches nothing" % _some(_nearest(test.texts[0], all_names)),
+        )
+
+
+def _nearest(text, names):
+    """Names, those with a part that is most like `text` first."""
+
+    def likeness(name):
+        return max(difflib.SequenceMatcher(None, text.lower(), part.lower()).ratio() for part in name.split("/"))
+
+    return sorted(names[:500], key=likeness, reverse=True)
+
+
+def _frozen(scene):
+    trained = _trained(scene)
+    ops = [op for step in _second_steps(scene) for op in step.rates if op not in trained]
+    names = scene.names(ops)
+    if names:
+        yield Finding(
+            "frozen-decayed",
+            names,
+            "A second step on the penalties alone moves %s, which no optimizer trains: frozen weights shrink towards "
+            "zero." % _count(names),
+            "Remove the second step and use `tf1-wd run --source collection SCRIPT`, which decays only what is "
+            "trained; or give the step's minimize the var_list of the optimizer",
+        )
+
+
+def _stale_reads(scene):
+    steps, trained = list(_second_steps(scene)), _trained(scene)
+    if not steps:
+        return
+    updates = {o for step in scene.facts.steps if not step.decays_only for ops in step.updates.values() for o in ops}
+    after = _made_to_wait(scene.facts.graph, updates)
+    stale = set()
+    for step in steps:
+        for route in step.routes:
+            for op in graph.ancestors([route.tensor]):
+                if op.type == "ReadVariableOp" and op not in after:
+                    stale.add(graph.read_source(op.outputs[0]))
+    names = scene.names(op for op in stale if op in trained)
+    if names:
+        yield Finding(
+            "stale-reads",
+            names,
+            "The second step's penalties read %s without waiting for the update: on resource variables the decay may "
+            "be one of old weights or of new ones, as the run happens to go." % _count(names),
+            "Remove the second step; `tf1-wd run --convention snippet --source collection SCRIPT` does what it means, "
+            "w <- (1 - r)(w - step), in one order",
+        )
+
+
+def _made_to_wait(where, updates):
+    """The ops that run after one of `updates`, through data or control edges; one pass in the order of making."""
+    after = set()
+    for op in where.get_operations():
+        if any(t.op in after or t.op in updates for t in op.inputs) or any(
+            c in after or c in updates for c in op.control_inputs
+        ):
+            after.add(op)
+    return after
+
+
+def _decayed_roles(scene):
+    for role, what in (("norm", "Scales and offsets of normalizations"), ("bias", "Biases")):
+        ops = [op for op, v in scene.variables.items() if v.role == role and _decays(v)]
+        names = scene.names(ops)
+        if names:
+            yield Finding(
+                "%s-decayed" % role,
+                names,
+                "%s are decayed: %s." % (what, _some(names)),
+                "If that is not meant: `tf1-wd run --exclude '%s' SCRIPT`, or leave them out of the penalty"
+                % ("(^|/)(%s)$" % "|".join(sorted({name.rsplit("/", 1)[-1] for name in names})[:4])),
+            )
+
+
+def _decays(variable):
+    return variable.place == "loss" and bool(variable.updated_by)
+
+
+def _decoupled(scene):
+    for step in scene.facts.steps:
+        names = scene.names(step.updates)
+        if step.own_decay and names:
+            yield _own(names, "%s. It is not L2 in the loss" % step.own_decay)
+    for step in _second_steps(scene):
+        names = scene.names(step.rates)
+        if names and not step.is_plain:
+            yield _own(
+                names,
+                "A second step, %s on the penalties alone, moves %s by what that optimizer makes of them: it is no "
+                "fraction of the weights" % (step.optimizer, _count(names)),
+                "Remove the second step, and search for a rate: `tf1-wd run --convention snippet --rate RATE SCRIPT`",
+            )
+        elif names:
+            yield _own(
+                names,
+                "A second step, %s on the penalties alone, takes a fraction of %s off"
+                % (step.optimizer, _count(names)),
+                "Remove the second step: `tf1-wd run --convention snippet --source collection%s SCRIPT` decays the "
+                "same variables when, and only when, they are updated, in one order on all kinds of variables"
+                % _scale(step, scene),
+            )
+    ops = [op for op, _ in scene.facts.own_decays]
+    names = scene.names(ops)
+    if names:
+        where = dict(scene.facts.own_decays)
+        yield _own(names, "The program takes a fraction of %s off by itself (%s)" % (_count(names), where[ops[0]].name))
+
+
+def _scale(step, scene):
+    """The option by which the rates of the collection become those of a second step, which may multiply them."""
+    declared = [d.rates for d in scene.facts.collections.values()]
+    found = {
+        round(rate * step.learning_rate / rates[op], 6)
+        for op, rate in step.rates.items()
+        for rates in declared
+        if isinstance(rate, float) and isinstance(step.learning_rate, float) and isinstance(rates.get(op), float)
+        if rates[op]
+    }
+    if len(found) != 1:
+        return " --scale S" if found or not isinstance(step.learning_rate, float) else ""
+    return "" if found == {1.0} else " --scale %g" % found.pop()
+
+
+def _own(names, sentence, remedy=None):
+    return Finding(
+        "already-decoupled",
+        names,
+        sentence + ".",
+        remedy
+        or "Leave it: `tf1-wd run` refuses these variables, for they would decay twice. To compare, take the program's "
+        "own decay out first",
+    )
+
+
+def _ambiguous(scene):
+    reasons = {}
+    for step in scene.facts.steps:
+        for op, reason in step.problems.items():
+            reasons.setdefault(_plain(reason), []).append(op)
+    for reason, ops in reasons.items():
+        names = scene.names(ops)
+        if names:
+            yield Finding(
+                "ambiguous",
+                names,
+                "The rate of %s cannot be told from the graph: %s" % (_count(names), reason.rstrip(".") + "."),
+                "Say what it is: `tf1-wd run --rate PATTERN=RATE SCRIPT`",
+            )
+
+
+def _plain(reason):
+    """A reason without the variable's name, so that variables with the same one are told together."""
+    return reason if not reason.startswith("the gradient of ") else "its gradient " + reason.split(" ", 4)[4]
+
+
+def _second_steps(scene):
+    return [step for step in scene.facts.steps if step.decays_only]
+
+
+def _trained(scene):
+    return {op for step in scene.facts.steps if not step.decays_only for op in step.updates}
+
+
+def _count(names):
+    if len(names) == 1:
+        return names[0]
+    return "%d variables (%s)" % (len(names), _some(names))
+
+
+def _some(names):
+    return ", ".join(names[:3]) + (" and %d more" % (len(names) - 3) if len(names) > 3 else "")

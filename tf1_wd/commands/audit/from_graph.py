@@ -1,0 +1,171 @@
+"""Reads a finished graph: which ops update variables, with which gradients, and how much L2 is in these."""
+
+from __future__ import annotations
+
+import re
+
+from tf1_wd import graph
+from tf1_wd.commands.audit.facts import Facts, Route, Step, declared
+from tf1_wd.commands.audit.report import RUN_TIME
+from tf1_wd.graph.assignments import gradient_of, written_variable
+from tf1_wd.graph.constants import Constants
+from tf1_wd.graph.update_ops import kind_of
+from tf1_wd.graph.variables import trainable_variables
+from tf1_wd.penalties.find import find_penalties
+from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
+
+_SUMS = frozenset(["AddN", "Add", "AddV2", "AccumulateNV2"])
+_SAME = frozenset(
+    [
+        *("Identity", "IdentityN", "Print", "StopGradient", "PreventGradient", "Cast", "CheckNumerics", "Snapshot"),
+        *("Reshape", "Squeeze", "ExpandDims", "ConcatV2", "UnsortedSegmentSum", "Merge", "Switch"),
+        *("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"),
+    ]
+)
+_IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
+_CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2", "Sqrt", "Rsqrt", "L2Loss"])
+
+
+def structural_facts(where):
+    """The Facts of a tf.Graph whose making was not seen, such as one from a file."""
+    steps = structural_steps(where, update_ops(where))
+    trainable = [graph.variable_op(v) for v in trainable_variables(where)]
+    return Facts(where, steps, declared(where), tuple(own_decays(trainable)))
+
+
+def update_ops(where):
+    """{op of a trainable variable: the ops that update it by a gradient or by what they add to it}."""
+    variables = {graph.variable_op(v) for v in trainable_variables(where)}
+    scalars, found = Scalars(), {}
+    for op in where.get_operations():
+        variable = written_variable(op)
+        if variable in variables and ("Apply" in op.type or rests(op, variable, scalars)):
+            found.setdefault(variable, []).append(op)
+    return found
+
+
+def learning_rate_of(op, constants):
+    """The learning rate that an update op takes: a float, "run time", or None if it takes none."""
+    tensor = graph.argument(op, ("lr", "alpha"))
+    if tensor is None:
+        return None
+    number = constants.number(tensor)
+    return RUN_TIME if number is None else number
+
+
+def l2_in(gradient, variable, constants):
+    """(multiples of a variable among the summands of a gradient, True if there is no other summand).
+
+    A multiple is a float, or None where it is known at run time only. Clips, and scalars that depend on the gradient's
+    own size, count as 1.
+
+    gradient: tf.Tensor. variable: its op. constants: facts.Constants.
+    """
+    found, pending, seen, is_alone = [], [(gradient, 1.0, False)], set(), True
+    while pending:
+        tensor, factor, was_inside = pending.pop()
+        op = tensor.op
+        if op in seen:
+            continue
+        seen.add(op)
+        inside = bool(_IN_GRADIENTS.search(op.name))  # of tf.gradients
+        if variable in (graph.variables_behind(tensor) or ()):
+            found.append(factor)
+        elif was_inside and not inside:
+            is_alone = False  # of the loss: (w - target) of its square is no L2
+        elif op.type in _SUMS or op.type in _SAME:
+            pending += [(t, factor, inside) for t in op.inputs if t.dtype.base_dtype.is_floating]
+        elif op.type in ("Neg", "Sub"):
+            signs = (-1.0,) if op.type == "Neg" else (1.0, -1.0)
+            pending += [(t, _times(factor, sign), inside) for t, sign in zip(op.inputs, signs)]
+        else:
+            side, number = _scaled(op, constants)
+            multiple = None if side is None else _multiple(side, variable, constants)
+            if multiple is not None:
+                found.append(_times(_times(factor, number), multiple))
+            elif side is not None:
+                pending.append((side, _times(factor, number), inside))
+            else:
+                is_alone = False
+    return found, is_alone
+
+
+def _scaled(op, constants):
+    """(t, c) if an op is t times the scalar c, which is None where it is known at run time only; else (None, None)."""
+    if op.type == "Mul":
+        for side, other in (op.inputs, reversed(op.inputs)):
+            if _is_even(other):
+                number = constants.number(other)
+                return side, 1.0 if number is None and _is_clip(other) else number
+    if op.type in ("RealDiv", "DivNoNan") and _is_even(op.inputs[1]):
+        number = constants.number(op.inputs[1])
+        if number is None and op.inputs[1].op.type == "Maximum":  # clip_by_norm: c g / max(|g|, c)
+            number = next(filter(None, map(constants.number, op.inputs[1].op.inputs)), None)
+        return op.inputs[0], 1.0 / number if number else None
+    return None, None
+
+
+def _is_even(tensor):
+    return tensor.shape.rank == 0 or graph.is_uniform(tensor) or tensor.op.type == "Fill"
+
+
+def _is_clip(scalar):
+    """True for a scalar that is made of a norm or a limit, as those of tf.clip_by_global_norm are."""
+    pending = [(scalar.op, 0)]
+    while pending:
+        op, depth = pending.pop()
+        if op.type in _CLIPS:
+            return True
+        if depth < 6:
+            pending += [(t.op, depth + 1) for t in op.inputs]
+    return False
+
+
+def _multiple(tensor, variable, constants):
+    """m if the tensor is m times the variable, else None."""
+    if variable in (graph.variables_behind(tensor) or ()):
+        return 1.0
+    if tensor.op.type == "Mul":
+        for i in (0, 1):
+            if variable in (graph.variables_behind(tensor.op.inputs[i]) or ()):
+                return constants.number(tensor.op.inputs[1 - i])
+    return None
+
+
+def _times(a, b):
+    return None if a is None or b is None else a * b
+
+
+def structural_steps(where, updates):
+    """A Step for each kind of update and learning rate. updates: {op of a variable: its update ops}."""
+    constants, groups = Constants(), {}
+    for variable, ops in updates.items():
+        for op in ops:
+            gradient = l2_in(gradient_of(op), variable, constants)
+            key = kind_of(op), learning_rate_of(op, constants), bool(gradient[0]) and gradient[1]
+            groups.setdefault(key, {}).setdefault(variable, []).append((op, gradient[0]))
+    penalties = find_penalties(where.get_operations(), []) if groups else []
+    return tuple(_step(*key, members, penalties) for key, members in groups.items())
+
+
+def _step(name, learning_rate, decays_only, members, penalties):
+    rates, problems, doubled = {}, {}, {}
+    for variable, found in members.items():
+        multiples = [multiple for _, inner in found for multiple in inner]
+        if multiples:
+            rates[variable] = RUN_TIME if None in multiples else float(sum(multiples))
+        if rates.get(variable) == RUN_TIME:
+            problems[variable] = "the coefficient of its L2 depends on more than constants"
+        if len(multiples) > len(found):
+            doubled[variable] = "its gradient holds %d terms of L2" % len(multiples)
+    routes = [Route(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
+    return Step(
+        optimizer=name,
+        learning_rate=learning_rate,
+        updates={variable: [op for op, _ in found] for variable, found in members.items()},
+        decays_only=decays_only,
+        rates=rates,
+        problems=problems,
+        routes=tuple(route for route in routes if route.factors),
+        doubled=doubled,
+    )

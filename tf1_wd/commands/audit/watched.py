@@ -1,0 +1,285 @@
+"""Watches a program build its updates, through tf1_wd.hooks, and changes nothing of it; then reads off what it decays.
+
+The calls of tf.gradients and apply_gradients are kept as they come, and analysed when the graph is complete, by what
+the training step of a scope is built from: differentiation.GradientCall, attribution.net_rate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.commands.audit.facts import Facts, Route, Step, declared, known
+from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
+from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
+from tf1_wd.decay.refusals import refuse_decoupled
+from tf1_wd.decay.scope.gradient_call import GradientCall
+from tf1_wd.decay.scope.net_rate import calls_behind, net_rate
+from tf1_wd.errors import AlreadyDecoupledError, Tf1WdError
+from tf1_wd.graph import files
+from tf1_wd.graph.constants import Constants
+from tf1_wd.graph.gradients import as_list, tensors_of
+from tf1_wd.graph.variables import name_of, trainable_variables
+from tf1_wd.penalties.coefficients import coefficients
+from tf1_wd.penalties.find import read_collection
+from tf1_wd.penalties.own_decay import own_decays
+
+
+@dataclass(frozen=True)
+class _Update:
+    """One apply_gradients: the optimizer, its pairs, and which ops of the graph were made by it."""
+
+    graph: object
+    optimizer: object
+    pairs: tuple
+    before: int
+    after: int
+
+
+class Observer:
+    """A listener for tf1_wd.hooks that lets everything pass and remembers it."""
+
+    def __init__(self):
+        self._calls = []  # (tf.Graph, ys, xs, grad_ys, results)
+        self._updates = []
+
+    def gradients(self, compute, arguments):
+        """Lets one call of tf.gradients pass."""
+        if tf.executing_eagerly():
+            return compute(**arguments)
+        # as compute does first
+        arguments["ys"] = [tf.convert_to_tensor(y) for y in as_list(arguments["ys"])]
+        ys, xs, grad_ys = arguments["ys"], as_list(arguments["xs"]), arguments["grad_ys"]
+        results = compute(**arguments)
+        self._calls.append((_tf.outermost(tf.get_default_graph()), ys, xs, grad_ys, list(results)))
+        return results
+
+    def apply_gradients(self, original, optimizer, grads_and_vars, global_step=None, name=None, **kwargs):
+        """Lets one update pass."""
+        pairs = list(grads_and_vars)
+        with self._update(optimizer, pairs):
+            return original(optimizer, pairs, global_step, name, **kwargs)
+
+    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
+        """Lets the update of an optimizer with an apply_gradients of its own pass."""
+        if args:
+            pairs, args = list(args[0]), args[1:]
+        else:
+            pairs = list(kwargs.pop("grads_and_vars"))
+        earlier = len(self._updates)
+        with self._update(optimizer, pairs, earlier):
+            return original(optimizer, pairs, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _update(self, optimizer, pairs, earlier=None):
+        """Notes an update that is built in the block, unless one inside of it was noted since `earlier`."""
+        where = _tf.outermost(tf.get_default_graph())
+        before = _size(where)
+        yield
+        handed_over = earlier is not None and len(self._updates) > earlier
+        if not handed_over and not tf.executing_eagerly():
+            self._updates.append(_Update(where, optimizer, tuple(pairs), before, _size(where)))
+
+    @property
+    def graphs(self):
+        """The graphs in which an optimizer was given gradients, each once, in their order."""
+        return list({id(update.graph): update.graph for update in self._updates}.values())
+
+    @property
+    def raw_gradients(self):
+        """The ops of gradients by variables: a program that fetches them may train by itself."""
+        return {
+            t.op
+            for _, _, xs, _, results in self._calls
+            for x, gradient in zip(xs, results)
+            if graph.variable_op(x) is not None
+            for t in tensors_of(gradient)
+        }
+
+    def results(self, where):
+        """The keys (graph.key) of what tf.gradients returned in a graph, of sparse gradients the values."""
+        found = [result for g, *_, results in self._calls if g is where for result in results if result is not None]
+        return {graph.key(tensor) for result in found for tensor in tensors_of(result)}
+
+    def facts(self, where):
+        """The Facts of a graph that is complete."""
+        with where.as_default(), _unfinalized(where):
+            return self._facts(where)
+
+    def _facts(self, where):
+        calls = []
+        for g, ys, xs, grad_ys, results in self._calls:
+            if g is where:
+                call = GradientCall(ys, xs, grad_ys)
+                call.keep(results)
+                calls.append(call)
+        constants, ops = Constants(), update_ops(where)
+        updates = [u for u in self._updates if u.graph is where]
+        order = {op: i for i, op in enumerate(where.get_operations())}
+        steps = [_step(update, calls, ops, order, constants) for update in updates]
+        seen = {op for step in steps for op in step.updates}
+        steps += structural_steps(where, {variable: made for variable, made in ops.items() if variable not in seen})
+        trainable = [graph.variable_op(v) for v in trainable_variables(where)]
+        notes = [
+            "the function %s, which the loss calls, holds L2: it is not counted" % name
+            for name in sorted({name for call in calls for name in call.functions_with_l2})
+        ]
+        return Facts(where, tuple(steps), declared(where), tuple(own_decays(trainable)), tuple(notes))
+
+
+def _unfinalized(where):
+    return _tf.unfinalized(where) if where.finalized else contextlib.nullcontext()
+
+
+def _size(where):
+    return len(where.get_operations())
+
+
+def _step(update, calls, ops, order, constants):
+    rates, problems, behind_any, updated, given, loss_rates = {}, {}, {}, {}, {}, {}
+    for gradient, variable in update.pairs:
+        op = graph.variable_op(variable)
+        if gradient is None or op is None:
+            continue
+        updated[op] = [o for o in ops.get(op, ()) if update.before <= order[o] < update.after]
+        gradient = tf.convert_to_tensor_or_indexed_slices(gradient)
+        given[op] = getattr(gradient, "values", gradient)
+        try:
+            behind = calls_behind(gradient, variable, calls)
+            if len(behind) == 1 and op in behind[0].rates and not behind[0].is_weighted:
+                loss_rates[op] = known(behind[0].rates[op])
+            behind_any.update((id(call), call) for call in behind)
+            rate = net_rate(gradient, variable, name_of(variable), behind, calls)
+            if any(op in call.gated for call in behind):
+                rate, problems[op] = None, "L2 of it is inside a branch or a loop of the loss"
+        except Tf1WdError as error:
+            rate, problems[op] = None, str(error)
+        if op in problems:
+            rates[op] = UNKNOWN
+        elif rate is not None:
+            rates[op] = known(rate)
+    behind = list(behind_any.values())
+    routes = tuple(Route(p.tensor, p.factors) for call in behind for p in call.penalties)
+    alone = bool(behind) and all(_is_decay_alone(call) for call in behind)
+    return Step(
+        optimizer=type(update.optimizer).__name__,
+        learning_rate=_learning_rate(update.optimizer, updated, constants),
+        updates=updated,
+        decays_only=alone,
+        rates=rates,
+        problems=problems,
+        own_decay=_own_decay(update.optimizer),
+        own_rate=_own_rate(update.optimizer),
+        routes=routes,
+        doubled=_doubled(behind),
+        gradients=given,
+        loss_rates=loss_rates,
+        untrained={op: known(r) for call in behind for op, r in call.rates.items() if op not in updated},
+    )
+
+
+def _is_decay_alone(call):
+    """True if nothing but penalties leads from the variables to what is differentiated."""
+    constants = {graph.key(t) for t in call.constants}
+    return bool(call.rates) and all(graph.key(y) in constants for y in call.ys)
+
+
+def _learning_rate(optimizer, updated, constants):
+    rate = _tf.learning_rate(optimizer)
+    if rate is not None and graph.variable_op(rate) is not None:
+        return RUN_TIME
+    if rate is None:
+        own = [op for ops in updated.values() for op in ops]
+        return learning_rate_of(own[0], constants) if own else None
+    if tf.is_tensor(rate):
+        rate = constants.number(rate)
+    return float(rate) if isinstance(rate, (int, float)) else RUN_TIME
+
+
+def _own_decay(optimizer):
+    try:
+        refuse_decoupled(optimizer)
+    except AlreadyDecoupledError as error:
+        return str(error).split(":")[0]
+    return ""
+
+
+def _own_rate(optimizer):
+    """The rate of an optimizer that decays as those of tf.contrib.opt do, a float or "run time"; None for others."""
+    if "DecoupledWeightDecayExtension" not in (c.__name__ for c in type(optimizer).__mro__):
+        return None
+    return known(getattr(optimizer, "_weight_decay", None))  # private: tf.contrib.opt (1.15.5); and our own
+
+
+def _doubled(calls):
+    """{op of a variable: how} of variables whose L2 one loss counts by more than one route."""
+    found = {}
+    for call in calls:
+        terms = _collected_more_than_once(call)
+        by_variable = {}
+        for penalty in call.penalties:
+            for variable in penalty.factors:
+                by_variable.setdefault(variable, []).append(penalty)
+        for variable, penalties in by_variable.items():
+            again = [p for p in penalties if p.tensor.op in terms]
+            if again:
+                found[variable] = "the loss adds %s %g times" % (again[0].tensor.op.name, terms[again[0].tensor.op])
+            elif len({_origin(p) for p in penalties}) > 1:
+                found[variable] = "the loss holds %s" % " and ".join(sorted({p.tensor.op.name for p in penalties})[:3])
+    return found
+
+
+def _origin(penalty):
+    """What tells penalties that were written apart from copies of one: the lines of code that led to them."""
+    return tuple(frame[:2] for frame in files.traceback(penalty.tensor.op))
+
+
+def _collected_more_than_once(call):
+    """{op of a penalty: how often the loss adds the collection's term of it}, of those that it adds more than once.
+
+    So do get_total_loss() and get_regularization_loss() together. A term that is added and averaged, as over towers,
+    counts once.
+    """
+    inside = set(call.ops)
+    terms = [(r, t) for r, t in _terms(call.ys[0].graph) if t.op in inside]
+    weights = coefficients(call.ys, [t for _, t in terms])
+    found = {}
+    if any(isinstance(w, float) and w > 1.5 for w in weights):
+        ways = _ways(call)
+        for (penalties, tensor), weight in zip(terms, weights):
+            n = ways.get(tensor.op, 0)
+            if n > 1 and isinstance(weight, float) and weight > 1.5:
+                found.update((p.tensor.op, n) for p in penalties)
+    return found
+
+
+def _terms(where):
+    with where.as_default():
+        return [(term.penalties, term.tensor) for term in read_collection()]
+
+
+def _ways(call):
+    """{op: the number of ways on which it goes into the loss}."""
+    consumers = graph.consumers_among(call.ops)
+    ways = {}
+    ends = [y.op for y in call.ys]
+    for op in _downwards(call.ops, consumers):
+        ways[op] = ends.count(op) + sum(ways[c] for c in consumers.get(op, ()))
+    return ways
+
+
+def _downwards(ops, consumers):
+    """The ops of an acyclic graph, each behind all that take its outputs."""
+    waiting = {op: len(consumers.get(op, ())) for op in ops}
+    ready = [op for op in ops if not waiting[op]]
+    members = set(ops)
+    while ready:
+        op = ready.pop()
+        yield op
+        for tensor in op.inputs:
+            if tensor.op in members:
+                waiting[tensor.op] -= 1
+                if not waiting[tensor.op]:
+                    ready.append(tensor.op)

@@ -1,0 +1,110 @@
+"""The Migration of a program, which is executed until its train graph is complete, and of a graph in a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from tf1_wd import graph
+from tf1_wd.commands.audit.assemble import graph_from
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.audit.watched import Observer
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.commands.run.stop import stop_at_training
+from tf1_wd.decay.scope.scope import Scope
+from tf1_wd.errors import MigrationError, Tf1WdWarning
+
+
+def migrate_file(path, rules=None, rates=None):
+    """The Migration of a `.meta` file, as it trains; with `rules`, as it would with its L2 turned into decay by these.
+
+    rates: rules.Rules with rates for variables whose rate the graph does not tell.
+    Raises AuditError (no graph), MigrationError, NoMatchError, InvalidRateError.
+
+    Example:
+      >>> print(migration_code.write(migrate_file("train_dir/model.ckpt-1000.meta")).code)
+    """
+    with graph_from(path) as (where, _):
+        return from_facts(os.path.basename(os.path.abspath(path)), structural_facts(where), rules=rules, rates=rates)
+
+
+def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration: None):
+    """The Migration of a program, executed as `python` does up to its first training step.
+
+    program: program.Program. rules: rules.Rules: as `tf1-wd run` trains it with these; None: as it trains by itself,
+    with the decay of its own scopes of tf1_wd, if it has any. rates: as for migrate_file. on_refusal(migration): see
+    stopping.stop_at_training.
+    Returns a stopping.Stopped, with a Migration. Raises ProgramNotFoundError, MigrationError; with `rules` also the
+    errors of decoupled_weight_decay.
+
+    Example:
+      >>> migrate_program(Program("train.py", ("--batch_size", "8"))).report
+    """
+    name = str(program) if program.is_module else os.path.basename(program.target)
+
+    def read(graphs, run, scopes):
+        if len(graphs) != 1:
+            raise MigrationError(
+                "%s ended without training, with %d graphs in which an optimizer of tf.train was given gradients; one "
+                "can be migrated. Give it the arguments with which it trains. Keras's fit, eager training and programs "
+                "that start others are not followed: docs/migrating-to-tf2 has their forms" % (name, len(graphs))
+            )
+        if rules is not None and scopes:
+            raise MigrationError("%s uses tf1_wd itself: leave --decoupled out" % name)
+        ((where, listener),) = graphs
+        facts = structural_facts(where) if listener is None else listener.facts(where)
+        if scopes:
+            scopes = [scope for scope in scopes if _is_of(scope, where)]
+            results = None if listener is None else listener.results(where)
+            if any(isinstance(scope, Scope) for scope in scopes):
+                results = (results or set()).union(*map(results_in, scopes))
+            return from_facts(name, facts, results, scopes, rates=rates, run=run)
+        return from_facts(name, facts, listener.results(where), listener.checked(where), rates=rates, run=run)
+
+    return stop_at_training(program, lambda: Listener(rules), read, on_refusal=on_refusal, lets_attach=rules is None)
+
+
+def results_in(scope):
+    """The keys of what tf.gradients returned in a scope; of what attach has decided, none."""
+    calls = scope.record.calls if isinstance(scope, Scope) else ()
+    return {graph.key(t) for call in calls for tensors in call.derivatives.values() for t in tensors}
+
+
+def _is_of(scope, where):
+    return any(d.variable is not None and d.variable.graph is where for d in scope.plan.decays)
+
+
+class Listener(Observer):
+    """Watches; with rules, a scope decays what is watched."""
+
+    def __init__(self, rules):
+        super().__init__()
+        self._scope = None if rules is None else Scope(rules)
+
+    def checked(self, where):
+        """[the scope], [] without rules; raises what decoupled_weight_decay raises at its end."""
+        if self._scope is None:
+            return []
+        with warnings.catch_warnings(), where.as_default():
+            warnings.simplefilter("ignore", Tf1WdWarning)  # the plan, and so the code, has them
+            self._scope.check()
+        return [self._scope]
+
+    def gradients(self, compute, arguments):
+        if self._scope is None:
+            return super().gradients(compute, arguments)
+        return super().gradients(lambda **given: self._scope.gradients(compute, given), arguments)
+
+    def apply_gradients(self, original, optimizer, *args, **kwargs):
+        if self._scope is not None:
+            original = self._through(self._scope.apply_gradients, original)
+        return super().apply_gradients(original, optimizer, *args, **kwargs)
+
+    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
+        if self._scope is not None:
+            original = self._through(self._scope.overridden_apply_gradients, original)
+        return super().overridden_apply_gradients(original, optimizer, *args, **kwargs)
+
+    @staticmethod
+    def _through(method, original):
+        return lambda optimizer, *args, **kwargs: method(original, optimizer, *args, **kwargs)

@@ -1,0 +1,255 @@
+"""What code for TensorFlow 2 does not do as the TF1 graph does, and what it leaves to the reader."""
+
+from __future__ import annotations
+
+import re
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.commands.audit.assemble import audit_facts
+from tf1_wd.commands.audit.report import RUN_TIME
+from tf1_wd.commands.migrate.migration import Difference
+from tf1_wd.commands.migrate.reading.optimizer_settings import settings_of
+from tf1_wd.errors import MigrationError
+from tf1_wd.graph.assignments import gradient_of, written_variable
+from tf1_wd.graph.marks import is_decay, made_by_optimizers, made_in
+from tf1_wd.graph.variables import later_copies, trainable_variables
+from tf1_wd.penalties.added_by_hand import has_l2_by_hand
+from tf1_wd.plan.text_table import some
+
+# optimizers that leave rows alone in TensorFlow 1 that a batch does not look up, and what they do in the code
+_ROWS = {
+    "momentum": "such a row moves by momentum^k of its last step in the k-th step after it",
+    "rmsprop": "after k steps rho^k of its mean square is left, and its next step is so much longer",
+    "adadelta": "after k steps rho^k of its averages is left, and its next step differs by that",
+    "ftrl": "such a row becomes what its accumulators say, 0 before its first gradient",
+}
+_PART = re.compile(r"/part_\d+$")  # as tf.get_variable(partitioner=) names them
+TAKEN = Difference(
+    "The program applies gradients that several workers have put together",
+    "the code is one process; under a strategy give it the mean loss of the replicas",
+)
+SUMMED = Difference(
+    "The program accumulates gradients in variables, over several runs",
+    "the code updates, and decays, in every call: give change_gradients the sum, and call train_step once an update",
+)
+REPLICAS = Difference(
+    "The program trains the replicas of a distribution strategy",
+    "the code is one replica with all of the batch; under a strategy of yours call tf1_wd.tf2.decay outside of its run",
+)
+
+
+def second_step(facts, constants):
+    """{variable: rate} of the pasted second step: gradient descent on the penalties alone. Raises MigrationError."""
+    found = {}
+    for of in facts.steps:
+        for variable, rate in of.rates.items() if of.decays_only else ():
+            settings = [settings_of(op, constants) for op in of.updates.get(variable, ())]
+            if not settings or any(s is None or s.optimizer != "sgd" for s in settings):
+                raise MigrationError(
+                    "a second step on the penalties alone trains %s, and is not gradient descent: that is no decay"
+                    % variable.name
+                )
+            known = isinstance(rate, float) and isinstance(settings[0].learning_rate, float)
+            found[variable] = rate * settings[0].learning_rate if known else RUN_TIME
+    return found
+
+
+def refuse_own_rules(facts, scopes):
+    """Raises MigrationError for a decay that the graph holds and that is not known as a rule."""
+    for of in facts.steps:
+        if of.own_decay and of.own_rate is None:
+            raise MigrationError(
+                "%s, by a rule of its own that Keras need not have: move the class by hand, without the decay, and put "
+                "tf1_wd.tf2.decay in front of its update" % of.own_decay
+            )
+    told = {variable for of in facts.steps if of.own_rate is not None for variable in of.updates}
+    for variable, op in facts.own_decays:
+        if variable not in told:
+            raise MigrationError(
+                "the program decays %s by itself (in %s): move that by hand; tf1_wd.tf2.decay(variables, rate) does "
+                "the same" % (variable.name, op.name)
+            )
+    if has_l2_by_hand(facts.graph):
+        raise MigrationError(
+            "add_decay_to_gradients, or its inverse, changes the gradients by hand, and the graph does not tell by "
+            "which plan: build the train_op in tf1_wd.coupled_weight_decay instead, which does the same"
+        )
+    if made_in(facts.graph) and not scopes:
+        raise MigrationError(
+            "the graph decays by tf1_wd already, and does not tell the rates: give the program that builds it, or the "
+            "plan, which `tf1-wd run --report FILE` writes"
+        )
+
+
+def refuse_what_is_not_followed(facts):
+    """Raises MigrationError for variables that cannot be paired, or whose gradient another rule changes."""
+    known = {graph.variable_op(v): v for v in trainable_variables(facts.graph)}
+    for op in known:
+        if _PART.search(op.name):
+            raise MigrationError(
+                "%s is a part of a variable that a partitioner has cut: run the program without its partitioner, which "
+                "trains alike" % op.name
+            )
+    for of in facts.steps:
+        for variable, ops in of.updates.items():
+            if not ops and variable not in known:
+                raise MigrationError(
+                    "%s is trained and is not among the trainable variables: make it with trainable=True"
+                    % variable.name
+                )
+            given = of.gradients.get(variable)
+            applied = [op for op in ops if "Apply" in op.type and "Sparse" not in op.type]
+            if given is None or not applied or variable not in of.rates:
+                continue
+            if _origin(gradient_of(applied[0])) != _origin(given) and not later_copies(facts.graph):
+                raise MigrationError(
+                    "%s changes the gradient of %s before it updates it, so that the rate of the L2 in it is not "
+                    "known: move the class by hand" % (of.optimizer, variable.name)
+                )
+
+
+def _origin(tensor):
+    while tensor.op.type in ("Identity", "Switch"):
+        tensor = tensor.op.inputs[0]
+    return graph.key(tensor)
+
+
+def of_one_run(losses):
+    """The Differences of losses whose updates are in one run. losses: lists of Update."""
+    names = [u.variable.name for updates in losses for u in updates if u.variable.type != "VarHandleOp"]
+    if len(losses) > 1 and names:
+        yield Difference(
+            "Several optimizers update the reference variables %s in one run, and nothing says whether the gradients "
+            "of one see what another has updated" % some(names),
+            "the code computes all gradients first; in the program it is as the run happens to go",
+        )
+
+
+def of_updates(updates, facts):
+    """The Differences of the updates."""
+    gated = [u.variable.name for u in updates if _tf.control_flow_context(u.op) is not None]
+    if gated:
+        yield Difference(
+            "The update of %s is inside a cond or a loop, which may skip it (loss scaling, accumulation)" % some(gated),
+            "the code updates, and decays, in every call: call train_step when the program would update",
+        )
+    for u in updates:
+        if "Sparse" in u.op.type and u.settings.optimizer in _ROWS:
+            yield Difference(
+                "Rows of %s that a batch does not look up stand still in TensorFlow 1, and go on in the code"
+                % u.variable.name,
+                _ROWS[u.settings.optimizer],
+            )
+    shared = _shared_slots(updates)
+    if shared:
+        yield Difference(
+            "One optimizer makes several updates, of %s, and keeps its slots or its count of steps for all of them; in "
+            "the code each has an optimizer" % some(shared),
+            "Adam's correction of its bias, and momentum, of another number of steps",
+        )
+    races = [
+        u.variable.name
+        for u in updates
+        if u.of.own_rate is not None and u.variable.type != "VarHandleOp" and not made_by_optimizers(facts.graph)
+    ]
+    if races:
+        yield Difference(
+            "tf.contrib.opt decays the reference variables %s without waiting for the gradients that read them"
+            % some(races),
+            "as the run happens to go; the code decays the weights that the step began from",
+        )
+
+
+# inputs of update ops that are no state of their optimizer: a learning rate in a variable may be that of several
+_NO_SLOTS = ("var", "lr", "alpha", "grad", "delta", "indices", "ref", "value", "updates", "resource")
+
+
+def _shared_slots(updates):
+    """Names of variables whose updates share a variable of their optimizer with an update of another call of it."""
+    users = {}
+    for u in updates:
+        for definition, tensor in zip(u.op.op_def.input_arg, u.op.inputs):
+            slot = graph.read_source(tensor)
+            if slot is not None and definition.name not in _NO_SLOTS:
+                users.setdefault(slot, []).append(u)
+    mixed = [us for us in users.values() if len({u.optimizer for u in us}) > 1]
+    return list(dict.fromkeys(u.variable.name for us in mixed for u in us))
+
+
+def of_assignments(facts, updates):
+    """The Differences of what assigns trained variables besides their optimizers."""
+    trained, found, where = {u.variable for u in updates}, {}, facts.graph
+    own = {u.op for u in updates} | {op for _, op in facts.own_decays}
+    for op in where.get_operations():
+        variable = written_variable(op)
+        if variable not in trained or op in own or "Apply" in op.type or is_decay(op):
+            continue
+        source = graph.ancestors([gradient_of(op)])
+        is_start = op.name.endswith("/Assign") or variable not in source
+        if not is_start and op.type.startswith("Assign") and op not in made_by_optimizers(where):
+            found.setdefault(variable.name, op.name)
+    for name, by in found.items():
+        yield Difference("The program also assigns %s, by %s" % (name, by), "the code leaves that out")
+    variables = trainable_variables(where)
+    constrained = [graph.variable_op(v).name for v in variables if getattr(v, "constraint", None) is not None]
+    if constrained:
+        yield Difference(
+            "%s have constraints" % some(constrained),
+            "none if you give them to the new variables; a decay by tf1_wd.tf2.decay comes behind them",
+        )
+
+
+def of_second_step(facts, updates, second, run):
+    """The Differences of the pasted second step. second: {variable: its rate}. run: as for migrate.from_facts."""
+    ops = [op for of in facts.steps if of.decays_only for found in of.updates.values() for op in found]
+    if ops and run is not None and not any(op in run for op in ops):
+        yield Difference(
+            "The program decays in runs of their own, not with the training step",
+            "the code decays in every step, by r",
+        )
+    elif ops and not all(set(u.op for u in updates) <= set(graph.predecessors([op])) for op in ops):
+        yield Difference(
+            "The second step of the program does not wait for the update: it decays before it, after it, or in "
+            "between; the code decays updated weights",
+            "up to r of a step, in each step",
+        )
+    trained = {update.variable for update in updates}
+    frozen = [v for v in second if v not in trained]
+    known = [rate for rate in second.values() if isinstance(rate, float)]
+    if frozen:
+        yield Difference(
+            "The second step of the program also decays %s, which no optimizer trains; the code does not"
+            % ", ".join(v.name for v in frozen[:5]),
+            "after k steps (1 - r)^k of these weights are left in the program, r being up to %g" % max(known or [0.0]),
+        )
+    report = audit_facts("", [facts], has_lines=False)
+    if "stale-reads" in report.codes:
+        yield Difference(
+            "The second step of the program decays old weights or updated ones, as the run happens to go; the code "
+            "decays updated ones",
+            "up to %.3g %% of a step" % (100 * max(known or [0.0])),
+        )
+
+
+def notes_on(facts, updates, is_decoupled):
+    """What is left to the reader: a tuple of sentences."""
+    where, notes = facts.graph, []
+    trained = {update.variable.name for update in updates}
+    report = audit_facts("", [facts], has_lines=False)
+    still = [v.name for v in report.variables if v.name not in trained]
+    if still:
+        notes.append(
+            "Nothing trains %s: keep %s" % (", ".join(still[:5]), "it" if len(still) == 1 else "them") + " as is"
+        )
+    if not is_decoupled:
+        notes += [
+            "%s In the code nothing decays either" % finding.sentence
+            for finding in report.findings
+            if finding.code == "inert"
+        ]
+    if where.get_collection(tf.GraphKeys.MOVING_AVERAGE_VARIABLES):
+        notes.append("The program keeps moving averages of variables: update yours behind train_step")
+    if where.get_collection(tf.GraphKeys.UPDATE_OPS):
+        notes.append("The program has UPDATE_OPS, mostly of batch norm: call model(x, training=True)")
+    return tuple(notes)

@@ -1,0 +1,175 @@
+"""Writes a Migration as a module for TensorFlow 2; knows no TensorFlow."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from dataclasses import dataclass
+
+from tf1_wd.commands.audit.report import RUN_TIME
+from tf1_wd.commands.migrate.from_plan import from_plan
+from tf1_wd.commands.migrate.writing.forms import AUTO, OP, form_of
+from tf1_wd.commands.migrate.writing.optimizers import MOMENTUM, SCHEDULE, Said, functions, number, optimizer
+from tf1_wd.commands.migrate.writing.train_step import SaidLoss, SaidStep, train_step
+from tf1_wd.plan.options import COUPLED
+from tf1_wd.plan.scale_option import LEARNING_RATE
+
+_WIDTH = 116
+_RULES = {
+    COUPLED: "gradient <- gradient + rate w",
+    "before": "w <- w - step - %srate w",
+    "after": "w <- (1 - %srate) (w - step)",
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A module's text, and what it does not do as the program does: differences, notes."""
+
+    code: str
+    differences: tuple
+    notes: tuple
+
+
+def write(migration, form=AUTO) -> Written:
+    """The module that trains in TensorFlow 2 as a TF1 program does.
+
+    Args:
+      migration: migration.Migration.
+      form: "auto" (Keras's weight_decay= where that is equal, else L2 in the loss or the decay op in a GradientTape
+        loop), "keras" (weight_decay= also where it is only nearly equal, with the differences), or "tape" (never).
+
+    Returns: Written. Raises InvalidOptionError; MigrationError if `form` cannot say it.
+
+    Example:
+      >>> print(write(from_plan(decay.plan, "adam", 1e-3)).code)
+    """
+    program = migration.program.replace("\\", "/").replace('"', "'")  # which stands in docstrings
+    several = sum(len(step.parts) for step in migration.steps) > 1
+    numbers, steps = itertools.count(1), []
+    for i, step in enumerate(migration.steps):
+        losses = []
+        for k, loss in enumerate(step.losses):
+            parts = [
+                Said(part, form_of(part, loss.changes, form), "_%d" % next(numbers) if several else "")
+                for part in loss.parts
+            ]
+            losses.append(SaidLoss(loss, parts, "_%d" % (k + 1) if len(step.losses) > 1 else ""))
+        steps.append(SaidStep(losses, "_%d" % (i + 1) if len(migration.steps) > 1 else ""))
+    parts = [part for step in steps for part in step.parts]
+    differences = (*migration.differences, *(d for part in parts for d in part.form.differences))
+    notes = (*migration.notes, *(note for part in parts for note in part.form.notes))
+    head = [_header(program, steps, differences, notes), _imports(parts), _tables(migration, parts)]
+    sections = ["\n\n".join(text.strip("\n") for text in head), _PAIR]
+    if any(part.form.is_own_momentum for part in parts):
+        sections.append(MOMENTUM)
+    if any(part.asks and not part.form.is_own_momentum for part in parts):
+        sections.append(SCHEDULE)
+    sections += [function for part in parts for function in functions(part)]
+    sections += [optimizer(part) for part in parts]
+    sections += [train_step(step, program) for step in steps]
+    return Written("\n\n\n".join(s.strip("\n") for s in sections) + "\n", differences, notes)
+
+
+def migrate_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan", form=AUTO, **settings) -> Written:
+    """A decay plan and an optimizer of TensorFlow 1 as a module for TensorFlow 2: `write` of `from_plan`.
+
+    Args: those of from_plan, and `form` of `write`.
+
+    Returns: Written: code (the module's text), differences, notes. Raises: as these two.
+
+    Example:
+      >>> with tf1_wd.decoupled_weight_decay(rates=0.1, convention="adamw") as decay:
+      ...     train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+      >>> print(tf1_wd.migrate_plan(decay.plan, "adam", 1e-3).code)
+    """
+    return write(from_plan(plan, optimizer, learning_rate, scale, program, **settings), form)
+
+
+# --- the head
+
+
+def _header(program, steps, differences, notes):
+    lines = ["What trains %s, in TensorFlow 2; written by `tf1-wd migrate`." % program, ""]
+    for step in steps:
+        for p in step.parts:
+            decaying = "%d of %d variables: %s" % (len(p.part.decaying), len(p.part.weights), _rule(p.part))
+            lines.append("  %s%s" % (p.name, ", " + decaying if p.part.decaying else ", no decay"))
+    lines += ["", "  variables = pair(model.trainable_variables)"]
+    for step in steps:
+        lines.append(
+            "  train_step%s = make_train_step%s(%s)"
+            % (step.suffix, step.suffix, ", ".join(["variables", *(a for a in step.asks if a not in step.known)]))
+        )
+    lines += ["  loss = train_step%s(images, labels)" % step.suffix for step in steps] + [""]
+    rates = " without the L2 in RATES" if any(p.part.decaying for step in steps for p in step.parts) else ""
+    lines += _wrapped("data_loss is yours: a function of a batch that returns the loss of %s%s." % (program, rates))
+    for title, said in (("Not equivalent:", differences), ("Left to you:", notes)):
+        if said:
+            lines += ["", title]
+            for sentence in said:
+                lines += _wrapped("- %s" % str(sentence).rstrip(".") + ".", "  ")
+    text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
+    return '"""%s\n"""' % text.rstrip()
+
+
+def _wrapped(text, indent=""):
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _rule(part):
+    rule = _RULES[part.order]
+    if part.order == COUPLED:
+        return rule
+    times = {LEARNING_RATE: "lr ", RUN_TIME: "scale "}.get(part.scale, "")
+    return rule % times
+
+
+def _imports(parts):
+    own = any(p.form.decay == OP for p in parts)
+    return "import tensorflow as tf\n" + ("\nimport tf1_wd\n" if own else "")
+
+
+def _tables(migration, parts):
+    """The names, shapes and rates of the variables."""
+    shapes = {w.name: w.shape for step in migration.steps for part in step.parts for w in part.weights}
+    order = migration.order or tuple(shapes)
+    rows = ["    %s: %r," % (_text(name), tuple(shapes[name])) for name in order if name in shapes]
+    tables = [
+        "# name in the program: shape; in the order in which it makes them\nVARIABLES = {\n%s\n}" % "\n".join(rows)
+    ]
+    for p in parts:
+        if p.suffix:
+            names = ["    %s," % _text(w.name) for w in p.part.weights]
+            tables.append("%s = [\n%s\n]" % (p.updated, "\n".join(names)))
+        if p.part.decaying:
+            rates = ["    %s: %s," % (_text(w.name), number(w.rate)) for w in p.part.decaying]
+            tables.append("# of the decay; the others have none\n%s = {\n%s\n}" % (p.rates, "\n".join(rates)))
+    return "\n\n".join(tables)
+
+
+def _text(name):
+    return '"%s"' % name
+
+
+_PAIR = '''
+def pair(weights):
+    """{name: variable} of VARIABLES, from the variables of the new model in that order."""
+    weights = list(weights)
+    if len(weights) != len(VARIABLES):
+        raise ValueError("%d variables for the %d of VARIABLES" % (len(weights), len(VARIABLES)))
+    for (name, shape), weight in zip(VARIABLES.items(), weights):
+        if any(n is not None and n != m for n, m in zip(shape, weight.shape)) or len(shape) != len(weight.shape):
+            raise ValueError("%s has the shape %s, and %s %s" % (name, shape, weight.name, tuple(weight.shape)))
+        last = [path.split(":")[0].rsplit("/", 1)[-1] for path in (name, weight.name)]
+        if sorted(last) == ["beta", "gamma"]:
+            raise ValueError("%s would go with %s: give the variables in the order of VARIABLES" % (name, last[1]))
+    return dict(zip(VARIABLES, weights))
+
+
+def load(variables, checkpoint):
+    """Gives the variables the weights that a checkpoint of the program holds. The optimizer starts anew."""
+    reader = tf.train.load_checkpoint(checkpoint)
+    for name, variable in variables.items():
+        variable.assign(reader.get_tensor(name))
+'''

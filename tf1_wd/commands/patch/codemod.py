@@ -1,0 +1,171 @@
+"""One file through the codemod: bytes in, an Outcome out. Reads and writes no files, prints nothing."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tokenize
+import warnings
+from dataclasses import dataclass, field
+
+import libcst as cst
+
+from tf1_wd.commands.patch import to_compat_v1 as compat
+from tf1_wd.commands.patch.gradient_chains import Refusal, find_chains
+from tf1_wd.commands.patch.known_patterns import find_snippets, imported, other_training, own_decay, uses_tensorflow
+from tf1_wd.commands.patch.placement import Decorate, decide
+from tf1_wd.commands.patch.rewrite import apply_scopes
+from tf1_wd.commands.patch.syntax import last_name
+from tf1_wd.commands.patch.training_calls import GRADIENTS, defines_optimizer, find_units
+
+PATCHED, DONE, LEFT_ALONE, NOTHING, REFUSED = "patched", "done already", "left alone", "nothing", "not understood"
+
+_SCRIPT_HINT = "`tf1-wd run` trains the program without an edit"
+
+
+@dataclass
+class Outcome:
+    """What became of a file: `status`, the new bytes (the old ones where nothing changed), and what to tell."""
+
+    status: str
+    source: bytes
+    notes: list = field(default_factory=list)  # (line, text)
+    refusals: list = field(default_factory=list)  # Refusal
+
+    @property
+    def is_understood(self):
+        return not self.refusals
+
+
+def patch_source(source, options=None, to_compat_v1=False):
+    """Wraps what builds the train_op of one file.
+
+    Args:
+      source: the file's bytes.
+      options: of decoupled_weight_decay, plain values by name, for the generated call. Without "convention", it is
+        "adamw", or "snippet" where the pasted snippet is removed; without "source", "loss", or "collection".
+      to_compat_v1: also rewrite the imports to tensorflow.compat.v1 and tf_slim.
+
+    Returns: an Outcome. Where it has refusals, `source` is unchanged.
+    """
+    try:
+        return _patched(source, options or {}, to_compat_v1)
+    except RecursionError as error:
+        refusal = Refusal(1, "the file is nested too deeply (%s)" % error, "put the scope in by hand")
+        return Outcome(REFUSED, source, refusals=[refusal])
+
+
+def _patched(source, options, to_compat_v1):
+    module, unreadable = _parsed(source)
+    if unreadable is not None:
+        return Outcome(REFUSED, source, refusals=[unreadable])
+    outcome, changed = _with_scopes(module, source, options)
+    if to_compat_v1 and outcome.is_understood:
+        changed, notes, refusals = compat.to_compat_v1(changed, find_units(module)[1], module)
+        if refusals:
+            return Outcome(REFUSED, source, refusals=refusals)
+        outcome.notes += notes
+    if outcome.is_understood:
+        outcome.source = changed.bytes
+        if outcome.source != source:
+            outcome.status = PATCHED
+            _compile(outcome.source)  # an error here would be a defect of this module, and nothing is written
+    return outcome
+
+
+def _with_scopes(module, source, options):
+    units, positions, module = find_units(module)
+    if any(name.split(".")[0] == "tf1_wd" for name in imported(module)):
+        return Outcome(DONE, source, [(1, "uses tf1_wd already")]), module
+    if not uses_tensorflow(module):
+        return Outcome(NOTHING, source, [(1, "does not use TensorFlow")]), module
+    other = other_training(module, positions)
+    if other is not None:
+        return Outcome(REFUSED, source, refusals=[other]), module
+    snippets, refusals = find_snippets(units)
+    events = any(e.kind != GRADIENTS for unit in units for e in unit.events)
+    own = own_decay(module, positions)
+    if own is not None and (events or snippets):
+        text = "decays by itself already (%s): left as it is" % own[1]
+        return Outcome(LEFT_ALONE, source, [(own[0], text)]), module
+    chains, more = find_chains(units)
+    refusals += more
+    if not chains and not refusals:
+        refusals += _gradients_alone(units)
+    if not chains and not refusals:
+        return Outcome(NOTHING, source, [(1, "builds no train_op")]), module
+    scopes, more = decide(chains, units, "rates" in options)
+    refusals += more
+    if refusals:
+        return Outcome(REFUSED, source, refusals=sorted(refusals, key=lambda r: r.line)), module
+    notes = [(s.line, "removed: the second SGD step over REGULARIZATION_LOSSES") for s in snippets]
+    notes += [(scope.line, _told(scope)) for scope in scopes]
+    changed = apply_scopes(module, scopes, snippets, call_text(options, bool(snippets)))
+    return Outcome(PATCHED, source, sorted(notes)), changed
+
+
+def call_text(options, was_snippet=False):
+    """The call that is written into the file."""
+    words = (
+        {"convention": "snippet", "source": "collection"} if was_snippet else {"convention": "adamw", "source": "loss"}
+    )
+    words.update(options)
+    return "tf1_wd.decoupled_weight_decay(%s)" % ", ".join("%s=%s" % (k, _literal(v)) for k, v in words.items())
+
+
+def _literal(value):
+    if isinstance(value, str):
+        quoted = repr(value)
+        if "\\\\" in quoted and "'" not in value and not value.endswith("\\"):
+            return 'r"%s"' % value if '"' not in value else "r'%s'" % value
+        return '"%s"' % value if not set(value) & set("\"'\\\n") else quoted
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ", ".join(map(_literal, value))
+    if isinstance(value, dict):
+        return "{%s}" % ", ".join("%s: %s" % (_literal(k), _literal(v)) for k, v in value.items())
+    return repr(value)
+
+
+def _told(scope):
+    updates = sorted({chain.update.line for chain in scope.chains})
+    lines = "line %d" % updates[0] if len(updates) == 1 else "lines %s" % ", ".join(map(str, updates))
+    if isinstance(scope, Decorate):
+        return "decorated %s (update in %s)" % (scope.unit.title, lines)
+    return "wrapped in `with` (update in %s)" % lines
+
+
+def _gradients_alone(units):
+    """Refusals for functions that compute an optimizer's gradients for another file."""
+    for unit in units:
+        events = [e for e in unit.events if last_name(e.call.func) != "gradients" and e.kind == GRADIENTS]
+        if events and not defines_optimizer(unit):
+            yield Refusal(
+                events[0].line,
+                "%s computes gradients that this file does not apply" % unit.title,
+                "wrap the code that calls it and applies them; %s" % _SCRIPT_HINT,
+            )
+
+
+def _parsed(source):
+    """(module, None), or (None, a Refusal) for what Python or libcst cannot parse."""
+    try:
+        source.decode(tokenize.detect_encoding(io.BytesIO(source).readline)[0])
+    except (UnicodeDecodeError, SyntaxError) as error:
+        why, by_hand = "the file cannot be decoded (%s)" % error, "name its encoding in its first line (PEP 263)"
+        return None, Refusal(1, why, by_hand)
+    try:
+        _compile(source)
+        return cst.parse_module(source), None
+    except cst.ParserSyntaxError as error:
+        return None, Refusal(error.raw_line, "libcst cannot parse it", "put the scope in by hand")
+    except (SyntaxError, ValueError) as error:
+        why = "this is no syntax of Python %d.%d" % sys.version_info[:2]
+        text = getattr(error, "msg", str(error)).rstrip(".")
+        by_hand = "if it is Python 2, convert the file first (2to3 -w FILE)"
+        return None, Refusal(getattr(error, "lineno", None) or 1, "%s (%s)" % (why, text), by_hand)
+
+
+def _compile(source):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes in the user's strings
+        compile(source, "file", "exec", dont_inherit=True)

@@ -1,0 +1,78 @@
+"""Whether statements do something whenever they run: the ways through if, loop, try and with."""
+
+from __future__ import annotations
+
+import libcst as cst
+import libcst.matchers as m
+
+from tf1_wd.commands.patch.syntax import blocks_of, dotted, is_try
+
+_EXITS = {"sys.exit", "exit", "quit", "os._exit"}
+
+
+def always(body, wanted):
+    """Whether every way through that neither raises nor exits passes one of the wanted statements (a set of ids).
+
+    body: a block, a statement, or a list of statements. Loops are taken to run at least once.
+    """
+    if isinstance(body, (cst.Module, cst.IndentedBlock)):
+        body = body.body
+    if not isinstance(body, (list, tuple)):
+        return _statement(body, wanted)
+    for statement in body:
+        if _statement(statement, wanted):
+            return True
+        if leaves(statement):
+            return False
+        if raises(statement):
+            return True
+    return False
+
+
+def _statement(statement, wanted):
+    if id(statement) in wanted:
+        return True
+    blocks = blocks_of(statement)
+    if isinstance(statement, cst.If):
+        return _has_else(statement) and all(always(b, wanted) or raises(b) for b in blocks)
+    if isinstance(statement, (cst.For, cst.While, cst.With, cst.ClassDef)):
+        return bool(blocks) and always(blocks[0], wanted)
+    if is_try(statement):
+        return bool(blocks) and (
+            always(blocks[0], wanted) or (bool(statement.finalbody) and always(blocks[-1], wanted))
+        )
+    return False
+
+
+def _has_else(statement):
+    while isinstance(statement, cst.If):
+        statement = statement.orelse
+    return statement is not None and isinstance(statement.body, cst.IndentedBlock)
+
+
+def leaves(statement):
+    """Whether a statement can end its function or its loop before what follows."""
+    if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
+        return False
+    if isinstance(statement, (cst.For, cst.While)):
+        return any(isinstance(n, cst.Return) for n in _own(statement))
+    return bool(_own(statement))
+
+
+def _own(statement):
+    inner = {id(r) for f in m.findall(statement, m.FunctionDef() | m.Lambda()) for r in m.findall(f, m.Return())}
+    found = m.findall(statement, m.Return() | m.Break() | m.Continue())
+    return [node for node in found if id(node) not in inner]
+
+
+def raises(body):
+    """Whether a statement or block certainly ends in an exception or in the end of the program."""
+    if isinstance(body, cst.IndentedBlock):
+        return any(raises(s) for s in body.body)
+    if isinstance(body, cst.SimpleStatementLine):
+        return any(
+            isinstance(s, cst.Raise)
+            or (isinstance(s, cst.Expr) and isinstance(s.value, cst.Call) and dotted(s.value.func) in _EXITS)
+            for s in body.body
+        )
+    return False

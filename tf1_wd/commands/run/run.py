@@ -1,0 +1,82 @@
+"""Executes an untouched TF1 program with its L2 turned into true weight decay."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from dataclasses import dataclass, field
+
+from tf1_wd.commands.run import execute as programs
+from tf1_wd.commands.run.watch import Watch
+from tf1_wd.decay.scope.scope import Scope
+from tf1_wd.errors import NothingUpdatedError, Tf1WdError, Tf1WdWarning
+from tf1_wd.graph.marks import made_in
+from tf1_wd.native import loader
+
+
+@dataclass
+class Run:
+    """What became of a program.
+
+    plans: the DecayPlan of each graph that trained. warnings: sentences. error: the Tf1WdError because of which it is
+    not decoupled, or None. raised: what ended the program, a SystemExit say, or None. has_own_scope: True if it uses
+    tf1_wd itself, or imported a graph that decays by it.
+    """
+
+    plans: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
+    error: object = None
+    raised: object = None
+    has_own_scope: bool = False
+
+
+def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None):
+    """Executes a program as `python` does, with a decoupled_weight_decay scope around each of its graphs.
+
+    program: program.Program. rules: rules.Rules. on_plan(plan): called before a graph first trains, and anew if updates
+    were added to it. on_warning(text): called for what looks like weight decay and is not applied.
+
+    Returns a Run. Raises ProgramNotFoundError.
+    """
+    result, plans = Run(), {}
+
+    def on_training(graph, scope):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", Tf1WdWarning)
+            scope.check()
+        plans[id(graph)] = scope.plan
+        result.plans[:] = plans.values()
+        for warning in caught:
+            result.warnings.append(str(warning.message))
+            on_warning(result.warnings[-1])
+        on_plan(scope.plan)
+
+    if rules.backend != "tensorflow":
+        loader.status()  # registers the op, for programs that import a graph which this one exported
+    watch = Watch(lambda: Scope(rules), on_training)
+    before = set(threading.enumerate())
+    with watch.open():
+        result.raised = programs.attempt(program)
+        for thread in set(threading.enumerate()) - before:
+            if not thread.daemon:
+                thread.join()
+    result.error = watch.error
+    result.has_own_scope = bool(watch.scopes) or (not plans and any(map(made_in, watch.graphs.values())))
+    seen = plans or result.has_own_scope or watch.has_updates
+    if result.error is None and watch.graphs and not seen and _ended_well(result.raised):
+        result.error = _nothing_seen()
+    if isinstance(result.raised, Tf1WdError):
+        result.error = result.raised
+    return result
+
+
+def _ended_well(raised):
+    return raised is None or (isinstance(raised, SystemExit) and raised.code in (None, 0))
+
+
+def _nothing_seen():
+    return NothingUpdatedError(
+        "the program ran to its end and no apply_gradients of a tf.train optimizer was seen in it, so nothing decayed. "
+        "A program that does not train is run with --decay off; of one that trains by other means (Keras, own "
+        "assignments), the train_op can be given to tf1_wd.attach"
+    )

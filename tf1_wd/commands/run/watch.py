@@ -1,0 +1,122 @@
+"""Follows a program that builds its graphs anywhere and in any thread: a listener for each graph, until it trains."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.decay.scope import hooks
+from tf1_wd.errors import Tf1WdError
+
+
+@dataclass
+class _State:
+    """What is known of one graph.
+
+    changes: updates and gradient calls so far; reported: how many at the last report. harmless: sets of ops that
+    sessions have run, and that train nothing.
+    """
+
+    graph: object
+    listener: object
+    train_ops: set = field(default_factory=set)
+    changes: int = 0
+    reported: int = 0
+    harmless: set = field(default_factory=set)
+
+
+class Watch:
+    """Gives every graph that computes gradients or applies them a listener of its own (see hooks.listen).
+
+    make_listener: function without arguments that makes one, a scope.Scope say. Its `raw_gradients` are ops that a
+      program fetches, or feeds to assignments, when it updates variables by itself.
+    lets_attach: True if they only watch, so that a program may call attach; what that decides is among `scopes` then.
+    on_training(graph, listener): called before a session first runs an update of the graph or a raw gradient, and again
+      when updates have been added since. What it raises comes out of the program's session.run.
+    """
+
+    def __init__(self, make_listener, on_training, lets_attach=False):
+        self.lets_attach = lets_attach
+        self.error = None  # the first Tf1WdError that went into the program, which may have caught it
+        self.graphs = {}  # id: graph, of the sessions that ran
+        self.scopes = []  # of the program's own, to which this gave way
+        self._make_listener = make_listener
+        self._on_training = on_training
+        self._states = {}
+
+    @contextlib.contextmanager
+    def open(self):
+        """Watches all threads for the time of the block."""
+        with hooks.everywhere(self), _tf.patched_sessions(self._before_run):
+            yield self
+
+    @property
+    def has_updates(self):
+        """True if some graph has an update, run or not."""
+        return any(state.train_ops for state in self._states.values())
+
+    # --- called by hooks
+
+    def give_way(self, scope):
+        self.scopes.append(scope)
+
+    def gradients(self, compute, arguments):
+        state = self._state()
+        with self._noting():
+            results = state.listener.gradients(compute, arguments)
+        self._changed(state)
+        return results
+
+    def apply_gradients(self, original, optimizer, *args, **kwargs):
+        return self._applied("apply_gradients", original, optimizer, *args, **kwargs)
+
+    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
+        return self._applied("overridden_apply_gradients", original, optimizer, *args, **kwargs)
+
+    def _applied(self, method, *args, **kwargs):
+        state = self._state()
+        with self._noting():
+            train_op = getattr(state.listener, method)(*args, **kwargs)
+        state.train_ops.add(getattr(train_op, "op", train_op))
+        self._changed(state)
+        return train_op
+
+    @contextlib.contextmanager
+    def _noting(self):
+        try:
+            yield
+        except Tf1WdError as error:
+            self.error = self.error or error
+            raise
+
+    @staticmethod
+    def _changed(state):
+        state.changes += 1
+        state.harmless.clear()
+
+    def _state(self):
+        here = _tf.outermost(tf.get_default_graph())
+        if id(here) not in self._states:  # the state keeps the graph alive, and so its id
+            self._states[id(here)] = _State(here, self._make_listener())
+        return self._states[id(here)]
+
+    # --- called by sessions
+
+    def _before_run(self, of_session, ops):
+        self.graphs[id(of_session)] = of_session
+        state = self._states.get(id(of_session))
+        if state is None or state.reported == state.changes:
+            return
+        key = frozenset(ops)
+        if key in state.harmless:
+            return
+        wanted = state.train_ops | state.listener.raw_gradients
+        inside = any(op.graph is not of_session for op in wanted)  # in the function of a loop or a branch
+        if any(op in wanted or (inside and op.type in graph.CALLS) for op in graph.predecessors(ops)):
+            state.reported = state.changes
+            with of_session.as_default(), self._noting():
+                self._on_training(of_session, state.listener)
+        else:
+            state.harmless.add(key)

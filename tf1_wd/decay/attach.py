@@ -1,0 +1,226 @@
+"""True weight decay for a train_op that exists already."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.decay.ops.ordering import build_after, build_before
+from tf1_wd.decay.ops.scale import describe, scale_now
+from tf1_wd.decay.ops.summaries import add_summaries
+from tf1_wd.decay.ops.update import collection_now, plan_update
+from tf1_wd.decay.refusals import refuse_eager
+from tf1_wd.decay.scope import hooks
+from tf1_wd.decay.scope.step_counter import warn_of_uncounted
+from tf1_wd.errors import (
+    CoupledPenaltyError,
+    InvalidOptionError,
+    NestedScopeError,
+    NothingToDecayError,
+    UnsupportedUpdateError,
+)
+from tf1_wd.graph.assignments import everything_behind, gradient_of, updates_among
+from tf1_wd.graph.marks import is_decay, made_by_optimizers
+from tf1_wd.graph.update_ops import STEP_IGNORES_WEIGHTS
+from tf1_wd.penalties.in_gradients import holds_l2
+from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
+from tf1_wd.plan.decisions import DecayPlan, check_rows
+from tf1_wd.plan.options import LAZY, Rules, make_rules
+
+
+class Attached(NamedTuple):
+    """What attach decays: DecayPlan and Rules, as a scope.Scope has them."""
+
+    plan: DecayPlan
+    rules: Rules
+
+
+def attach(train_op, report=None, **options):
+    """Ties a decay to the updates behind a train_op that was built elsewhere; the gradient is taken as it is.
+
+        order="after":   w <- (1 - r) (w - step)      order="before":  w <- w - step - r w
+
+    Rates come from rates=, or from penalties in the collection REGULARIZATION_LOSSES that are not part of the gradient
+    already. Where code can be edited, decoupled_weight_decay is the better choice: it also takes L2 out of a loss.
+
+    Args:
+      train_op: tf.Operation, tf.Tensor (a loss-valued train_op), or an object with a field train_op and a method
+        _replace, such as tf.estimator.EstimatorSpec.
+      report: function that is called with the DecayPlan; `report=print` shows it.
+      options: as for decoupled_weight_decay. scale="learning_rate" takes the rate that each update op is given.
+
+    Returns: what it was given: an Operation, a Tensor of the same value, or an object of the same kind.
+
+    Raises: the errors of decoupled_weight_decay; CoupledPenaltyError if the gradient holds L2 already;
+      AlreadyDecoupledError if an op of the graph, behind train_op or not, takes a fraction of a variable off it;
+      UnsupportedUpdateError if no variable is updated behind train_op (SyncReplicasOptimizer), if the update is inside
+      a cond or a loop (it might be skipped), or if it has a decay already.
+
+    Example:
+      >>> train_op = tf1_wd.attach(train_op, rates={"weights": 5e-4}, report=print)
+
+    Source: the pasted workaround that this replaces (a second SGD step behind train_op).
+    """
+    rules = make_rules(**options)
+    if hasattr(train_op, "train_op"):
+        if not hasattr(train_op, "_replace"):
+            raise InvalidOptionError("%r has a train_op, but no _replace: attach to its train_op" % (train_op,))
+        return train_op._replace(train_op=attach(train_op.train_op, report, **options))
+    refuse_eager()
+    if not getattr(hooks.current(), "lets_attach", hooks.current() is None):
+        raise NestedScopeError("attach() inside a weight decay scope would decay twice: use one of the two")
+    if _tf.is_resource(train_op):  # what assign_add on a resource variable returns
+        train_op = tf.convert_to_tensor(train_op)
+    if not isinstance(train_op, (tf.Operation, tf.Tensor)):
+        raise InvalidOptionError(
+            "attach takes an Operation, a Tensor or an object with a train_op, such as an EstimatorSpec; got %r"
+            % (train_op,)
+        )
+    if rules.sparse == LAZY:
+        raise UnsupportedUpdateError(
+            "sparse='lazy' must know the lookups of the loss, and attach sees the updates alone: put "
+            "tf1_wd.decoupled_weight_decay around the code that builds the train_op, or use another sparse="
+        )
+    op = train_op if isinstance(train_op, tf.Operation) else train_op.op
+    with op.graph.as_default():
+        return _attach(train_op, op, rules, report)
+
+
+def _attach(train_op, op, rules, report):
+    _refuse_copies()
+    behind = everything_behind([op])
+    others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
+    if any(is_decay(o) for o in behind if o not in others):
+        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
+    updates = updates_among(behind, op)
+    pairs = [(gradient, variable) for variable, ops in updates for gradient in _gradients(ops)]
+    collection = collection_now()
+    groups, decisions, notes = [], [], {}
+    for learning_rate, members in _by_learning_rate(updates, rules):
+        chosen = [pair for pair in pairs if any(pair[1] is v for v, _ in members)]
+        update = plan_update(chosen, rules, [], {}, collection)
+        scale = 1.0 if update.is_empty else scale_now(rules.scale, learning_rate, None)
+        groups.append((update, scale, members))
+        decisions += [replace(d, scale=describe(scale)) for d in update.decisions]
+        notes.update(update.notes)
+    plan = DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
+    groups = [group for group in groups if not group[0].is_empty]
+    if not groups:
+        raise NothingToDecayError(
+            "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
+            "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s"
+            % (len(updates), op.name, len(collection.terms), plan)
+        )
+    check_rows(rules, plan)
+    refuse_own_decay([d.variable for d in plan.decaying])
+    _refuse_coupled(updates, {d.name for d in plan.decaying})
+    edges = _steps_before_increment(groups, behind)
+    if (edges or rules.order == "before") and graph.has_session(op.graph):
+        raise UnsupportedUpdateError(
+            "a tf.Session on this graph exists already, and new control edges between its ops might be ignored. Attach "
+            "before the session is made, or use order='after'%s" % (" and a scale that is no callable" if edges else "")
+        )
+    warn_of_uncounted(rules, [(scale, op.graph) for _, scale, _ in groups], stacklevel=3)
+    if report is not None:
+        report(plan)
+    moment = _moment_before(updates, op) if rules.order == "before" else None
+    followers = []
+    for update, scale, members in groups:
+        new_edges, more = _build(update, rules, scale, members, op, moment)
+        edges += new_edges
+        followers += more
+    for target, sources in edges:  # last, so that nothing is half-applied
+        _tf.add_control_inputs(target, sources)
+    if rules.summary:
+        add_summaries([(update, scale, op.graph) for update, scale, _ in groups])
+    if hooks.current() is not None:
+        hooks.current().give_way(Attached(plan, rules))
+    if not followers:
+        return train_op
+    with tf.control_dependencies(followers):
+        if isinstance(train_op, tf.Tensor):
+            return tf.identity(train_op, name="train_op_and_decay")
+        return tf.group(train_op, name="train_op_and_decay")
+
+
+def _refuse_copies():
+    for variable in tf.trainable_variables():
+        copies = getattr(variable, "values", ())
+        if isinstance(copies, (list, tuple)) and len(copies) > 1:
+            raise UnsupportedUpdateError(
+                "%s has %d copies on the replicas of a distribution strategy: put tf1_wd.decoupled_weight_decay around "
+                "the function that the strategy runs" % (variable.name, len(copies))
+            )
+
+
+def _gradients(ops):
+    """What the updates of one variable take as its gradient: tf.IndexedSlices if each of them names rows."""
+    indices = [graph.argument(op, ("indices",)) for op in ops]
+    if any(i is None for i in indices):
+        return [gradient_of(ops[0])]
+    return [tf.IndexedSlices(gradient_of(op), i) for op, i in zip(ops, indices)]
+
+
+def _build(update, rules, scale, members, train_op, moment):
+    """(edges to add, as (op, ops that it must wait for); ops that follow the train_op)."""
+    if rules.order == "after":
+        with tf.control_dependencies([train_op]):
+            return [], build_after(update, rules, scale)
+    ops = [o for _, found in members for o in found]
+    in_place = all(o.type in STEP_IGNORES_WEIGHTS for o in ops)
+    with tf.control_dependencies(moment if in_place else []):
+        first, build_rest = build_before(update, rules, scale, in_place)
+    with tf.control_dependencies([train_op]):
+        return [(o, first) for o in ops], build_rest()
+
+
+def _steps_before_increment(groups, behind):
+    """Edges that let a callable scale see the global step before the train_op increments it."""
+    global_step = tf.train.get_global_step()
+    scales = [scale.op for _, scale, _ in groups if not isinstance(scale, float)]
+    if global_step is None or not scales:
+        return []
+    holder = graph.variable_op(global_step)
+    reads = [op for op in scales if holder in graph.ancestors(op.outputs)]
+    increments = [op for op in behind if op.inputs and op.inputs[0].op is holder and "Assign" in op.type]
+    earlier = set(everything_behind(reads))
+    return [(op, reads) for op in increments if reads and op not in earlier]
+
+
+def _moment_before(updates, train_op):
+    """The tensors to wait for so that all gradients are computed and nothing is updated yet."""
+    ops = [o for _, found in updates for o in found]
+    inputs = [t for o in ops for t in o.inputs if t.dtype == t.dtype.base_dtype != tf.resource]
+    if set(ops) & set(everything_behind([t.op for t in inputs])):
+        raise UnsupportedUpdateError(
+            "updates behind %s wait for one another, so there is no moment before all of them: use order='after'"
+            % train_op.name
+        )
+    return inputs
+
+
+def _by_learning_rate(updates, rules):
+    """[(learning rate or None, updates that use it)]; one group unless the scale is the learning rate."""
+    if not isinstance(rules.scale, str):  # LEARNING_RATE is the only word
+        return [(None, updates)]
+    groups = {}
+    for variable, ops in updates:
+        rate = graph.argument(ops[0], ("lr", "alpha"))
+        groups.setdefault(None if rate is None else rate.name, (rate, []))[1].append((variable, ops))
+    return list(groups.values())
+
+
+def _refuse_coupled(updates, decaying):
+    coupled, scalars = [], Scalars()
+    for variable, ops in updates:
+        holder = graph.variable_op(variable)
+        if holder.name in decaying and any(holds_l2(t, holder) for op in ops for t in rests(op, holder, scalars)):
+            coupled.append(holder.name)
+    if coupled:
+        raise CoupledPenaltyError(
+            "the gradient behind this train_op holds L2 of %s, so a decay would come on top of it. Put "
+            "tf1_wd.decoupled_weight_decay around the code that builds the train_op: it takes L2 out of the gradient"
+            % ", ".join(coupled)
+        )

@@ -1,0 +1,109 @@
+"""Decay of the rows that a sparse gradient (tf.IndexedSlices) names, each of them once:
+
+order="after":   w_row <- (1 - r) (w_row - step)        order="before":  w_row <- w_row - step - r w_row
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.decay.ops.weights import fraction_of, on_device
+from tf1_wd.graph.marks import made
+from tf1_wd.native.twin import HALF_TYPES
+from tf1_wd.penalties.coefficients import undelayed
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one variable that an update touches.
+
+    indices: index tensors of its gradients, in which a row may be listed often. table: lazy.Table, or None if the rows
+    that are not touched never decay.
+    """
+
+    indices: tuple
+    table: object = None
+
+
+def indices_of(gradients):
+    """The index tensors of gradients that are all tf.IndexedSlices, else ()."""
+    is_sparse = all(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
+    return tuple(gradient.indices for gradient in gradients) if is_sparse else ()
+
+
+def decay(decays, scale):
+    """Ops that decay rows in place, each w_row <- w_row - (rate * scale) * w_row.
+
+    decays: list of (plan.Decay with a rate, Rows). scale: float or scalar tensor. Products are rounded before they are
+    subtracted, and half types are computed in float32, as in native.reference. The ops obey the control dependencies
+    in force. Returns a list of tf.Operation.
+    """
+    ops = []
+    for d, rows in decays:
+        with on_device(d.variable.device):
+            indices, fraction = rows_once(rows.indices), fraction_of(d, scale)
+            weights = gather(d.variable, indices)
+            if weights.dtype.name in HALF_TYPES:
+                wide = tf.cast(weights, fraction.dtype)
+                values = tf.cast(wide - fraction * wide, weights.dtype)
+                op = scatter_update(d.variable, indices, values)
+            else:
+                op = _scatter_sub(d.variable, indices, fraction * weights)
+            ops += [op, *_record(rows.table, indices, fraction, op)]
+    return made(ops)
+
+
+def differences(decays, scale):
+    """What `subtract` takes, with the weights as they are when this runs. decays, scale: as for `decay`."""
+    found = []
+    for d, rows in decays:
+        with on_device(d.variable.device):
+            indices, fraction = rows_once(rows.indices), fraction_of(d, scale)
+            weights = gather(d.variable, indices)
+            amounts = tf.cast(fraction * tf.cast(weights, fraction.dtype), weights.dtype)
+            found.append((d.variable, rows.table, indices, fraction, amounts))
+    return found
+
+
+def subtract(found):
+    """Ops that take what `differences` found off the rows."""
+    ops = []
+    for variable, table, indices, fraction, amounts in found:
+        with on_device(variable.device):
+            op = _scatter_sub(variable, indices, amounts)
+            ops += [op, *_record(table, indices, fraction, op)]
+    return made(ops)
+
+
+def rows_once(indices):
+    """Every row in a tuple of index tensors, once: a vector, which waits for the index tensors alone.
+
+    So an op that reads these rows has its own edges to what it must wait for. An edge to a constant that goes into the
+    indices is not enough: Grappler drops it with the constant (2.21.0).
+    """
+    with undelayed(indices[0]):
+        parts = [part if part.shape.rank == 1 else tf.reshape(part, [-1]) for part in indices]
+        if len(parts) > 1:
+            same = len({part.dtype for part in parts}) == 1
+            parts = [tf.concat(parts if same else [tf.cast(part, tf.int64) for part in parts], 0)]
+        return tf.unique(parts[0])[0]
+
+
+def gather(variable, indices):
+    """Rows of a variable, as they are when the control dependencies in force let it be read."""
+    return tf.gather(variable if _tf.is_resource(variable) else _tf.fresh_read(variable), indices)
+
+
+def scatter_update(variable, indices, values):
+    """The op that writes rows of a variable. indices: each at most once."""
+    return variable.scatter_update(tf.IndexedSlices(values, indices), use_locking=True).op
+
+
+def _scatter_sub(variable, indices, values):
+    return variable.scatter_sub(tf.IndexedSlices(values, indices), use_locking=True).op
+
+
+def _record(table, indices, fraction, op):
+    return [] if table is None else table.record(indices, fraction, op)

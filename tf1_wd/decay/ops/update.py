@@ -1,0 +1,138 @@
+"""One update of an optimizer: what decays with it, and the ops that do it in the asked order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tf1_wd import graph
+from tf1_wd._tf import tf
+from tf1_wd.decay.ops import sparse_rows
+from tf1_wd.graph.gradients import tensors_of
+from tf1_wd.graph.variables import dims_of, name_of
+from tf1_wd.penalties.coefficients import undelayed
+from tf1_wd.penalties.find import find_penalties, rates, read_collection, weigh
+from tf1_wd.plan.decisions import Trained, decide
+from tf1_wd.plan.options import ALL_ROWS, check_matches, selected
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What the loss collection of a graph says: its terms, and the rate of each variable by op."""
+
+    terms: tuple
+    rates: dict
+
+
+@dataclass(frozen=True)
+class Update:
+    """What happens to the weights together with one update.
+
+    decisions: one plan.Decay a variable of the update. replayed: penalties.Term with a step of their own.
+    movable: {op: tf.Variable} that they may move. notes: (name of a term, what became of it).
+    gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
+    reads: {op of a variable: ops of its run that read it for a penalty, and must come before it is written}.
+    rows: {op of a variable that decays by rows: sparse.Rows}. tables: ops of the variables with a sparse gradient.
+    """
+
+    decisions: tuple
+    replayed: tuple
+    movable: dict
+    notes: tuple
+    gradients: tuple
+    updated: tuple
+    reads: dict
+    rows: dict
+    tables: frozenset
+
+    @property
+    def decays(self):
+        """The decisions that decay."""
+        return [d for d in self.decisions if d.rate is not None]
+
+    @property
+    def whole(self):
+        """The decisions that decay a variable as a whole."""
+        return [d for d in self.decays if d.rows == ALL_ROWS]
+
+    @property
+    def by_rows(self):
+        """(decision, sparse.Rows) of those that decay rows."""
+        return [(d, self.rows[graph.variable_op(d.variable)]) for d in self.decays if d.rows != ALL_ROWS]
+
+    @property
+    def is_empty(self):
+        """True if the update needs no further op."""
+        return not self.decays and not self.replayed
+
+
+def collection_now():
+    """The loss collection of the default graph, as it stands."""
+    terms = read_collection()
+    ys = [term.tensor for term in terms]
+    return Collection(tuple(terms), rates(weigh(find_penalties(graph.ancestors(ys), ys), ys)) if ys else {})
+
+
+def plan_update(pairs, rules, calls, loss_rates, collection):
+    """Decides what happens together with an update; adds nothing to the graph but the multiples of run-time rates.
+
+    pairs: list of (gradient or None, tf.Variable). rules: Rules. calls: the GradientCalls whose results are applied.
+    loss_rates: {op of a variable: rate}. collection: Collection.
+    Raises NoMatchError, InvalidRateError.
+    """
+    gradients = {}
+    for gradient, variable in pairs:
+        gradients.setdefault(graph.variable_op(variable), []).extend([] if gradient is None else [gradient])
+    # listed twice, it still decays once
+    trained = {graph.variable_op(v): _trained(gradients[graph.variable_op(v)], v) for _, v in pairs}
+    known = [(v, name_of(v)) for v in tf.trainable_variables()] + [(t.variable, t.name) for t in trained.values()]
+    check_matches(rules, known)
+    movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
+    fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
+    decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
+    by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
+    # The loss is then not computed in the run of the update, and to read its penalties would be in vain.
+    apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
+    return Update(
+        decisions=tuple(decisions),
+        replayed=tuple(term for term, fate in fates if fate == _REPLAYED),
+        movable=movable,
+        notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
+        gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
+        updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
+        reads={key: [] if apart else [op for c in calls for op in c.reads_of(key)] for key in trained},
+        rows={key: sparse_rows.Rows(sparse_rows.indices_of(gradients[key])) for key in by_rows},
+        tables=frozenset(t.key for t in trained.values() if t.is_sparse),
+    )
+
+
+def _times(rate, factor):
+    if not tf.is_tensor(rate):
+        return rate * factor
+    with undelayed(rate):
+        return tf.cast(rate, tf.float64) * factor
+
+
+_REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
+NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
+NORM = "a norm of variables whose weight in the loss changes with them, or that has no gradient: no decay"
+STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
+
+
+def _fate(term, rules, calls, movable):
+    if term.rest is None:
+        return None
+    if any(call.contains(term.tensor) for call in calls):
+        return "not L2, in the loss: stays there"
+    if not any(op in movable for op in term.variables):
+        return None if term.penalties else "not L2, and this update decays none of its variables: not applied"
+    if term.rest == "inputs":
+        return NOT_APPLIED
+    if rules.source == "loss":
+        return "not L2, in the collection only, and source='loss': not applied"
+    return _REPLAYED
+
+
+def _trained(gradients, variable):
+    is_sparse = bool(sparse_rows.indices_of(gradients))
+    key, dims = graph.variable_op(variable), dims_of(variable)
+    return Trained(key, variable, name_of(variable), dims, bool(gradients), is_sparse)

@@ -1,0 +1,83 @@
+"""Refuses what no decay can be tied to."""
+
+from __future__ import annotations
+
+import numbers
+
+from tf1_wd import graph
+from tf1_wd._tf import tf
+from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
+
+
+def refuse_no_function(build):
+    """Raises InvalidOptionError for what a scope cannot decorate."""
+    if isinstance(build, (property, staticmethod, classmethod)):
+        raise InvalidOptionError(
+            "a weight decay decorates the function that builds the train_op, and got a %s of it: put the decorator "
+            "under @%s, next to def" % ((type(build).__name__,) * 2)
+        )
+    if not callable(build):
+        raise InvalidOptionError(
+            "a weight decay decorates the function that builds the train_op, and got %r: put `with` around the code "
+            "that calls minimize or apply_gradients" % (build,)
+        )
+
+
+def refuse_eager():
+    """Raises EagerModeError in eager mode, and in a tf.function that is traced there; not in those of a tf.Graph."""
+    with tf.init_scope():
+        is_eager = tf.executing_eagerly()
+    if is_eager:
+        raise EagerModeError(
+            "weight decay is built into a graph of TensorFlow 1, and TensorFlow executes eagerly here, a tf.function "
+            "included: call tf1_wd.tf2.decay in the training step; or build the train_op inside `with "
+            "tf.Graph().as_default():`, or call tf.compat.v1.disable_v2_behavior() first"
+        )
+
+
+def refuse_inputs(update, scale):
+    """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
+    asked = [("the rate of %s" % d.name, d.rate) for d in update.decays] + [("scale", scale)]
+    asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]
+    if not asked or not graph.is_taken(update.gradients):
+        return
+    for what, tensor in asked:
+        inputs = [op.name for op in graph.ancestors([tensor]) if graph.is_input(op) and op.type not in graph.CALLS]
+        if inputs:
+            raise UnsupportedUpdateError(
+                "%s depends on %s, which is not there when the update runs: it takes gradients out of accumulators, as "
+                "SyncReplicasOptimizer does, in a run of its own. Pass rates=, and a scale that depends on variables "
+                "alone, such as the global step" % (what, ", ".join(inputs[:3]))
+            )
+
+
+_STRATEGIES = ("MirroredStrategy", "MirroredStrategyV1", "OneDeviceStrategy", "OneDeviceStrategyV1")
+
+
+def refuse_strategy():
+    """Raises for a strategy whose updates are not known to happen once for each copy, and outside of its replicas."""
+    if not tf.distribute.has_strategy():
+        return
+    name = type(tf.distribute.get_strategy()).__name__
+    if name not in _STRATEGIES:
+        raise UnsupportedUpdateError(
+            "how often %s applies an update is not known. Use MirroredStrategy or OneDeviceStrategy, or build the "
+            "train_op without a strategy" % name
+        )
+    if tf.distribute.get_replica_context() is None:
+        raise UnsupportedUpdateError(
+            "the train_op is built under %s, but outside of its replicas, where optimizers apply no gradients: build "
+            "it in the function that the strategy runs (run, experimental_run_v2, an Estimator's model_fn)" % name
+        )
+
+
+def refuse_decoupled(optimizer):
+    for name in ("weight_decay_rate", "_weight_decay", "weight_decay", "_l2_regularization_strength"):
+        value = getattr(optimizer, name, None)
+        # A function that the object holds is a rate that it calls; one of its class is a method.
+        is_method = callable(value) and name not in getattr(optimizer, "__dict__", {})
+        if value is not None and not is_method and not (isinstance(value, numbers.Number) and value == 0):
+            raise AlreadyDecoupledError(
+                "%s decays weights by itself (%s=%r): use it outside of the scope, or set its decay to 0"
+                % (type(optimizer).__name__, name, value)
+            )

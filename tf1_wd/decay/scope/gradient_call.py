@@ -1,0 +1,144 @@
+"""Calls of tf.gradients inside a scope: the penalties in what is differentiated, and what to take for constant."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.graph.gradients import as_list, tensors_of
+from tf1_wd.penalties.find import find_penalties, gated_variables, rates, weigh
+
+
+class GradientCall:
+    """One call of tf.gradients: the penalties in its ys, the rates they give, and what it returned.
+
+    ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. constants: the tensors to treat
+    as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
+    norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2 inside a branch
+    or a loop. functions_with_l2: names of functions that ys call.
+    After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
+    variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
+    upstream: for attribution, which keeps there what it has looked at.
+    """
+
+    def __init__(self, ys, xs, grad_ys):
+        self._xs = as_list(xs)
+        self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
+        self.ops = graph.ancestors(self.ys)
+        candidates = find_penalties(self.ops, self.ys)
+        self.is_weighted = any(g is not None for g in as_list(grad_ys))
+        weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
+        self.penalties = [penalty for penalty, _ in weighed]
+        kept = set(map(id, self.penalties))
+        others = [(p.tensor.op.name, self._functions_behind(p)) for p in candidates if id(p) not in kept]
+        self.norms = [name for name, functions in others if not functions]
+        self.rates = rates(weighed)
+        self.gated = gated_variables(self.ops, self.ys)
+        self.functions_with_l2 = sorted({*_functions_with_l2(self.ops), *(f for _, found in others for f in found)})
+        impure = self._dependent_otherwise()
+        self.constants = self._outermost(impure)
+        self.terms = self._terms_of_variables(impure)
+        self.derivatives = {}
+        self.raw = {}
+        self.upstream = {}
+        self.is_decay_alone = bool(self.rates)
+
+    def keep(self, results):
+        """Takes note of what the call returned for each variable, and returns it.
+
+        Where penalties alone reach a variable that is zeros, not None: the program got a gradient there before, may add
+        it to others, and has slots for it in its checkpoints.
+        """
+        kept = []
+        for x, gradient in zip(self._xs, results):
+            op = graph.variable_op(x)
+            if gradient is None and op in self.rates:
+                gradient = tf.zeros_like(x)
+            elif gradient is not None:
+                self.is_decay_alone = False
+            if op is not None:
+                self.derivatives[op] = tensors_of(gradient)
+                for tensor in self.derivatives[op]:
+                    self.raw.setdefault(graph.key(tensor), []).append(op)
+            kept.append(gradient)
+        return kept
+
+    def reads_of(self, variable):
+        """The ops that must run before `variable` (its op) is written, for the penalties to be those of old weights.
+
+        A read of a resource variable keeps its value; of a reference variable only the finished penalty does.
+        """
+        penalties = [p.tensor for p in self.penalties if variable in p.factors]
+        if variable.type != "VarHandleOp":
+            return [tensor.op for tensor in penalties]
+        ops = graph.ancestors(penalties)
+        return [op for op in ops if op.type == "ReadVariableOp" and graph.read_source(op.outputs[0]) is variable]
+
+    def contains(self, tensor):
+        """True if the loss contains `tensor`, or another one that computes the same."""
+        return any(
+            op is tensor.op or (op.type == tensor.op.type and graph.same_structure(op.outputs[0], tensor))
+            for op in self.ops
+            if op.outputs
+        )
+
+    def _functions_behind(self, penalty):
+        """The names of the functions that a penalty goes through on its way into ys."""
+        behind = graph.between([penalty.tensor.op], self.ops)
+        return [op.name for op in behind if op.type in graph.CALLS or _tf.is_function(op)]
+
+    def _dependent_otherwise(self):
+        """The ops of ys that depend on xs by another way than through penalties."""
+        stop = frozenset(p.tensor.op for p in self.penalties)
+        variables = [(x, graph.variable_op(x)) for x in self._xs if hasattr(x, "op")]
+        sources = {x.op if op is None else op for x, op in variables}
+        return set(graph.between([op for op in self.ops if _tf.outer_op(op) in sources], self.ops, stop))
+
+    def _outermost(self, impure):
+        """The outermost tensors that depend on xs through penalties alone.
+
+        To stop there and not at the penalties themselves spares the gradient of the arithmetic around them.
+        """
+        inner = {p.tensor.op for p in self.penalties}
+        pure = (inner | set(graph.between(list(inner), self.ops))) - impure
+        consumers = graph.consumers_among(self.ops)
+        return [
+            tensor
+            for op in self.ops
+            if op in pure and not all(consumer in pure for consumer in consumers.get(op, [None]))
+            for tensor in op.outputs
+        ]
+
+    def _terms_of_variables(self, impure):
+        """Names of scalar summands of ys that depend on variables alone and are no penalties."""
+        inputs = [op for op in self.ops if graph.is_input(op)]
+        fed = set(inputs) | set(graph.between(inputs, self.ops))
+        consumers = graph.consumers_among(self.ops)
+        return [
+            op.name
+            for op in self.ops
+            if op in impure
+            and op not in fed
+            and op.outputs[0].shape.num_elements() == 1
+            and graph.read_source(op.outputs[0]) is None
+            and any(c in fed and c.type in ("Add", "AddV2", "AddN", "Sub", "Pack") for c in consumers.get(op, ()))
+        ]
+
+
+def _functions_with_l2(ops):
+    called = {
+        attribute.func.name
+        for op in ops
+        if op.type in graph.CALLS
+        for attribute in op.node_def.attr.values()
+        if attribute.HasField("func")
+    }
+    if not called:
+        return []
+    bodies = _function_bodies(ops[0].graph)
+    return sorted(name for name in called if "L2Loss" in bodies.get(name, ()))
+
+
+def _function_bodies(graph):
+    """{name: (op types in the body)} of the functions in the library of `graph`."""
+    library = graph.as_graph_def().library
+    return {f.signature.name: frozenset(node.op for node in f.node_def) for f in library.function}

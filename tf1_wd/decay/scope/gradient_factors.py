@@ -1,0 +1,278 @@
+"""What a program multiplied gradients by on their way to the optimizer, clipping left out: decay is never clipped."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import NamedTuple
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.decay.scope.gradient_sources import is_scalar
+from tf1_wd.errors import AmbiguousRateError
+from tf1_wd.penalties.coefficients import undelayed
+
+_SUMS = frozenset(["Add", "AddV2", "AddN", "AccumulateNV2"])
+_DIVISIONS = frozenset(["RealDiv", "DivNoNan", "Xdivy"])
+_JOINS = frozenset(["ConcatV2", "Concat", "Pack"])
+_SAME = frozenset(
+    [
+        *_JOINS,
+        *("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "CheckNumerics", "Switch"),
+        *("Print", "StopGradient", "PreventGradient", "Snapshot", "Placeholder"),
+        *("Split", "SplitV", "Slice", "StridedSlice", "Unpack", "UnsortedSegmentSum"),
+    ]
+)
+_CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"])
+_ALLREDUCES = frozenset(["HorovodAllreduce", "HorovodGroupedAllreduce"])
+_ALLGATHERS = frozenset(["HorovodAllgather", "HorovodGroupedAllgather"])
+_AVERAGE = 0  # reduce_op of Horovod's ops
+# what people take a step of instead of the gradient, and exchanges with other processes that are not looked into
+_STEPS = frozenset(["Sign", "Tanh", "Sigmoid", "Softsign", "PyFunc", "PyFuncStateless", "EagerPyFunc"])
+_EXCHANGES = ("Collective", "Nccl")
+_LOOPS = frozenset(["Exit", "RefExit", "NextIteration", "RefNextIteration"])
+
+
+class _Path(NamedTuple):
+    """What raw gradients are multiplied by on the way to a tensor.
+
+    factors: {key of a raw gradient: float or scalar tensor}. crossed: True if a non-linear op lies on the way.
+    stacked: True if several raw gradients lie side by side in the tensor, to be reduced to their sum or mean.
+    unknown: an op on the way of which it is not known whether it multiplies; None if there is none.
+    """
+
+    factors: dict
+    crossed: bool = False
+    stacked: bool = False
+    unknown: object = None
+
+
+def multipliers(applied, raw, variable, upstream, is_sparse=False):
+    """d applied / d raw[i] along scalar multiplications and sums, for each i: a float or a scalar tensor.
+
+    A factor that depends on the gradient itself is a clip, and counts as 1, with the threshold it is made of. Scalars
+    outside of a non-linear op, as in 0.1 * sign(g), are step sizes and count as 1 too. A gradient that is not reached
+    counts 0.
+
+    applied: tf.Tensor. raw: list of tf.Tensor, what tf.gradients returned. variable: its op. upstream: Upstream of all
+    calls of tf.gradients. is_sparse: True if applied are the values of tf.IndexedSlices, which are added up where they
+    lie side by side.
+    Raises AmbiguousRateError if a gradient goes through a variable or a loop, or if several are combined by an op that
+    is not linear.
+    """
+    with undelayed(applied):
+        path = _Walk(applied, raw, variable, upstream).path(applied)
+    if path.stacked and not is_sparse:
+        raise _ambiguous(variable.name, applied.op)
+    return [path.factors.get(graph.key(r), 0.0) for r in raw]
+
+
+class _Walk:
+    """One walk from an applied gradient down to raw ones."""
+
+    def __init__(self, applied, raw, variable, upstream):
+        self._name = variable.name
+        self._size = tf.TensorShape(variable.get_attr("shape")).num_elements()
+        self._raw = {graph.key(r) for r in raw}
+        self._sources = frozenset(r.op for r in raw)
+        self._upstream = upstream
+        self._dependence = {op: True for op in self._sources}
+        self._known = {}
+        self._applied = applied
+
+    def _depends(self, tensor):
+        """True if a raw gradient goes into what makes a tensor."""
+        if tensor.op not in self._dependence:
+            self._explore(tensor.op)
+        return self._dependence[tensor.op]
+
+    def _explore(self, op):
+        """Finds out of `op` and what is behind it, up to scalars, whether they depend on the raw gradients."""
+        ops, pending = {}, [op]
+        while pending:
+            op = pending.pop()
+            if op in ops or op in self._dependence:
+                continue
+            ops[op] = None
+            for tensor in graph.sources(op):
+                if is_scalar(tensor) and len(tensor.op.outputs) == 1 and tensor.op not in ops:
+                    if tensor.op not in self._dependence:
+                        self._dependence[tensor.op] = self._scalar_depends(tensor)
+                else:
+                    pending.append(tensor.op)
+        known = [t.op for op in ops for t in graph.sources(op) if self._dependence.get(t.op)]
+        dependent = set(graph.between(known, [*ops, *dict.fromkeys(known)], inputs=graph.sources))
+        self._dependence.update((op, op in dependent) for op in ops if op not in self._dependence)
+
+    def _scalar_depends(self, scalar):
+        raw = self._upstream.of_scalar(scalar).raw
+        if not raw or any(key in raw for key in self._raw):
+            return bool(raw)
+        # made of gradients by other variables, behind which those by this one may be
+        return any(op in self._sources for op in graph.ancestors([scalar], self._sources, graph.sources))
+
+    def path(self, tensor):
+        key = graph.key(tensor)
+        if key not in self._known:
+            self._known[key] = self._path(tensor)
+        return self._known[key]
+
+    def _path(self, tensor):
+        key, op = graph.key(tensor), tensor.op
+        if key in self._raw:
+            return _Path({key: 1.0})
+        if "Assign" in op.type or op.type in _LOOPS:
+            raise AmbiguousRateError(
+                "the gradient of %s goes through a %s (%s); what its penalty's coefficient becomes on the way is not "
+                "known. Pass the net rate of an update as rates="
+                % (self._name, "loop" if op.type in _LOOPS else "variable", op.name)
+            )
+        inputs = [t for t in graph.sources(op) if t.dtype.is_floating and self._depends(t)]
+        if not inputs:
+            return _Path({})  # another output of an op that makes a raw gradient
+        if op.type == "IdentityN":
+            return self.path(op.inputs[tensor.value_index])
+        if op.type == "Merge":
+            return self._either([self.path(t) for t in inputs], op)
+        if op.type == "RealDiv" and op.inputs[0].op.type in _ALLGATHERS:  # by the number of processes
+            op, tensor = op.inputs[0].op, op.inputs[0]
+        elif op.type.startswith("Horovod") and not (op.type in _ALLREDUCES and op.get_attr("reduce_op") == _AVERAGE):
+            raise _added_up(self._name, op)
+        if op.type.startswith("Horovod"):
+            return self.path(op.inputs[tensor.value_index])
+        if op.type in _SUMS or graph.is_accumulator(op):
+            path = self._sum([self.path(t) for t in inputs], op)
+            return _times(path, 1.0 / len(graph.sources(op))) if graph.is_accumulator(op) else path
+        if op.type not in _JOINS and op.type != "Sub":  # a scalar beside the gradient is a scale
+            inputs = [t for t in inputs if not is_scalar(t)] or [self._plainest(inputs)]
+        paths = [self.path(t) for t in inputs]
+        main = next((i for i, t in enumerate(inputs) if not is_scalar(t)), 0)
+        path, several = paths[main], any(set(p.factors) - set(paths[main].factors) for p in paths)
+        if op.type == "Sub" and (several or inputs[main] is op.inputs[1]):
+            signs = [-1.0 if t is op.inputs[1] else 1.0 for t in inputs]
+            if not several:
+                return path if path.crossed else _times(path, signs[main])
+            return self._sum([_times(p, sign) for p, sign in zip(paths, signs)], op)
+        if several:
+            if op.type in _JOINS:
+                return self._sum(paths, op)._replace(stacked=True)
+            raise _ambiguous(self._name, op)
+        n = inputs[main].shape.num_elements()
+        if op.type in ("Sum", "Mean") and n and tensor.shape.num_elements() == self._size:
+            return _times(path, self._size / n if op.type == "Mean" else 1.0)._replace(stacked=False)
+        if op.type == "Mul" or op.type in _DIVISIONS:
+            return self._scaled(path, op, inputs[main])
+        if op.type == "Neg":
+            return path if path.crossed else _times(path, -1.0)
+        if op.type in ("Identity", "Cast", "CheckNumerics", "Reshape", "Placeholder", "Sub"):
+            return path  # Sub: of a mean of the gradient, say
+        if path.stacked:
+            raise _ambiguous(self._name, op)
+        if op.type in _SAME | _CLIPS:
+            return path
+        if op.type in _STEPS or op.type.startswith(_EXCHANGES):
+            return path._replace(crossed=True)
+        return path._replace(crossed=True, unknown=path.unknown or op)
+
+    def _plainest(self, scalars):
+        """The one of these scalars that is the gradient of a scalar variable, and no norm of it."""
+        for scalar in scalars:
+            with contextlib.suppress(AmbiguousRateError):
+                if not self.path(scalar).crossed:
+                    return scalar
+        return scalars[0]
+
+    def _either(self, paths, op):
+        """The path of all branches of a cond that the gradient goes through."""
+        for path in paths:
+            alike = [_same(factor, paths[0].factors.get(key)) for key, factor in path.factors.items()]
+            inside = [f for f in path.factors.values() if tf.is_tensor(f) and not _is_visible(f, op)]
+            if not all(alike) or len(path.factors) != len(paths[0].factors) or inside:
+                raise AmbiguousRateError(
+                    "the gradient of %s is multiplied by other numbers in each branch of a cond (%s), so its rate is "
+                    "not known. Pass the net rate of an update as rates=" % (self._name, op.name)
+                )
+        flags = {flag: any(getattr(path, flag) for path in paths) for flag in ("crossed", "stacked")}
+        return paths[0]._replace(unknown=next((p.unknown for p in paths if p.unknown is not None), None), **flags)
+
+    def _sum(self, paths, op):
+        factors = {}
+        for path in paths:
+            for key, factor in path.factors.items():
+                factors[key] = factors[key] + factor if key in factors else factor
+        crossed = any(p.crossed for p in paths)
+        if len(factors) > 1 and (crossed or (any(p.stacked for p in paths) and not all(p.stacked for p in paths))):
+            raise _ambiguous(self._name, op)
+        unknown = next((p.unknown for p in paths if p.unknown is not None), None)
+        return _Path(factors, crossed, any(p.stacked for p in paths), unknown)
+
+    def _scaled(self, path, op, main):
+        other = op.inputs[1] if main is op.inputs[0] else op.inputs[0]
+        divides = op.type in _DIVISIONS
+        if divides and other is op.inputs[0]:
+            return path._replace(crossed=True)
+        if self._depends(other) or not graph.is_uniform(other) or self._is_threshold(other):
+            return path
+        if path.unknown is not None and not _same(_value(other), 1.0):
+            raise AmbiguousRateError(
+                "the gradient of %s goes through %s (%s) and is multiplied behind it, and it is not known whether that "
+                "takes back what that op or the loss multiplied. Pass the net rate of an update as rates="
+                % (self._name, path.unknown.name, path.unknown.type)
+            )
+        if path.crossed:
+            return path
+        value = _value(other)
+        return _times(path, value, divides)
+
+    def _thresholds(self):
+        """The limits that clips on the way are made of."""
+        behind = self._upstream.behind([self._applied])
+        return [limit for limit in behind.limits.values() if not self._depends(limit)]
+
+    def _is_threshold(self, scalar):
+        return any(_match(_value(scalar), _value(threshold)) for threshold in self._thresholds())
+
+
+def _ambiguous(name, op):
+    return AmbiguousRateError(
+        "gradients of %s from several tf.gradients calls are combined by %s (%s), and it is not known what that does "
+        "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type)
+    )
+
+
+def _added_up(name, op):
+    return AmbiguousRateError(
+        "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of an "
+        "update as rates=: as many times the rate that each of them has" % (name, op.name)
+    )
+
+
+def _is_visible(tensor, op):
+    """True unless `tensor` lives in a branch or a loop that `op` is not in."""
+    return _tf.control_flow_context(tensor.op) in (None, _tf.control_flow_context(op))
+
+
+def _same(a, b):
+    return a is b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b))
+
+
+def _times(path, factor, divides=False):
+    return path._replace(factors={k: _product(f, 1.0 / factor if divides else factor) for k, f in path.factors.items()})
+
+
+def _product(a, b):
+    return tf.cast(a, b.dtype) * b if tf.is_tensor(a) and tf.is_tensor(b) else a * b
+
+
+def _match(value, limit):
+    """True for the same number or its inverse, as tf.clip_by_average_norm has it, or the same tensor."""
+    if not isinstance(value, float) or not isinstance(limit, float):
+        return value is limit
+    return math.isclose(limit, value, rel_tol=1e-5) or math.isclose(limit * value, 1.0, rel_tol=1e-5)
+
+
+def _value(uniform):
+    value = _tf.constant_value(uniform)
+    if value is not None:
+        return float(value.reshape(-1)[0])
+    return uniform if is_scalar(uniform) else tf.reshape(uniform, [-1])[0]

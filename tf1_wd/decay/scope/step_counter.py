@@ -1,0 +1,58 @@
+"""Whether anything counts the global step that a scale follows."""
+
+from __future__ import annotations
+
+import warnings
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.errors import Tf1WdWarning
+from tf1_wd.graph.assignments import written_variable
+
+
+def warn_of_uncounted(rules, scales, stacklevel):
+    """Warns if the option scale= follows the global step of a graph, and nothing there assigns it so far.
+
+    scales: list of (scale of an update, its tf.Graph).
+    """
+    if isinstance(rules.scale, (str, float)):  # of the learning rate the program says itself what it follows
+        return
+    graphs = {}
+    for scale, where in scales:
+        if not isinstance(scale, float):
+            graphs.setdefault(_tf.outermost(where), []).append(scale)
+    for where, found in graphs.items():
+        for step in _steps(where).intersection(_variables_behind(found)):
+            if not any(_assigns(op, step) for op in where.get_operations()):
+                warnings.warn(
+                    "scale= follows the global step, and so far nothing in the graph counts %s, so that it would stay "
+                    "what it is in the first step: pass global_step= to minimize or apply_gradients, or increment it"
+                    % step.name,
+                    Tf1WdWarning,
+                    stacklevel=stacklevel + 1,
+                )
+
+
+def _steps(where):
+    """The ops of the variable that is the global step of a graph, one for each of its copies on replicas."""
+    steps = where.get_collection(tf.GraphKeys.GLOBAL_STEP)
+    copies = [getattr(step, "values", None) for step in steps]
+    each = [c if isinstance(c, (list, tuple)) else [step] for step, c in zip(steps, copies)]
+    return {graph.variable_op(variable) for variables in each for variable in variables}
+
+
+def _variables_behind(tensors):
+    return filter(graph.is_variable, map(_tf.outer_op, graph.ancestors(tensors, inputs=graph.sources)))
+
+
+def _assigns(op, variable):
+    """True for an op that assigns a variable, or may: not for its initial value and that of a checkpoint."""
+    if op.type in graph.CALLS:  # what its function does with a variable is not looked at
+        return any(graph.holder(tensor) is variable for tensor in op.inputs)
+    if written_variable(op) is not variable:
+        return False
+    behind = graph.ancestors(list(op.inputs)[1:])
+    if any("Restore" in o.type for o in behind):
+        return False
+    is_initial = op.type in ("Assign", "AssignVariableOp")
+    return not is_initial or any(graph.is_variable(o) or graph.is_input(o) for o in behind)

@@ -1,0 +1,79 @@
+"""Reads a train_op that exists: which variables are updated behind it, with which gradients."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.errors import UnsupportedUpdateError
+from tf1_wd.graph.op_types import CALLS
+from tf1_wd.graph.variables import holder, is_variable, variable_op
+from tf1_wd.graph.walk import ancestors, argument
+
+_ASSIGNMENTS = ("Assign", "AssignSub", "AssignAdd", "ScatterSub", "ScatterAdd", "ScatterNdSub", "ScatterNdAdd")
+_UPDATES = (
+    _ASSIGNMENTS
+    + tuple("Resource%s" % a for a in _ASSIGNMENTS if a.startswith("Scatter"))
+    + tuple("%sVariableOp" % a for a in ("Assign", "AssignSub", "AssignAdd"))
+)
+
+
+def everything_behind(ops):
+    """All ops that `ops` wait for, through data or control edges, themselves included."""
+    seen, pending = {}, list(ops)
+    while pending:
+        op = pending.pop()
+        if op not in seen:
+            seen[op] = None
+            pending.extend(t.op for t in op.inputs)
+            pending.extend(op.control_inputs)
+    return list(seen)
+
+
+def updates_among(ops, train_op):
+    """[(trainable variable, its update ops)] among `ops`, in the order in which the variables were made."""
+    variables = {variable_op(v): v for v in tf.trainable_variables()}
+    found = {}
+    for op in ops:
+        holders = [holder for holder in map(holder, op.inputs) if holder in variables]
+        if not holders:
+            continue
+        updates = holders[0] is written_variable(op)
+        if op.type in CALLS or (updates and _tf.control_flow_context(op) is not None):
+            raise UnsupportedUpdateError(
+                "the update of %s in %s is inside a cond, a loop or a function and may be skipped, but a decay "
+                "attached from outside would not be: put tf1_wd.decoupled_weight_decay around the code that builds %s"
+                % (holders[0].name, op.name, train_op.name)
+            )
+        if updates:
+            found.setdefault(holders[0], []).append(op)
+    if not found:
+        raise UnsupportedUpdateError(
+            "no trainable variable is updated behind %s. With SyncReplicasOptimizer the train_op only passes tokens: "
+            "put tf1_wd.decoupled_weight_decay around the code that builds it. What newer Keras optimizers return in a "
+            "graph is a counter, behind which nothing is trained: use one of tf.train" % train_op.name
+        )
+    return [(variable, found[op]) for op, variable in variables.items() if op in found]
+
+
+def written_variable(op):
+    """The op of the variable that `op` assigns, or updates by a gradient; None if it does neither."""
+    if not op.inputs or not ("Apply" in op.type or op.type in _UPDATES):
+        return None
+    written = holder(op.inputs[0])
+    return written if is_variable(written) else None
+
+
+def gradient_of(op):
+    """What an update op takes as the gradient, or as the amount to assign."""
+    gradient = argument(op, ("grad", "delta", "value", "updates", "ref_updates"))
+    return op.inputs[-1] if gradient is None else gradient
+
+
+def origin(gradient, variable):
+    """Where a gradient comes from that no call of tf.gradients made, as words for a message; "" if that is not seen.
+
+    gradient: list of tf.Tensor. variable: the op of the variable that it is applied to.
+    """
+    ops = ancestors(gradient)
+    fed = [op.name for op in ops if op.type in ("Placeholder", "PlaceholderWithDefault")]
+    return " (it is fed through the placeholder %s)" % fed[0] if fed and variable not in ops else ""

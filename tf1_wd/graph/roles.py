@@ -1,0 +1,50 @@
+"""Which variables are biases, and which are parameters of a normalization: by structure, then by name."""
+
+from __future__ import annotations
+
+from tf1_wd.graph.op_types import READS
+
+_NORMS = frozenset(["gamma", "beta", "moving_mean", "moving_variance", "layer_norm_scale", "layer_norm_bias"])
+_BIASES = frozenset(["bias", "biases", "b"])
+
+
+def role_of(variable):
+    """ "bias", "norm" or "" for a variable (its op) of one dimension or none; "" for all others.
+
+    A bias is added (BiasAdd), a parameter of a normalization goes into a fused one, or is combined with the inverse
+    root of a variance.
+    """
+    rank = len(variable.get_attr("shape").dim)
+    if rank > 1:
+        return ""
+    last = variable.name.rsplit("/", 1)[-1].lower()
+    if last in _NORMS:
+        return "norm"
+    added = False
+    for consumer, tensor in _uses(variable):
+        if consumer.type.startswith("FusedBatchNorm"):
+            return "norm"
+        if consumer.type == "Mul" and any(t.op.type == "Rsqrt" for t in consumer.inputs):
+            return "norm"
+        if consumer.type == "BiasAdd":
+            return "bias"
+        added = added or (rank == 1 and consumer.type in ("Add", "AddV2") and _is_wider(consumer, tensor))
+    return "bias" if added or last in _BIASES else ""
+
+
+def _uses(variable):
+    """(op, tensor) of what takes the variable, seen through reads."""
+    pending, found = [variable.outputs[0]], []
+    while pending:
+        tensor = pending.pop()
+        for consumer in tensor.consumers():
+            if consumer.type in READS and consumer.outputs:
+                pending.append(consumer.outputs[0])
+            else:
+                found.append((consumer, tensor))
+    return found
+
+
+def _is_wider(add, tensor):
+    rank = add.outputs[0].shape.rank
+    return rank is not None and rank > 1 and not add.type.startswith("Assign")

@@ -1,0 +1,86 @@
+"""Which variables stand behind a tensor, and what they are called."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.graph.op_types import GATES, JOINS, READS, REARRANGEMENTS, VARIABLES
+
+
+def is_variable(op):
+    """True for the op that holds a reference variable or makes the handle of a resource variable."""
+    return op.type in VARIABLES
+
+
+def variable_op(x):
+    """The op that holds the variable `x`: a tf.Variable, its handle, its reference, or a read of it; else None.
+
+    x: tf.Variable or tf.Tensor.
+    """
+    handle = getattr(x, "handle", None)
+    if handle is not None:
+        return handle.op
+    if hasattr(x, "op") and is_variable(x.op):
+        return x.op
+    return read_source(x) if hasattr(x, "value_index") else None
+
+
+def holder(tensor):
+    """The op at the other end of `tensor`, seen through the gates of conds and loops."""
+    op = tensor.op
+    while op.type in GATES:
+        op = op.inputs[0].op
+    return op
+
+
+def read_source(tensor):
+    """The variable that `tensor` is a plain read of (through identities and casts), as its op; else None."""
+    op = _tf.outer_op(tensor.op)
+    while op.type in READS and op.inputs:
+        op = _tf.outer_op(op.inputs[0].op)
+    return op if is_variable(op) else None
+
+
+def variables_behind(tensor):
+    """The variables that `tensor` consists of, one entry an occurrence; None if anything else goes into it.
+
+    A tensor consists of variables when it is made of them by reads, casts, reshapes and concatenations.
+    """
+    found, pending = [], [tensor]
+    while pending:
+        op = _tf.outer_op(pending.pop().op)
+        if is_variable(op):
+            found.append(op)
+        elif (op.type in READS or op.type in REARRANGEMENTS) and op.inputs:
+            pending.append(op.inputs[0])
+        elif op.type in JOINS:
+            pending.extend(op.inputs[JOINS[op.type]])
+        else:
+            return None
+    return found
+
+
+def name_of(variable):
+    """The variable's name in checkpoints: without the output number."""
+    return variable_op(_tf.copies(variable)[0]).name
+
+
+def dims_of(variable):
+    """The shape as plan.Trained has it: None for what is not known of it."""
+    shape = tf.TensorShape(variable.shape)
+    return tuple(shape.as_list()) if shape.rank is not None else (None,)
+
+
+def trainable_variables(where):
+    """The trainable variables of a graph, each of a strategy's or a partitioned one on its own."""
+    found = {}
+    for v in where.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES):
+        for part in getattr(v, "values", None) or [v]:
+            found.setdefault(variable_op(part), part)
+    return list(found.values())
+
+
+def later_copies(where):
+    """The ops of all copies of a strategy's variables, but for the first of each."""
+    trainable = where.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
+    return {variable_op(copy) for v in trainable for copy in list(getattr(v, "values", None) or [v])[1:]}

@@ -1,0 +1,163 @@
+"""Reads TensorFlow graphs: ancestors, the variables behind a tensor, equal structure. Changes nothing."""
+
+from __future__ import annotations
+
+import gc
+
+from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.graph.variables import is_variable
+
+
+def is_input(op):
+    """True for an op whose value comes from outside of the graph and its variables: fed, read, drawn or queued."""
+    op = _tf.outer_op(op)
+    if is_variable(op) or op.type in ("Const", "ReadVariableOp"):
+        return False
+    return not op.inputs or op.type == "PlaceholderWithDefault" or op.op_def.is_stateful
+
+
+def key(tensor):
+    """What identifies a tensor in dicts, where `==` may mean something else."""
+    return tensor.op, tensor.value_index
+
+
+def is_accumulator(op):
+    """True for the op that takes the average out of a gradient accumulator, such as SyncReplicasOptimizer's."""
+    return op.type.endswith("AccumulatorTakeGradient")
+
+
+def is_taken(tensors):
+    """True if gradients come out of accumulators, so that another run of the graph has computed them."""
+    return any(is_accumulator(op) for op in ancestors(tensors))
+
+
+def data_inputs(op):
+    """The tensors that an op takes."""
+    return op.inputs
+
+
+def sources(op):
+    """The tensors that an op takes; of a function's argument, what is passed; of an accumulator, what is put in."""
+    if op.type == "Placeholder":
+        passed = _tf.outer(op.outputs[0])
+        return [] if passed is op.outputs[0] else [passed]
+    if not is_accumulator(op):
+        return op.inputs
+    puts = [put for put in op.inputs[0].consumers() if put.type.endswith("AccumulatorApplyGradient")]
+    return [argument(put, ("gradient", "gradient_values")) for put in puts]
+
+
+def tensor_named(where, name):
+    """The tensor of that name in a graph; None without."""
+    try:
+        return where.get_tensor_by_name(name)
+    except (KeyError, ValueError):
+        return None
+
+
+def argument(op, names):
+    """The input of `op` that its definition calls by one of `names`, or None."""
+    for definition, tensor in zip(op.op_def.input_arg, op.inputs):
+        if definition.name in names:
+            return tensor
+    return None
+
+
+def ancestors(tensors, stop=frozenset(), inputs=data_inputs):
+    """All ops that `tensors` depend on through data, themselves included, in the order first met.
+
+    stop: ops whose inputs are not followed (they are included). inputs: function from an op to the tensors to follow.
+    """
+    seen, pending = {}, [t.op for t in tensors]
+    while pending:
+        op = pending.pop()
+        if op in seen:
+            continue
+        seen[op] = None
+        if op not in stop:
+            pending.extend(t.op for t in inputs(op))
+    return list(seen)
+
+
+def predecessors(ops):
+    """All ops that run when a session runs `ops`: through data and control edges, themselves included; lazily."""
+    seen, pending = set(), list(ops)
+    while pending:
+        op = pending.pop()
+        if op not in seen:
+            seen.add(op)
+            yield op
+            pending.extend(tensor.op for tensor in op.inputs)
+            pending.extend(op.control_inputs)
+
+
+def between(origins, ops, stop=frozenset(), inputs=data_inputs):
+    """The ops among `ops` that depend on one of `origins` (ops), without these, in the order of `ops`.
+
+    stop: ops that do not count as dependents. inputs: as for `ancestors`.
+    """
+    consumers = consumers_among(ops, inputs)
+    found, pending = set(), list(origins)
+    while pending:
+        for op in consumers.get(pending.pop(), ()):
+            if op not in found and op not in stop:
+                found.add(op)
+                pending.append(op)
+    return [op for op in ops if op in found]
+
+
+def consumers_among(ops, inputs=data_inputs):
+    """{op: those of `ops` that take one of its outputs}. inputs: as for `ancestors`."""
+    members, consumers = set(ops), {}
+    for op in ops:
+        for tensor in inputs(op):
+            if tensor.op in members:
+                consumers.setdefault(tensor.op, []).append(op)
+    return consumers
+
+
+def same_structure(a, b):
+    """True if two tensors compute the same from the same variables: equal ops, attributes and constants.
+
+    Ops that keep state or draw random numbers are the same only if they are one op.
+    """
+    pending = [(a, b)]
+    while pending:
+        x, y = pending.pop()
+        if x is y:
+            continue
+        p, q = x.op, y.op
+        if p is q and x.value_index == y.value_index:
+            continue
+        stateful = p.type != "ReadVariableOp" and p.op_def.is_stateful
+        if stateful or p.type != q.type or x.value_index != y.value_index or len(p.inputs) != len(q.inputs):
+            return False
+        if _attributes(p) != _attributes(q):
+            return False
+        pending.extend(zip(p.inputs, q.inputs))
+    return True
+
+
+def _attributes(op):
+    return {k: v.SerializeToString() for k, v in op.node_def.attr.items() if not k.startswith("_")}
+
+
+def is_uniform(tensor):
+    """True for a tensor that has one value everywhere, as far as its ops tell."""
+    if tensor.shape.num_elements() == 1:
+        return True
+    op = tensor.op
+    if op.type in ("Tile", "BroadcastTo", "Fill", "OnesLike", "ZerosLike"):
+        return True
+    if op.type in ("Mul", "RealDiv", "Reshape", "Identity", "Cast"):
+        return all(is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else is_uniform(op.inputs[0])
+    if op.type == "Const":
+        value = _tf.constant_value(tensor)
+        return bool((value == value.reshape(-1)[:1]).all())
+    return False
+
+
+def has_session(graph):
+    """True if a tf.Session on `graph` exists. It may hold the ops already, and then their edges are fixed."""
+    return any(issubclass(type(o), tf.Session) and o.graph is graph for o in gc.get_objects())

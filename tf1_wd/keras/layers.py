@@ -1,0 +1,255 @@
+"""What each weight of a Keras model is (a kernel, a bias, ...), and so at which rate it decays; imports no TensorFlow.
+
+Layers are known by the names of their Keras classes, so that tf.keras of TensorFlow 1 and 2, tf-keras and Keras 3 are
+read alike, none of them imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tf1_wd.errors import InvalidOptionError, NothingToDecayError
+from tf1_wd.plan.decisions import Decay, DecayPlan
+from tf1_wd.plan.options import check_matches, check_rate, given_rate, selected
+from tf1_wd.plan.scale_option import LEARNING_RATE
+
+KERNEL, DEPTHWISE, RECURRENT, BIAS, EMBEDDINGS = "kernel", "depthwise", "recurrent", "bias", "embeddings"
+FROZEN = "not trainable"
+_NEVER = {"normalization": "normalization: never", "slope": "slope of an activation: never"}
+
+_PLAIN = {"kernel": KERNEL, "bias": BIAS}
+_DEPTHWISE = {"kernel": DEPTHWISE, "depthwise_kernel": DEPTHWISE, "bias": BIAS}  # "kernel" in Keras 3
+_SEPARABLE = {"depthwise_kernel": DEPTHWISE, "pointwise_kernel": KERNEL, "bias": BIAS}
+_CELL = {"kernel": KERNEL, "recurrent_kernel": RECURRENT, "bias": BIAS}
+_NORMALIZATION = dict.fromkeys(("gamma", "beta", "scale"), "normalization")
+
+# classes, and {attribute: what it is}; the first class of a layer's method resolution order that is here decides
+_TABLE = (
+    ("Dense EinsumDense LocallyConnected1D LocallyConnected2D", _PLAIN),
+    ("Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose", _PLAIN),
+    ("DepthwiseConv1D DepthwiseConv2D", _DEPTHWISE),
+    ("SeparableConv1D SeparableConv2D", _SEPARABLE),
+    ("SimpleRNNCell GRUCell LSTMCell ConvLSTMCell ConvLSTM2DCell CuDNNGRU CuDNNLSTM", _CELL),
+    ("Embedding", {"embeddings": EMBEDDINGS}),
+    ("PReLU", {"alpha": "slope"}),
+    ("BatchNormalization BatchNormalizationBase SyncBatchNormalization", _NORMALIZATION),
+    ("LayerNormalization GroupNormalization RMSNormalization", _NORMALIZATION),
+)
+_KNOWN: dict = {name: attributes for names, attributes in _TABLE for name in names.split()}
+
+_NEVER_CALLED = ". If the model never calls it: build that layer, or exclude it (exclude=layer), or take it out"
+REGULARIZED = "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
+_KNOWN_REGULARIZERS = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight of a model: its innermost layer, the Keras class that layer is or derives from (None: not known), what
+    the weight is there (None: not known), whether it trains, and whether an L2 regularizer of the layer penalises it.
+    """
+
+    variable: object
+    name: str
+    layer: object
+    known: object
+    role: object
+    trainable: bool
+    regularized: bool
+
+
+def layers_of(model):
+    """A Keras model or layer and all layers in it, each once; those inside a layer come before it.
+
+    Raises InvalidOptionError if `model` is none.
+    """
+    if not is_layer(model):
+        raise InvalidOptionError("plan takes a Keras model or layer, and got %r" % (model,))
+    return _inner_first(model)
+
+
+def unbuilt(layers):
+    """Those layers that will have weights, or may have, and have none yet."""
+    return [
+        layer
+        for layer in layers
+        if _known_class(layer) or not any(map(_is_keras, type(layer).__mro__[:1]))
+        if not layer.built and not weights_in(layer)
+    ]
+
+
+def weights_of(model, left_out=()):
+    """Every weight of a built model once, in the model's order: list of Weight.
+
+    left_out: layers that need not be built, and those inside of them.
+    Raises InvalidOptionError if the model, or another of its layers, is not built.
+    """
+    _refuse_unbuilt(model, left_out)
+    owners = {}
+    for layer in layers_of(model):
+        for variable in weights_in(layer):
+            owners.setdefault(id(variable), layer)
+    training = {id(variable) for variable in model.trainable_weights}
+    unique = {id(variable): variable for variable in model.weights}.values()
+    return [_weight(variable, owners[id(variable)], id(variable) in training) for variable in unique]
+
+
+def weights_in(layer):
+    """The weights of a layer; none of a Sequential that is not built, which raises ValueError in Keras 2."""
+    try:
+        return list(layer.weights)
+    except ValueError:
+        return []
+
+
+def underneath(variable):
+    """What is one and the same of a variable of Keras and of the tf.Variable in it, which tapes and graphs know."""
+    value = getattr(variable, "value", None)  # in Keras 3 the tf.Variable, elsewhere a method
+    inner = variable if value is None or callable(value) else value
+    try:
+        return getattr(inner, "handle", inner)  # mixed precision wraps a variable of Keras 2, but not its handle
+    except ValueError:  # a distribution strategy's has none outside of its replicas
+        return inner
+
+
+def decide(weights, rates, rules, matched=()):
+    """The DecayPlan of a model's weights.
+
+    weights: list of Weight. rates: {role: (rate, text of the option that gave it)}. rules: Rules; its rates, include
+    and exclude win over roles. matched: those selectors of exclude that need match no weight.
+    Raises InvalidRateError, NoMatchError; NothingToDecayError if no weight decays.
+    """
+    checked = replace(rules, exclude=tuple(selector for selector in rules.exclude if selector not in matched))
+    check_matches(checked, [(w.variable, w.name) for w in weights])
+    decays = tuple(_decide(w, rates, rules) for w in weights)
+    noted = [w.name for w, d in zip(weights, decays) if w.regularized and d.rate is not None]
+    plan = DecayPlan(decays, (), rules.order, tuple((name, REGULARIZED) for name in noted))
+    if not plan.decaying:
+        raise NothingToDecayError("no weight of the model decays. Per variable:\n%s" % plan)
+    return plan
+
+
+def _decide(weight, rates, rules):
+    rate, why = _rate(weight, rates, rules)
+    if rate is not None:
+        check_rate(rate, weight.name, why)
+        if rules.scale != LEARNING_RATE:
+            check_rate(rate * rules.scale, weight.name, "%s, times scale %g" % (why, rules.scale))
+        rate = rate or None
+    shape = tuple(weight.variable.shape)
+    shape = tuple(getattr(n, "value", n) for n in shape)  # tf.Dimension, in TensorFlow 1
+    return Decay(weight.variable, weight.name, shape, rate, why, rules.scale)
+
+
+def _rate(weight, rates, rules):
+    """(rate or None, why)."""
+    allowed, reason = selected(rules, weight.variable, weight.name)
+    if not allowed:
+        return None, reason
+    if not weight.trainable:
+        return None, FROZEN
+    given, text = given_rate(rules, weight.variable, weight.name)
+    if given is not None:
+        return given, text
+    where = type(weight.layer).__name__
+    if weight.known is None:
+        return None, "%s is a layer that is not known: name its weights in rates=" % where
+    if weight.role is None:
+        return None, "not known in %s: name it in rates=" % where
+    if weight.role in _NEVER:
+        return None, _NEVER[weight.role]
+    rate, text = rates[weight.role]
+    return rate, "%s of %s: %s" % (weight.role, where, text)
+
+
+def _weight(variable, layer, trainable):
+    known = _known_class(layer)
+    attributes = _KNOWN.get(known, {})
+    attribute = next((a for a in attributes if getattr(layer, a, None) is variable), None)
+    return Weight(
+        variable=variable,
+        name=name_of(variable),
+        layer=layer,
+        known=known,
+        role=attributes.get(attribute),
+        trainable=trainable,
+        regularized=_is_regularized(variable, layer, attribute, attributes.get(attribute)),
+    )
+
+
+def name_of(variable):
+    """The name of a weight: its path in Keras 3, elsewhere its name without the output number."""
+    return getattr(variable, "path", None) or variable.name.split(":")[0]
+
+
+def _is_regularized(variable, layer, attribute, role):
+    names = {attribute, attribute.replace("_kernel", ""), role} if attribute else ()
+    regularizers = [getattr(layer, name + "_regularizer", None) for name in names]
+    regularizers.append(getattr(variable, "regularizer", None))  # in Keras 3
+    # what a function or a class of one's own penalises is not known, and may be L2
+    known = [r for r in regularizers if type(r).__name__ in _KNOWN_REGULARIZERS]
+    unknown = [r for r in regularizers if r is not None and r not in known]
+    return bool(unknown) or any(float(getattr(r, "l2", 0.0)) != 0.0 for r in known)
+
+
+def _known_class(layer):
+    for cls in type(layer).__mro__:
+        if _is_keras(cls) and cls.__name__ in _KNOWN:
+            return cls.__name__
+    return None
+
+
+def _is_keras(cls):
+    return "keras" in cls.__module__.split(".") or cls.__module__.startswith("tf_keras.")
+
+
+def is_layer(value):
+    """True for a layer or model of any Keras."""
+    return is_layer_class(type(value))
+
+
+def is_layer_class(kind):
+    """True for a class of them."""
+    return hasattr(kind, "trainable_weights") and hasattr(kind, "get_weights")
+
+
+def _inner_first(model):
+    """The layers of a model, each once, the model last: those inside a layer (a nested model, a wrapper's, a cell)
+    come before it."""
+    found, seen = [], set()
+
+    def visit(layer):
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            for inner in _layers_in(_attributes(layer)):
+                visit(inner)
+            found.append(layer)
+
+    visit(model)
+    return found
+
+
+def _attributes(layer):
+    if any(_is_keras(cls) and cls.__name__ == "Bidirectional" for cls in type(layer).__mro__):
+        return [layer.forward_layer, layer.backward_layer]  # of `layer` it keeps the pattern alone, never built
+    return list(vars(layer).values())
+
+
+def _layers_in(value):
+    if is_layer(value):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [layer for item in value for layer in _layers_in(item)]
+    return []
+
+
+def _refuse_unbuilt(model, left_out):
+    missing = unbuilt([layer for layer in layers_of(model) if not any(layer is other for other in left_out)])
+    for layer in [model] if not model.built else missing:
+        raise InvalidOptionError(
+            "%s %r is not built, so its weights are not there yet: call the model on a batch, or model.build(...), "
+            "before the plan is made%s" % (type(layer).__name__, layer.name, "" if layer is model else _NEVER_CALLED)
+        )
+    if not model.weights:
+        raise InvalidOptionError("%s %r has no weights" % (type(model).__name__, model.name))

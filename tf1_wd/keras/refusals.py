@@ -1,0 +1,171 @@
+"""What `keras_update` refuses: models, plans, optimizers and updates that would decay wrongly, or nothing, unsaid."""
+
+from __future__ import annotations
+
+from tf1_wd._tf import tf
+from tf1_wd.errors import (
+    AlreadyDecoupledError,
+    CoupledPenaltyError,
+    InvalidOptionError,
+    NothingToDecayError,
+    UnsupportedUpdateError,
+)
+from tf1_wd.keras.layers import FROZEN, REGULARIZED, name_of, underneath
+from tf1_wd.plan.decisions import DecayPlan
+from tf1_wd.plan.options import COUPLED
+from tf1_wd.plan.text_table import some
+
+# attributes of ours: the plan by which an optimizer decays, and whose L2 a model's loss holds
+DECAYS, PENALISED = "tf1_wd_plan", "tf1_wd_l2_plan"
+
+_DECAYING = ("weight_decay", "weight_decay_rate", "l2_regularization_strength")
+_ANEW = "make the plan anew, tf1_wd.keras.plan(model, rate), when all layers are there and those to train are unfrozen"
+
+
+def in_graph():
+    """True where a session runs the update; False in eager mode, and in the tf.functions that it calls."""
+    with tf.init_scope():
+        return not tf.executing_eagerly()
+
+
+# --- plans
+
+
+def refuse_kind(plan):
+    if not isinstance(plan, DecayPlan) or plan.order == COUPLED:
+        raise InvalidOptionError("%s is no plan of tf1_wd.keras.plan(model, rate)" % plan)
+
+
+def refuse_backend(plan):
+    for d in plan.decaying:
+        value = d.variable if callable(d.variable.value) else d.variable.value  # a property in Keras 3
+        if not hasattr(value, "assign_sub"):
+            raise UnsupportedUpdateError(
+                "%s is no variable of TensorFlow: with Keras 3 on JAX or PyTorch use Keras's own AdamW and its "
+                "exclude_from_weight_decay" % d.name
+            )
+        if value is not d.variable and in_graph():
+            raise UnsupportedUpdateError(
+                "Keras 3 does not train in graph mode (its fit fails there): set TF_USE_LEGACY_KERAS=1 for tf-keras, "
+                "or train with an optimizer of tf.train: `with tf1_wd.decoupled_weight_decay(rates=tf1_wd.keras.rates("
+                "plan)):` around minimize(loss, var_list=[w.value for w in model.trainable_weights])"
+            )
+
+
+def refuse_other_weights(model, plan):
+    """Refuses a plan that has weights which are not the model's, or has not all that the model trains."""
+    own = {id(w) for w in model.weights}
+    foreign = [d.name for d in plan.decaying if id(d.variable) not in own]
+    if foreign:
+        raise InvalidOptionError(
+            "the plan is of another model: %s of it is no weight of %r, so it would never decay. Make a plan of this "
+            "model: tf1_wd.keras.plan(model, rate)" % (foreign[0], model.name)
+        )
+    known = {id(d.variable) for d in plan.decays}
+    unknown = [name_of(w) for w in model.trainable_weights if id(w) not in known]
+    if unknown:
+        raise InvalidOptionError(
+            "%s of %r trains and is not in the plan, so it would not decay: %s" % (some(unknown), model.name, _ANEW)
+        )
+    refuse_unfrozen(plan, {id(underneath(w)) for w in model.trainable_weights})
+
+
+def refuse_unfrozen(plan, trained, first=""):
+    """Refuses to train weights that were frozen when the plan was made.
+
+    trained: ids of what is underneath the weights that train. first: what is to be done before there is a new plan.
+    """
+    unfrozen = [d.name for d in plan.decays if d.why == FROZEN and id(underneath(d.variable)) in trained]
+    if unfrozen:
+        raise InvalidOptionError(
+            "%s trains, and was frozen when the plan was made, so it would not decay: %s%s"
+            % (some(unfrozen), first, _ANEW)
+        )
+
+
+def refuse_regularized(model, plan):
+    if getattr(model, PENALISED, None) is not None:
+        raise CoupledPenaltyError("the loss of %r holds the L2 of a plan already: build the model anew" % model.name)
+    penalised = [d.name for d in plan.decaying if getattr(d.variable, PENALISED, None)]
+    if penalised:
+        raise CoupledPenaltyError(
+            "add_l2 has put the L2 of %s into the loss of a model already, maybe one inside of this: build both anew"
+            % ", ".join(penalised[:5])
+        )
+    regularized = [name for name, note in plan.notes if note == REGULARIZED]
+    if regularized:
+        raise CoupledPenaltyError(
+            "%s: %s. Build the model without, or exclude them; in graph mode with an optimizer of tf.train, "
+            "tf1_wd.decoupled_weight_decay takes it out of the gradient" % (", ".join(regularized[:5]), REGULARIZED)
+        )
+
+
+# --- optimizers
+
+
+def refuse_optimizer(optimizer):
+    kind = type(optimizer).__name__
+    if isinstance(getattr(optimizer, "optimizer", optimizer), tf.train.Optimizer):
+        raise UnsupportedUpdateError(
+            "the model is compiled with an optimizer of tf.train: train inside `with tf1_wd.decoupled_weight_decay("
+            "rates=tf1_wd.keras.rates(plan)):`, and give convention= to that scope, not to the plan"
+        )
+    refuse_second(optimizer)
+    try:
+        settings = optimizer.get_config()
+    except NotImplementedError as error:  # of loss-scale optimizers of TensorFlow 1
+        raise UnsupportedUpdateError(
+            "%s does not tell its settings: decouple the optimizer inside it" % kind
+        ) from error
+    for name in _DECAYING:
+        if settings.get(name):
+            raise AlreadyDecoupledError(
+                "%s decays weights by itself (%s=%r): leave that out" % (kind, name, settings[name])
+            )
+    for name, why in (
+        ("decay", "its learning rate differs from the one it shows: use a schedule"),
+        ("use_ema", "its averages would not see the decay"),
+        ("gradient_accumulation_steps", "it does not update the weights in every call"),
+    ):
+        if settings.get(name):
+            raise UnsupportedUpdateError("%s has %s=%r: %s" % (kind, name, settings[name], why))
+
+
+def refuse_second(optimizer):
+    if getattr(optimizer, DECAYS, None) is not None:
+        raise AlreadyDecoupledError(
+            "%s decays by a plan already: compile with a new optimizer" % type(optimizer).__name__
+        )
+
+
+# --- updates
+
+
+def refuse_strategy():
+    if tf.distribute.has_strategy():
+        raise UnsupportedUpdateError(
+            "a Keras optimizer that decays by a plan was called under a distribution strategy, where it is not known "
+            "how often each copy is updated: train without, or use Keras's own AdamW with exclude_from_weight_decay"
+        )
+
+
+def refuse_decay_set_since(optimizer):
+    """Refuses an optimizer that was told to decay by itself after it was decoupled."""
+    for name in _DECAYING:
+        value = vars(optimizer).get(name)  # its settings as a dict would read variables, which no tf.function can
+        if value is not None and not (isinstance(value, (int, float)) and value == 0):
+            raise AlreadyDecoupledError(
+                "%s decays by a plan, and %s=%r was set since: each weight would decay twice. Set it to None, or leave "
+                "decouple out" % (type(optimizer).__name__, name, value)
+            )
+
+
+def refuse_foreign_update(plan, variables):
+    """Refuses an update that has no weight of the plan at all. variables: all that it was given."""
+    known = {id(underneath(d.variable)) for d in plan.decays}
+    if variables and not any(id(underneath(v)) in known for v in variables):
+        raise NothingToDecayError(
+            "the optimizer decays by a plan, and none of the %d variables of this update is in it (%s), so nothing "
+            "would decay: give the weights of the model that was planned, or compile their own model with an optimizer "
+            "of its own" % (len(variables), some([name_of(v) for v in variables]))
+        )

@@ -1,0 +1,123 @@
+"""tensorflow.contrib on TensorFlow 2: modules that answer name by name, when asked, from the table of moves."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import operator
+import sys
+import types
+
+import tf1_wd.legacy.tables.contrib as table
+from tf1_wd.errors import Tf1WdError
+
+_ADVICE = "leave it out, say it in tf.compat.v1, or run on TensorFlow 1.15 (docs/guide/legacy.md lists what is there)"
+
+
+class NoStandInError(Tf1WdError, AttributeError):
+    """A name of tf.contrib has no stand-in on TensorFlow 2: leave it out, or run on TensorFlow 1.15."""
+
+
+class NoStandInImportError(Tf1WdError, ImportError):
+    """A program imports a name of tf.contrib that has no stand-in: leave it out, or run on TensorFlow 1.15."""
+
+
+class MissingPackageError(Tf1WdError, ImportError):
+    """A stand-in is in a package that is not installed: install it as the message says."""
+
+
+def put_contrib(stack):
+    """Makes tensorflow.contrib.* and tensorflow.examples.* importable, in every spelling.
+
+    stack: contextlib.ExitStack that takes it back.
+    """
+    finder = _Finder()
+    sys.meta_path.append(finder)  # last: what TensorFlow has itself wins
+    stack.callback(finder.leave)
+
+
+class _Finder:
+    """Finds the modules of the table, and makes each of them once."""
+
+    def __init__(self):
+        self._made = {}
+
+    def find_spec(self, name, path=None, target=None):
+        if not table.is_below_a_root(name):
+            return None
+        if table.is_module(name):
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        # asked by name: an error that Python does not swallow, as it would a ModuleNotFoundError
+        raise NoStandInImportError(_refusal(name))
+
+    def create_module(self, spec):
+        return self._made.setdefault(spec.name, _Module(spec.name))
+
+    def exec_module(self, module):
+        pass
+
+    def leave(self):
+        sys.meta_path.remove(self)
+        for name, module in self._made.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+class _Module(types.ModuleType):
+    """A module of the table: each name is looked up when it is first asked for.
+
+    A name without a stand-in is an AttributeError right here, not an object that fails later: so hasattr, getattr with
+    a default and `try ... except AttributeError` in programs work, and the traceback points at the line that names it.
+    """
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        value = self._find(name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name, value):
+        # Python sets a submodule as an attribute of its package. contrib's arg_scope is a function there, as the
+        # package imported it from the module of the same name.
+        full = "%s.%s" % (self.__name__, name)
+        if not (isinstance(value, _Module) and full in table.MOVES and not table.home(full)):
+            super().__setattr__(name, value)
+
+    def _find(self, name):
+        full = "%s.%s" % (self.__name__, name)
+        if full in table.MOVES and not table.home(full):
+            return load(table.MOVES[full])
+        if table.is_module(full):
+            return importlib.import_module(full)
+        # a deep module answers with the names of its package too, wherever they were in it
+        package = table.package_of(self.__name__)
+        for module in (self.__name__, package):
+            short = "%s.%s" % (module, name)
+            if short in table.MOVES and not table.home(short):
+                return load(table.MOVES[short])
+            row = table.home(module)
+            if row is not None and hasattr(load(row), name):
+                return getattr(load(row), name)
+        raise NoStandInError(_refusal(full))
+
+    def __dir__(self):
+        row = table.home(self.__name__)
+        return sorted({*table.children(self.__name__), *(dir(load(row)) if row else ())})
+
+
+def load(move):
+    """What stands in for a moved name."""
+    module, _, path = move.new.partition(":")
+    try:
+        loaded = importlib.import_module(module)
+    except ImportError as error:
+        package = table.PACKAGES.get((getattr(error, "name", None) or "").partition(".")[0])
+        if package is None:
+            raise
+        raise MissingPackageError("%s needs a package: pip install %s" % (move.old, package)) from error
+    return operator.attrgetter(path)(loaded) if path else loaded
+
+
+def _refusal(name):
+    return "%s is gone from TensorFlow 2, and tf1_wd has no stand-in for it: %s" % (name, _ADVICE)

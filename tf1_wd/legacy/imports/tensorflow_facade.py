@@ -1,0 +1,78 @@
+"""`import tensorflow` as TF1 code means it: the names of tf.compat.v1 first, then those of TensorFlow 2."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+
+from tf1_wd.legacy.imports.alias_finder import AliasFinder, submodule
+
+# Real directories: what is imported below them is found as ever, by path.
+_REAL = ("_api", "compat", "compiler", "core", "contrib", "examples", "include", "lite", "python", "tools", "tsl")
+
+
+def put_facade(stack):
+    """Puts the facade in the place of the module `tensorflow`, and makes `import tensorflow.nn` give compat.v1's.
+
+    stack: contextlib.ExitStack that takes it back. Modules that hold the real TensorFlow already keep it.
+    """
+    real = sys.modules["tensorflow"]
+    if isinstance(real, Facade):
+        return
+    facade = Facade(real)
+    sys.modules["tensorflow"] = facade
+    stack.callback(_take_back, facade, real)
+    finder = AliasFinder(_of_v1(real.compat.v1))
+    sys.meta_path.insert(0, finder)  # first, because TensorFlow's own path would find the API of TF 2
+    stack.callback(finder.leave)
+
+
+class Facade(types.ModuleType):
+    """Answers `tf.x` with tf.compat.v1.x, with TensorFlow 2's x where v1 has none, and with tf.contrib."""
+
+    def __init__(self, real):
+        super().__init__("tensorflow", real.__doc__)
+        for name in ("__file__", "__loader__", "__package__", "__path__", "__spec__", "__version__", "compat"):
+            setattr(self, name, getattr(real, name))
+        self._tf1_wd_real = real
+
+    def __getattr__(self, name):
+        v1 = self._tf1_wd_real.compat.v1
+        if name == "__all__":
+            return [n for n in dir(self) if not n.startswith("_")]
+        if name == "contrib":
+            return importlib.import_module("tensorflow.contrib")
+        # what is internal is for libraries of TensorFlow 2, such as Keras 3
+        for owner in (self._tf1_wd_real,) if name == "__internal__" else (v1, self._tf1_wd_real):
+            try:
+                return getattr(owner, name)
+            except AttributeError:
+                pass
+        raise AttributeError("module 'tensorflow' has no attribute %r, neither in compat.v1 nor in TensorFlow 2" % name)
+
+    def __dir__(self):
+        return sorted({"contrib", *dir(self._tf1_wd_real.compat.v1), *dir(self._tf1_wd_real)})
+
+
+def _take_back(facade, real):
+    if sys.modules.get("tensorflow") is facade:
+        sys.modules["tensorflow"] = real
+    for name, value in vars(facade).items():  # submodules of TensorFlow that were imported meanwhile
+        if isinstance(value, types.ModuleType) and value.__name__ == "tensorflow." + name and not hasattr(real, name):
+            setattr(real, name, value)
+
+
+def _of_v1(v1):
+    """Resolves `tensorflow.nn`, `tensorflow.keras.layers`: to the modules that are attributes of compat.v1."""
+
+    def resolve(name):
+        top, *parts = name.split(".")
+        if top != "tensorflow" or not parts or parts[0] in _REAL:
+            return None
+        module = v1
+        for part in parts:
+            module = module and submodule(module, part)
+        return module
+
+    return resolve

@@ -1,0 +1,70 @@
+"""The one table of moves: what tf.contrib held, and what stands in for it. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import tf1_wd.legacy.tables.data as table_data
+import tf1_wd.legacy.tables.deep_modules as modules
+import tf1_wd.legacy.tables.layers as table_layers
+import tf1_wd.legacy.tables.sequences as table_sequences
+import tf1_wd.legacy.tables.training as table_training
+
+CONTRIB = "tensorflow.contrib"
+ROOTS = (CONTRIB, "tensorflow.examples")
+
+ROWS = table_layers.ROWS + table_sequences.ROWS + table_training.ROWS + table_data.ROWS
+MOVES = {row.old: row for row in ROWS}
+
+# releases in `since` that took a name away before 1.15, so that it is not there either
+BEFORE_1_15 = ("1.2", "1.5", "1.13", "1.14", "1.15")
+
+# top-level module of stand-ins -> what to install for it
+PACKAGES = {
+    "tf_slim": "tf-slim",
+    "tf_keras": "tf-keras",
+    "tensorflow_estimator": "tensorflow-estimator==2.15.0",
+    "scipy": "scipy",
+}
+
+
+def _parents(name):
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+_MODULES = {"%s.%s" % (CONTRIB, name) for name in modules.deep()}
+# parents of rows, and rows that are whole modules
+_MODULES.update(p for row in ROWS for p in _parents(row.old.rpartition(".")[0]) if p != "tensorflow")
+_MODULES.update(row.old for row in ROWS if ":" not in row.new)
+
+
+def is_below_a_root(name):
+    return any(name == root or name.startswith(root + ".") for root in ROOTS)
+
+
+def is_module(name):
+    """True for the dotted name of a module or package that TF 1 had."""
+    return name in _MODULES
+
+
+def package_of(name):
+    """tensorflow.contrib.layers for whatever is below it; elsewhere the name itself."""
+    return ".".join(name.split(".")[:3]) if name.startswith(CONTRIB + ".") else name
+
+
+def home(module):
+    """The row of a whole module, if it has one: what stands in for it answers for all its names."""
+    row = MOVES.get(module)
+    return row if row is not None and ":" not in row.new else None
+
+
+def deep_modules(package):
+    """The modules that lie below a package of tf.contrib."""
+    return sorted(name for name in _MODULES if name.startswith(package + "."))
+
+
+def children(module):
+    """The names right below a module."""
+    prefix = module + "."
+    known = [*MOVES, *_MODULES]
+    return {name[len(prefix) :] for name in known if name.startswith(prefix) and "." not in name[len(prefix) :]}

@@ -1,0 +1,259 @@
+"""What gives an optimizer of tf.train decoupled weight decay: the class that tf.contrib.opt puts before its own."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+import warnings
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.decay.ops.ordering import apply_with
+from tf1_wd.decay.ops.update import Collection, plan_update
+from tf1_wd.decay.refusals import refuse_eager, refuse_strategy
+from tf1_wd.errors import InvalidOptionError, InvalidRateError, UndecayedWarning, UnsupportedUpdateError
+from tf1_wd.graph.marks import by_an_optimizer
+from tf1_wd.graph.update_ops import step_ignores_weights
+from tf1_wd.graph.variables import name_of
+from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.same_variable import parts
+
+
+class DecoupledWeightDecayExtension:
+    """Gives an optimizer decoupled weight decay; to be inherited from before the optimizer's class.
+
+        w <- w - step - r w
+
+    Args:
+      weight_decay: r, in [0, 1), for each step: a float, a scalar Tensor or variable, or a function that returns one.
+        A function with an argument to give gets the global step (as a Tensor, before it is incremented; schedules of
+        Keras are such functions). It is called when the train_op is built. r is not multiplied by the learning rate.
+      args, kwargs: those of the optimizer's class.
+
+    The attribute `backend` chooses the op as in tf1_wd.decoupled_weight_decay: "auto", "native" or "tensorflow". Set it
+    on the class or the object, before the train_op is built.
+
+    Raises: InvalidRateError, InvalidOptionError; when the train_op is built, EagerModeError and UnsupportedUpdateError;
+      by the class statement, InvalidOptionError for an optimizer's class before the extension.
+
+    Example:
+      >>> class AdagradW(tf1_wd.DecoupledWeightDecayExtension, tf.train.AdagradOptimizer):
+      ...     def __init__(self, weight_decay, *args, **kwargs):
+      ...         super().__init__(weight_decay, *args, **kwargs)
+      >>> train_op = AdagradW(1e-4, learning_rate=0.1).minimize(loss)
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019); tf.contrib.opt of 1.15.
+    """
+
+    backend = "auto"
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _refuse_behind_the_optimizer(cls)
+
+    def __init__(self, weight_decay, *args, **kwargs):
+        if not callable(weight_decay):
+            _check_rate(weight_decay)
+        self._weight_decay = weight_decay
+        self._decay_var_list = None  # of the call of minimize or apply_gradients that is running
+        _refuse_own_rules(type(self))
+        super().__init__(*args, **kwargs)
+
+    def minimize(
+        self,
+        loss,
+        global_step=None,
+        var_list=None,
+        gate_gradients=tf.train.Optimizer.GATE_OP,
+        aggregation_method=None,
+        colocate_gradients_with_ops=False,
+        name=None,
+        grad_loss=None,
+        decay_var_list=None,
+    ):
+        """As tf.train.Optimizer.minimize, with decay.
+
+        decay_var_list: the variables to decay, of those that are updated: a tf.Variable or a list of them, partitioned
+        ones too; None means all of them, [] means none.
+        """
+        refuse_eager()
+        self._decay_var_list = _listed(decay_var_list)
+        try:
+            return super().minimize(
+                loss,
+                global_step=global_step,
+                var_list=var_list,
+                gate_gradients=gate_gradients,
+                aggregation_method=aggregation_method,
+                colocate_gradients_with_ops=colocate_gradients_with_ops,
+                name=name,
+                grad_loss=grad_loss,
+            )
+        finally:
+            self._decay_var_list = None
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None, decay_var_list=None):
+        """As tf.train.Optimizer.apply_gradients, with decay. decay_var_list: as for `minimize`."""
+        refuse_eager()
+        refuse_strategy()
+        if decay_var_list is not None:
+            self._decay_var_list = _listed(decay_var_list)
+        pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
+        apply = super().apply_gradients
+        try:
+            if tf.distribute.has_strategy():  # _distributed_apply follows, once for all replicas
+                return apply(pairs, global_step=global_step, name=name)
+            return self._apply_with_decay(pairs, global_step, lambda: apply(pairs, global_step=global_step, name=name))
+        finally:
+            self._decay_var_list = None
+
+    def _distributed_apply(self, distribution, grads_and_vars, global_step=None, name=None):
+        """What apply_gradients of tf.train.Optimizer hands over to under a strategy, once for all replicas."""
+        pairs, base = list(grads_and_vars), super()
+        on_copies = [
+            (gradient, copy)
+            for gradients, variable in pairs
+            for copy in _tf.copies(variable)
+            for gradient in distribution.experimental_local_results(gradients)
+        ]
+        counter = None if global_step is None else _tf.copies(global_step)[0]
+        return self._apply_with_decay(
+            on_copies, counter, lambda: _tf.distributed_apply(base, distribution, pairs, global_step, name)
+        )
+
+    def _apply_with_decay(self, pairs, global_step, apply):
+        """Calls `apply`, which updates, with the decay before it, or around it. pairs: of all copies of variables."""
+        chosen = _chosen(self._decay_var_list, [v for g, v in pairs if g is not None])
+        rate = _rate_now(self._weight_decay, global_step) if chosen else 0.0
+        if isinstance(rate, float) and rate == 0.0:
+            return apply()
+        rules = make_rules(source="loss", convention="contrib", sparse="touched_rows", backend=self.backend)
+        update = plan_update(pairs, rules, [], dict.fromkeys(chosen, rate), Collection((), {}))
+        with by_an_optimizer():
+            return apply_with(update, rules, 1.0, self, apply, in_place=_step_ignores_weights(type(self)))
+
+
+def _step_ignores_weights(optimizer_class):
+    """True if the class behind the extension is known for that, and none before it applies gradients in its own way."""
+    ahead, behind = _around_extension(optimizer_class)
+    own = [name for c in ahead for name in vars(c) if name.startswith(("_apply", "_resource_", "_prepare", "_finish"))]
+    return not own and step_ignores_weights(behind[0])
+
+
+def _around_extension(optimizer_class):
+    """(classes before the extension, classes behind it) in the order in which methods are looked up."""
+    order = optimizer_class.__mro__
+    i = order.index(DecoupledWeightDecayExtension)
+    return order[:i], order[i + 1 :]
+
+
+def _refuse_behind_the_optimizer(optimizer_class):
+    """Raises InvalidOptionError if the optimizer's methods are found before those of the extension."""
+    ahead, _ = _around_extension(optimizer_class)
+    if tf.train.Optimizer in ahead:
+        name, bases = optimizer_class.__name__, [base.__name__ for base in optimizer_class.__bases__]
+        raise InvalidOptionError(
+            "class %s(%s): nothing would decay, as the apply_gradients of tf.train.Optimizer comes before that of "
+            "DecoupledWeightDecayExtension: put the extension first" % (name, ", ".join(bases))
+        )
+
+
+def _refuse_own_rules(optimizer_class):
+    """Raises UnsupportedUpdateError for a subclass with a decay of its own, by the names that tf.contrib.opt had."""
+    for c in _around_extension(optimizer_class)[0]:
+        for name in ("_decay_weights_op", "_decay_weights_sparse_op"):
+            if name in vars(c):
+                raise UnsupportedUpdateError(
+                    "%s defines %s, a private method of tf.contrib.opt that is not called here, where all variables "
+                    "decay in one op: pass a function as weight_decay, or decay_var_list=" % (c.__name__, name)
+                )
+
+
+def _listed(decay_var_list):
+    """The ops of the variables in a decay_var_list, or None for all. Raises InvalidOptionError."""
+    if decay_var_list is None:
+        return None
+    found = set()
+    for entry in _entries(decay_var_list):
+        ops = {graph.variable_op(copy) for v in parts(entry) for copy in _tf.copies(v) if hasattr(copy, "dtype")}
+        if not ops or None in ops:
+            raise InvalidOptionError("decay_var_list takes variables; got %r" % (entry,))
+        found |= ops
+    return found
+
+
+def _entries(decay_var_list):
+    if hasattr(decay_var_list, "dtype") or isinstance(decay_var_list, str):  # one, which may be iterable
+        return [decay_var_list]
+    try:
+        return list(decay_var_list)
+    except TypeError:
+        raise InvalidOptionError("decay_var_list takes a list of variables; got %r" % (decay_var_list,)) from None
+
+
+def _chosen(listed, variables):
+    """The ops of those `variables` that are listed. listed: set of ops, or None for all. Raises InvalidOptionError."""
+    updated = [graph.variable_op(v) for v in variables]
+    _refuse_of_other_graphs(listed or (), updated)
+    found = [op for op in updated if listed is None or op in listed]
+    if listed and not found:
+        warnings.warn(
+            "none of the variables in decay_var_list is updated here (%s), so nothing decays; say decay_var_list=[] if "
+            "that is meant" % ", ".join(sorted(map(name_of, variables))[:3]),
+            UndecayedWarning,
+            stacklevel=5,
+        )
+    return found
+
+
+def _refuse_of_other_graphs(listed, updated):
+    graphs = {op.graph for op in updated}
+    foreign = sorted(op.name for op in listed if op.graph not in graphs)
+    if foreign and updated:
+        raise InvalidOptionError(
+            "decay_var_list: %s is of another graph than the variables that are updated, and would not decay: list the "
+            "variable of this graph" % ", ".join(foreign)
+        )
+
+
+def _rate_now(weight_decay, global_step):
+    """The weight decay of this update: a float or a scalar tensor."""
+    if callable(weight_decay):
+        weight_decay = weight_decay(_count(global_step)) if _takes_an_argument(weight_decay) else weight_decay()
+    _check_rate(weight_decay)
+    if isinstance(weight_decay, tf.Variable):
+        return _tf.fresh_read(weight_decay)
+    return weight_decay if tf.is_tensor(weight_decay) else float(weight_decay)
+
+
+def _takes_an_argument(function):
+    """True if an argument has to be given: in `lambda rate=rate: ...` the default is meant."""
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return True
+    except ValueError:  # of a function of C without a signature
+        return False
+    return False
+
+
+def _count(global_step):
+    global_step = tf.train.get_global_step() if global_step is None else global_step
+    if global_step is None:
+        raise InvalidOptionError(
+            "weight_decay is a function of the global step, but the graph has none: pass global_step= to minimize or "
+            "apply_gradients, or call tf.train.get_or_create_global_step()"
+        )
+    return _tf.fresh_read(global_step)
+
+
+def _check_rate(weight_decay):
+    if tf.is_tensor(weight_decay) or isinstance(weight_decay, tf.Variable):
+        if not weight_decay.dtype.is_floating or weight_decay.shape.rank not in (None, 0):
+            raise InvalidRateError("weight_decay must be a floating scalar, not %r" % (weight_decay,))
+        return
+    if not isinstance(weight_decay, numbers.Real) or not 0.0 <= weight_decay < 1.0:  # NaN too
+        raise InvalidRateError(
+            "weight_decay=%r is not a number in [0, 1), nor a Tensor, a variable or a function that returns one of "
+            "these" % (weight_decay,)
+        )

@@ -1,0 +1,101 @@
+"""Coefficients of penalties in a loss, by automatic differentiation, without a node left in the user's graph.
+
+The few ops between the penalties and the loss are copied into a graph of their own, in which everything else is a
+placeholder or a constant. Where the derivative there is constant, it is a number. Where it depends on what only the
+user's graph knows (a coefficient that is fed, or scheduled), it is built in the user's graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.graph.subgraph import can_be_copied, copy_ops
+
+_UNKNOWN = object()
+
+
+def coefficients(ys, tensors, grad_ys=None):
+    """d ys / d tensor of each scalar tensor: a float where it is constant, a scalar tf.Tensor where not, else None.
+
+    ys: list of tf.Tensor. tensors: list of scalar tf.Tensor, ancestors of ys. grad_ys: as in tf.gradients.
+    None stands for a tensor that no gradient reaches (it is behind tf.stop_gradient, say).
+    """
+    if not tensors:
+        return []
+    sources = [t.op for t in tensors]
+    ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
+    found = [_UNKNOWN] * len(tensors)
+    if all(can_be_copied(op) for op in ops):
+        found = _constants(ys, tensors, grad_ys, ops)
+    unknown = [i for i, value in enumerate(found) if value is _UNKNOWN]
+    if unknown:
+        for i, value in zip(unknown, _in_place(ys, [tensors[i] for i in unknown], grad_ys)):
+            found[i] = value
+    return found
+
+
+def depends(y, tensors):
+    """True if `y` has a gradient by one of the tensors. y: tf.Tensor. tensors: list of tf.Tensor, ancestors of it.
+
+    In a graph of its own too: there tf.gradients does not walk through all that follows the tensors in the user's.
+    """
+    sources = [t.op for t in tensors]
+    ops = graph.between(sources, graph.ancestors([y], stop=frozenset(sources)))
+    if all(can_be_copied(op) for op in ops):
+        return any(d is not None for d in _derivatives([y], tensors, None, ops))
+    with undelayed(y):
+        try:
+            return any(d is not None for d in _tf.gradients([y], tensors))
+        except LookupError:  # through the gradient of a function, which has none itself
+            return True
+
+
+def _constants(ys, tensors, grad_ys, ops):
+    return [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
+
+
+def _derivatives(ys, tensors, grad_ys, ops):
+    with tf.Graph().as_default():
+        stand_ins = {t.name: tf.placeholder(t.dtype.base_dtype, t.shape) for t in tensors}
+
+        def stand_in(tensor):
+            if tensor.name not in stand_ins:
+                stand_ins[tensor.name] = _constant_or_placeholder(tensor)
+            return stand_ins[tensor.name]
+
+        copy = copy_ops(ops, stand_in, "copy")
+        seeds = None if grad_ys is None else [None if g is None else stand_in(g) for g in grad_ys]
+        return _tf.gradients([copy(y) for y in ys], [stand_in(t) for t in tensors], grad_ys=seeds)
+
+
+def _constant_or_placeholder(tensor):
+    value = _tf.constant_value(tensor)
+    if value is None:
+        return tf.placeholder(tensor.dtype.base_dtype, tensor.shape)
+    return tf.constant(value, tensor.dtype.base_dtype)
+
+
+def _number(derivative):
+    if derivative is None:
+        return None
+    value = _tf.constant_value(derivative)
+    return _UNKNOWN if value is None else float(value.reshape(()))
+
+
+def _in_place(ys, tensors, grad_ys):
+    with undelayed(tensors[0]), tf.name_scope("weight_decay_coefficients"):
+        found = _tf.gradients(ys, tensors, grad_ys=grad_ys)
+        return [c if c is None or c.shape.rank == 0 else tf.reshape(c, []) for c in found]
+
+
+def undelayed(tensor):
+    """Context in which new ops that use `tensor` wait for none of the caller's control dependencies.
+
+    A rate must be known before the update, whatever the caller waits for; but it stays inside the branch or loop that
+    `tensor` lives in.
+    """
+    if _tf.control_flow_context(tensor.op) is not None:
+        return contextlib.nullcontext()
+    return tensor.graph.control_dependencies(None)

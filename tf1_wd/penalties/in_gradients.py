@@ -1,0 +1,61 @@
+"""L2 inside of gradients that were computed elsewhere."""
+
+from __future__ import annotations
+
+from tf1_wd import _tf, graph
+
+
+def holds_l2(gradient, variable):
+    """True if a multiple of the variable itself is a summand of the gradient, whatever clips or masks it."""
+    return any(True for _ in l2_in(gradient, variable))
+
+
+def l2_in(gradient, variable, known=frozenset()):
+    """The ops of the summands of a gradient that are multiples of the variable itself, whatever clips or masks them.
+
+    known: ops that are given back where they are met, and are not looked into.
+    """
+    seen, pending = set(), [gradient]
+    while pending:
+        op = _tf.outer_op(pending.pop().op)
+        if op in seen:
+            continue
+        seen.add(op)
+        if op is variable:
+            continue
+        if op in known:
+            yield op
+        elif graph.is_variable(op):  # an accumulator: what is assigned to it counts
+            pending.extend(t for c in op.outputs[0].consumers() if "Assign" in c.type for t in list(c.inputs)[1:])
+        elif op.type in _PRODUCTS:
+            if _is_multiple(op.outputs[0], variable):
+                yield op
+            elif not any(_is_multiple(tensor, variable) for tensor in op.inputs):  # a factor is no summand
+                pending.extend(op.inputs)
+        elif op.type in _LINEAR:
+            pending.extend(op.inputs)
+
+
+# ops through which a summand of a gradient passes, if only in part
+_SUMS = ("AddN", "Add", "AddV2", "AccumulateNV2", "Sub", "Neg", "Sum", "Mean")
+_READS = ("Identity", "IdentityN", "Print", "StopGradient", "Cast", "CheckNumerics", "ReadVariableOp", "Switch")
+_SHAPES = ("Reshape", "Squeeze", "ExpandDims", "Transpose", "Slice", "StridedSlice", "Split", "SplitV", "Unpack")
+_JOINS = ("ConcatV2", "Concat", "Pack", "Merge")
+_CLIPS = ("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2")
+_PRODUCTS = ("Mul", "RealDiv", "DivNoNan")
+_LINEAR = frozenset([*_SUMS, *_READS, *_SHAPES, *_JOINS, *_CLIPS])
+
+
+def _is_multiple(tensor, variable):
+    """True for a read of the variable, and for that times a number that does not depend on it, as of a norm does."""
+    op = tensor.op
+    if op.type == "Pow":
+        return _is_multiple(op.inputs[0], variable)
+    if op.type in _PRODUCTS:
+        pairs = [(op.inputs[0], op.inputs[1]), (op.inputs[1], op.inputs[0])][: 2 if op.type == "Mul" else 1]
+        return any(_is_multiple(t, variable) and _is_number(factor, variable) for t, factor in pairs)
+    return variable in (graph.variables_behind(tensor) or ())
+
+
+def _is_number(factor, variable):
+    return graph.is_uniform(factor) and variable not in graph.ancestors([factor], inputs=graph.sources)

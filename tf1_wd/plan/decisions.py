@@ -1,0 +1,238 @@
+"""Decides which variables decay, at which rate and why; knows no TensorFlow.
+
+What is printed is what runs: the training step is built from the same Decay values that the plan shows.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+
+from tf1_wd.errors import NoMatchError
+from tf1_wd.plan import text_table
+from tf1_wd.plan.options import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, check_rate, given_rate, multiplier, selected
+
+_ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
+_STALE = ", and the loss counts the penalty of rows as last touched"
+ZERO = ", with rate 0"
+# how the reasons end of variables that are not updated
+NOT_TRAINED = ("but no gradient reaches it", "but no update of this scope trains it")
+_FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A variable that an update trains. `key` identifies it among the rates that penalties give.
+
+    is_sparse: True if all of its gradients are tf.IndexedSlices, which name the rows that they touch.
+    """
+
+    key: object
+    variable: object
+    name: str
+    shape: tuple  # of int; None for an unknown dimension
+    has_gradient: bool
+    is_sparse: bool = False
+
+
+@dataclass(frozen=True)
+class Decay:
+    """The decision on one variable.
+
+    rate: float; None if the variable does not decay; any other value is known only at run time (a scalar tensor).
+    why: where the rate comes from, or why there is none. scale: what multiplies the rate: a float, or the text that
+    names what is known only at run time. rows: which rows decay, and when: a word of rules.SPARSE.
+    """
+
+    variable: object
+    name: str
+    shape: tuple
+    rate: object
+    why: str
+    scale: object = 1.0
+    rows: str = ALL_ROWS
+
+    @property
+    def size(self):
+        """Number of elements; 0 where a dimension is unknown."""
+        return 0 if None in self.shape else _product(self.shape)
+
+
+@dataclass(frozen=True)
+class DecayPlan:
+    """Every decision of a scope, with its reason; `print(plan)` shows it as a table.
+
+    decays: one Decay a variable, those that decay and those that do not.
+    terms: (name, what became of it) of entries of the loss collection that are more than L2 penalties.
+    order: "after", "before", or "coupled": the decay is part of the gradient.
+    notes: (what, what is to be said of it) of other parts of the graph that the decay matters for.
+    """
+
+    decays: tuple
+    terms: tuple
+    order: str
+    notes: tuple = ()
+
+    @property
+    def decaying(self):
+        """The variables that decay."""
+        return tuple(d for d in self.decays if d.rate is not None)
+
+    @property
+    def left_alone(self):
+        """The variables that do not decay."""
+        return tuple(d for d in self.decays if d.rate is None)
+
+    def __str__(self):
+        rows = [(d.name, _shape(d.shape), _rate(d.rate), self._half_life(d), d.why) for d in self.decays]
+        lines = [text_table.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
+        lines += ["term %s: %s" % term for term in self.terms]
+        lines += ["note: %s: %s" % (_some(self.notes, text), text) for text in dict(map(reversed, self.notes))]
+        explained = "" if self.order == COUPLED else " Half-life: steps in which a weight that gets no gradient halves."
+        return "\n".join([*lines, self.summary() + "." + explained])
+
+    def _half_life(self, decay):
+        return None if self.order == COUPLED else _half_life(decay)  # what is left of r w is up to the optimizer
+
+    def summary(self):
+        """How many variables decay, and by which formula, in a sentence without its full stop."""
+        scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
+        unknown = sum(None in d.shape for d in self.decays)
+        return "%d of %d variables decay, %s of %s weights%s: %s, r times scale %s" % (
+            len(self.decaying),
+            len(self.decays),
+            f"{sum(d.size for d in self.decaying):,}",
+            f"{sum(d.size for d in self.decays):,}",
+            " (not counting %d of unknown shape)" % unknown if unknown else "",
+            _FORMULAS[self.order],
+            " or ".join(scales) or "1",
+        )
+
+    def as_dict(self):
+        """The plan as JSON can hold it; a rate that is known at run time alone is the text "run time"."""
+        return {
+            "order": self.order,
+            "variables": [
+                {
+                    "name": d.name,
+                    "shape": list(d.shape),
+                    "rate": _rate(d.rate),
+                    "scale": d.scale,
+                    "half_life": self._half_life(d),
+                    "rows": d.rows,
+                    "why": d.why,
+                }
+                for d in self.decays
+            ],
+            "terms": dict(self.terms),
+            "notes": [list(note) for note in self.notes],
+        }
+
+
+def half_life(rate):
+    """Steps in which a weight without gradient halves: log(1/2) / log(1 - rate); None if it never does.
+
+    rate: the fraction of the weight that a step takes away, in [0, 1).
+    """
+    return math.log(0.5) / math.log1p(-rate) if rate > 0.0 else None
+
+
+def _half_life(decay):
+    if decay.rows == TOUCHED_ROWS:
+        return None  # a row without gradient keeps its weights
+    if isinstance(decay.rate, float) and isinstance(decay.scale, float):
+        return half_life(decay.rate * decay.scale)
+    return None if decay.rate is None else "run time"
+
+
+def decide(trained, rules, loss_rates, collection_rates, times=operator.mul):
+    """The Decay of every trained variable; each takes its rate from one place.
+
+    A rate given as rates= wins, then the penalties in the loss, then those in the collection alone; a penalty of the
+    loss counts also where the data gradient is None, the others only for variables with a gradient (two optimizers
+    without var_list would otherwise both decay everything).
+
+    trained: list of Trained. loss_rates, collection_rates: {key: rate}. times: f(rate, multiplier), their product.
+    Raises InvalidRateError.
+    """
+    return [
+        _decide(t, _times(t, rules, times), rules, loss_rates.get(t.key), collection_rates.get(t.key)) for t in trained
+    ]
+
+
+def _times(trained, rules, times):
+    """f(rate, why) -> (rate, why): what the option multipliers makes of them."""
+    factor, text = multiplier(rules, trained.variable, trained.name)
+    return lambda rate, why: (times(rate, factor), "%s, %s" % (why, text)) if text else (rate, why)
+
+
+def _decide(trained, multiplied, rules, loss_rate, collection_rate):
+    allowed, reason = selected(rules, trained.variable, trained.name)
+    if not allowed:
+        return _no(trained, reason)
+    stale = _STALE if loss_rate is not None and _rows(trained, rules) == LAZY else ""
+    given, text = given_rate(rules, trained.variable, trained.name)
+    if given is not None:
+        if not trained.has_gradient and loss_rate is None:
+            return _no(trained, "%s, %s" % (text, NOT_TRAINED[0]))
+        return _yes(trained, *multiplied(given, text), rules, stale)
+    if loss_rate is not None and rules.source != "collection":
+        return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), rules, stale)
+    if collection_rate is not None and rules.source != "loss":
+        if not trained.has_gradient:
+            return _no(trained, "penalty in the collection, " + NOT_TRAINED[0])
+        return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), rules)
+    if loss_rate is not None or collection_rate is not None:
+        where = "collection" if loss_rate is None else "loss"
+        return _no(trained, "penalty in the %s only, and source=%r" % (where, rules.source))
+    return _no(trained, "no penalty, no rate given")
+
+
+def _yes(trained, rate, why, rules, stale=""):
+    if isinstance(rate, float):
+        check_rate(rate, trained.name, why)
+        if isinstance(rules.scale, float):
+            check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
+        if rate == 0.0:
+            return _no(trained, why + ZERO)
+    rows = _rows(trained, rules)
+    return Decay(trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows)
+
+
+def _rows(trained, rules):
+    return rules.sparse if trained.is_sparse else ALL_ROWS
+
+
+def check_rows(rules, plan):
+    """Raises NoMatchError if the rules say which rows decay, and no variable that decays has a sparse gradient."""
+    if rules.sparse != ALL_ROWS and not any(d.rows == rules.sparse for d in plan.decays):
+        raise NoMatchError(
+            "sparse=%r applies to no variable: none of the %d that decay has a sparse gradient (tf.IndexedSlices, as "
+            "lookups of rows by tf.gather and tf.nn.embedding_lookup make it; a table that is also read as a whole has "
+            "a dense one). Leave sparse= out. Per variable:\n%s" % (rules.sparse, len(plan.decaying), plan)
+        )
+
+
+def _no(trained, why):
+    return Decay(trained.variable, trained.name, trained.shape, None, why)
+
+
+def _some(notes, text):
+    """What a text is said of: the first five, and how many more."""
+    return text_table.some([what for what, said in notes if said == text])
+
+
+def _product(shape):
+    n = 1
+    for dimension in shape:
+        n *= dimension
+    return n
+
+
+def _shape(shape):
+    return "x".join("?" if d is None else str(d) for d in shape) or "scalar"
+
+
+def _rate(rate):
+    return rate if rate is None or isinstance(rate, float) else "run time"

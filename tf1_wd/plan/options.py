@@ -1,0 +1,271 @@
+"""The options of a decay as one validated value; knows no TensorFlow.
+
+A rule reads: which variables (include, exclude, rates), which of their rows (sparse), how much (scale), when (order),
+from where (source), by which implementation (backend). A convention is a word for the pair (scale, order) that people
+mean by "weight decay".
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import re
+from dataclasses import dataclass
+
+from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
+from tf1_wd.plan.same_variable import is_same, parts
+from tf1_wd.plan.scale_option import LEARNING_RATE, check_scale
+
+# word -> (scale, order); None where the user must give it
+CONVENTIONS = {
+    "snippet": (1.0, "after"),  # the second SGD step that people paste behind train_op
+    "adamw": (LEARNING_RATE, "before"),  # PyTorch, Keras
+    "contrib": (1.0, "before"),  # tf.contrib.opt, tf-addons
+    "paper": (None, "before"),  # Loshchilov and Hutter: scale is the schedule multiplier eta
+}
+ORDERS = ("after", "before")
+COUPLED = "coupled"  # the order of coupled_weight_decay: the decay goes into the gradient, and comes before all else
+SOURCES = ("auto", "loss", "collection")
+BACKENDS = ("auto", "native", "tensorflow")
+# which rows of a variable decay whose gradient is sparse (tf.IndexedSlices)
+ALL_ROWS, TOUCHED_ROWS, LAZY = SPARSE = ("all_rows", "touched_rows", "lazy")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Validated options; see `make_rules`."""
+
+    source: str
+    include: tuple  # of Selector; empty means every variable
+    exclude: tuple  # of Selector
+    rates: tuple  # of (Selector or None for every variable, float)
+    multipliers: tuple  # of (Selector, float)
+    scale: object  # float, "learning_rate", scalar tensor, variable, or callable of the global step
+    order: str
+    convention: str
+    backend: str
+    sparse: str
+    summary: bool
+
+
+@dataclass(frozen=True)
+class Selector:
+    """One way to name variables: `matches(variable, name)`, and `text`, how the user wrote it."""
+
+    text: str
+    matches: object
+    option: str
+
+
+def make_rules(**options):
+    """Checks the options of decoupled_weight_decay and attach, and fills in what the convention says.
+
+    Raises InvalidOptionError (which name, word or type is wrong, what there is), InvalidRateError; NothingToDecayError
+    for scale=0.
+    """
+    known = list(inspect.signature(_make).parameters)
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = "did you mean %s? " % near[0] if near else ""
+            raise InvalidOptionError("there is no option %s: %soptions are %s" % (name, hint, ", ".join(known)))
+    return _make(**options)
+
+
+def _make(
+    source="auto",
+    rates=None,
+    include=None,
+    exclude=None,
+    scale=None,
+    order=None,
+    convention="snippet",
+    backend="auto",
+    sparse=ALL_ROWS,
+    multipliers=None,
+    summary=False,
+):
+    _one_of("source", source, SOURCES)
+    _one_of("convention", convention, tuple(CONVENTIONS))
+    _one_of("backend", backend, BACKENDS)
+    _one_of("sparse", sparse, SPARSE)
+    if not isinstance(summary, bool):
+        raise InvalidOptionError("summary=%r must be True or False" % (summary,))
+    default_scale, default_order = CONVENTIONS[convention]
+    order = default_order if order is None else order
+    _one_of("order", order, ORDERS)
+    scale = default_scale if scale is None else scale
+    if scale is None:
+        raise InvalidOptionError(
+            "convention='paper' needs scale=, the schedule multiplier eta of each step: a float, a scalar Tensor or a "
+            "callable of the global step"
+        )
+    return Rules(
+        source=source,
+        include=_selectors("include", include),
+        exclude=_selectors("exclude", exclude),
+        rates=_rates(rates),
+        multipliers=_multipliers(multipliers),
+        scale=check_scale(scale),
+        order=order,
+        convention=convention,
+        backend=backend,
+        sparse=sparse,
+        summary=summary,
+    )
+
+
+def selected(rules, variable, name):
+    """(True, "") if include and exclude let the variable decay, else (False, the reason)."""
+    for selector in rules.exclude:
+        if selector.matches(variable, name):
+            return False, "excluded by %s" % selector.text
+    if rules.include and not any(s.matches(variable, name) for s in rules.include):
+        return False, "not in include"
+    return True, ""
+
+
+def given_rate(rules, variable, name):
+    """(rate, how the user wrote it) from the option `rates`, the first that matches; (None, "") if none does."""
+    for selector, rate in rules.rates:
+        if selector is None:
+            return rate, "rates=%g" % rate
+        if selector.matches(variable, name):
+            return rate, "rates[%s]" % selector.text
+    return None, ""
+
+
+def multiplier(rules, variable, name):
+    """(factor, how the user wrote it) from the option `multipliers`, the first that matches; (1.0, "") if none does."""
+    for selector, factor in rules.multipliers:
+        if selector.matches(variable, name):
+            return factor, "times %g by multipliers[%s]" % (factor, selector.text)
+    return 1.0, ""
+
+
+def check_matches(rules, variables):
+    """Raises NoMatchError if a selector of the rules matches none of the variables.
+
+    variables: list of (variable, name).
+    """
+    mapped = tuple(s for s, _ in rules.rates + rules.multipliers if s is not None)
+    for selector in rules.include + rules.exclude + mapped:
+        if not any(selector.matches(v, name) for v, name in variables):
+            raise NoMatchError(
+                "%s=%s matches no variable.%s" % (selector.option, selector.text, _near(selector, variables))
+            )
+
+
+def check_rate(rate, name, where):
+    """Raises InvalidRateError unless `rate`, that of the variable `name`, is a finite number in [0, 1)."""
+    advice = "Correct the coefficient, or give another with rates="
+    _check_rate(rate, "of variable %s (%s)" % (name, where), advice)
+
+
+def _check_rate(rate, of, advice):
+    if not (math.isfinite(rate) and 0.0 <= rate < 1.0):
+        raise InvalidRateError(
+            "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
+            % (rate, of, advice)
+        )
+
+
+def _near(selector, variables):
+    names = list(dict.fromkeys(name for _, name in variables))
+    if not names:
+        return " The graph has no trainable variables yet: build the model before the train_op."
+    words = "".join(c if c.isalnum() or c in "/_" else " " for c in selector.text.strip("'")).split()
+    near = []
+    for word in words:
+        last = {name.rsplit("/", 1)[-1]: name for name in reversed(names)}
+        near += difflib.get_close_matches(word, names, n=3, cutoff=0.4)
+        near += [last[m] for m in difflib.get_close_matches(word, last, n=3, cutoff=0.5)]
+        near += [name for name in names if word.lower() in name.lower()][:3]
+    near = list(dict.fromkeys(near)) or names
+    return " Near names: %s%s" % (", ".join(near[:5]), ", ..." if len(near) > 5 else "")
+
+
+def _one_of(option, value, words):
+    if not isinstance(value, str) or value not in words:
+        raise InvalidOptionError("%s=%r is unknown; choose one of: %s" % (option, value, ", ".join(map(repr, words))))
+
+
+def _selectors(option, value):
+    if value is None:
+        return ()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        if not value:
+            raise InvalidOptionError("%s is empty; leave it out, or name variables" % option)
+        return tuple(_selector(option, v) for v in value)
+    return (_selector(option, value),)
+
+
+def _selector(option, value):
+    if isinstance(value, str):
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            raise InvalidOptionError("%s=%r is not a regular expression: %s" % (option, value, error)) from error
+        return Selector(repr(value), lambda _, name: pattern.search(name) is not None, option)
+    if isinstance(value, re.Pattern):
+        if isinstance(value.pattern, bytes):
+            raise InvalidOptionError("%s=%r is a pattern of bytes, and names are text: drop the b" % (option, value))
+        return Selector(repr(value.pattern), lambda _, name: value.search(name) is not None, option)
+    if hasattr(value, "dtype") and hasattr(value, "name"):
+        named = parts(value)
+        return Selector(value.name, lambda variable, _: any(is_same(variable, part) for part in named), option)
+    if callable(value):
+        text = getattr(value, "__name__", repr(value))
+        return Selector(text, lambda v, name: _answer(value, v, "%s=%s for %s" % (option, text, name)), option)
+    raise InvalidOptionError(
+        "%s takes regular expressions, callables of a variable, variables, or a list of them; got %r" % (option, value)
+    )
+
+
+def _answer(predicate, variable, what):
+    try:
+        return bool(predicate(variable))
+    except InvalidOptionError:
+        raise
+    except Exception as error:  # of any kind: the function is the user's
+        text = "%s: it is called with one variable and says True or False; it raised %s: %s"
+        raise InvalidOptionError(text % (what, type(error).__name__, error)) from error
+
+
+def _rates(value):
+    if value is None:
+        return ()
+    if hasattr(value, "items"):
+        if not value:
+            raise InvalidOptionError("rates is empty; leave it out, or map patterns to rates")
+        pairs = [(_selector("rates", key), rate) for key, rate in value.items()]
+        return tuple((selector, _rate(rate, "rates[%s]" % selector.text)) for selector, rate in pairs)
+    return ((None, _rate(value, "rates")),)
+
+
+def _multipliers(value):
+    if value is None:
+        return ()
+    if not hasattr(value, "items") or not value:
+        raise InvalidOptionError("multipliers=%r must map patterns to factors, such as {'fc': 2.0}" % (value,))
+    return tuple((_selector("multipliers", key), _factor(factor, key)) for key, factor in value.items())
+
+
+def _factor(value, key):
+    try:
+        factor = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidOptionError("multipliers: %r for %s is not a number" % (value, key)) from error
+    if not math.isfinite(factor) or factor < 0:
+        raise InvalidOptionError("multipliers: %r for %s must be finite and not negative" % (value, key))
+    return factor
+
+
+def _rate(value, option):
+    try:
+        rate = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidRateError("%s=%r is not a number" % (option, value)) from error
+    _check_rate(rate, "given as %s" % option, "Give another")
+    return rate
