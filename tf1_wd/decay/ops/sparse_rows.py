@@ -22,8 +22,8 @@ from tf1_wd.plan.decisions import Decay
 class Rows:
     """The rows of one variable that an update touches.
 
-    indices: index tensors of its gradients, in which a row may be listed often. table: lazy_rows.Table, or None if the rows
-    that are not touched never decay.
+    indices: index tensors of its gradients, in which a row may be listed often. table: lazy_rows.Table, or None if the
+    rows that are not touched never decay.
     """
 
     indices: tuple[tf.Tensor, ...]
