@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "conventions": "",
     "legacy": "",
     "native": "_tf",
-    "graph": "_tf native",
+    "graph": "_tf plan native",
     "penalties": "_tf graph",
     "decay.ops": "_tf plan native graph penalties",
     "decay.refusals": "_tf graph",
@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "commands.migrate": "graph decay.scope commands.run commands.audit commands.migrate.reading",
     "commands.patch": "",
     "cli": "_tf plan native legacy commands commands.run commands.audit commands.demo commands.patch"
-    " commands.migrate commands.migrate.from_plan commands.migrate.migration commands.migrate.writing __init__",
+    " commands.migrate commands.migrate.from_plan commands.migrate.writing __init__",
     "__main__": "cli",
 }
 MAY_NAME_TENSORFLOW = ("_tf", "legacy")

@@ -13,12 +13,12 @@ from tf1_wd import legacy
 from tf1_wd.cli import output
 from tf1_wd.cli.output import ended, names_a_graph, stdout_to_stderr
 from tf1_wd.cli.shared_options import add_rules, given_rules, program_of, rates_of, rules_of
-from tf1_wd.commands.migrate import migration
 from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.writing import module
 from tf1_wd.commands.migrate.writing.forms import AUTO, FORMS
 from tf1_wd.commands.run.execute import end
 from tf1_wd.errors import InvalidOptionError
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import make_rules
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
@@ -41,7 +41,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--strict", action="store_true", help="exit code 1 if the code is not equivalent")
     plan = parser.add_argument_group("of a plan (tf1-wd run --report FILE writes one)")
-    plan.add_argument("--optimizer", choices=sorted(migration.OPTIMIZERS), help="the optimizer, of tf.train")
+    plan.add_argument("--optimizer", choices=sorted(MIGRATED), help="the optimizer, of tf.train")
     plan.add_argument("--learning-rate", metavar="X", help="a number; left out, the code asks for a schedule")
     plan.add_argument(
         "--setting", action="append", default=[], metavar="NAME=X", help="of the optimizer, such as epsilon=1e-3"

@@ -23,7 +23,7 @@ from tf1_wd.errors import (
 )
 from tf1_wd.graph.assignments import everything_behind, gradient_of, updates_among
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
-from tf1_wd.graph.update_ops import STEP_IGNORES_WEIGHTS
+from tf1_wd.graph.update_ops import learning_rate_input, op_ignores_weights
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import DecayPlan, check_rows
@@ -169,7 +169,7 @@ def _build(update, rules, scale, members, train_op, moment):
         with tf.control_dependencies([train_op]):
             return [], build_after(update, rules, scale)
     ops = [o for _, found in members for o in found]
-    in_place = all(o.type in STEP_IGNORES_WEIGHTS for o in ops)
+    in_place = all(map(op_ignores_weights, ops))
     with tf.control_dependencies(moment if in_place else []):
         first, build_rest = build_before(update, rules, scale, in_place)
     with tf.control_dependencies([train_op]):
@@ -207,7 +207,7 @@ def _by_learning_rate(updates, rules):
         return [(None, updates)]
     groups = {}
     for variable, ops in updates:
-        rate = graph.argument(ops[0], ("lr", "alpha"))
+        rate = learning_rate_input(ops[0])
         groups.setdefault(None if rate is None else rate.name, (rate, []))[1].append((variable, ops))
     return list(groups.values())
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.graph.update_ops import kind_of
+from tf1_wd.graph.update_ops import is_plain, kind_of
 from tf1_wd.penalties.find import find_penalties, rates, weigh
 
-_PLAIN = frozenset(["GradientDescentOptimizer", "MomentumOptimizer", "GradientDescent", "Momentum", "KerasMomentum"])
 # collections of losses that are sums already, and of what is run
 _ENDS = frozenset(["train_op", "summaries", "init_op", "local_init_op", "ready_op", "savers", "summary_op"])
-_PLAIN |= {"AssignSub", "AssignSubVariableOp", "Assign", "AssignVariableOp"}  # what the program does by itself
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Step:
     def is_plain(self):
         """True for SGD and Momentum, under which L2 in the loss is weight decay."""
         kinds = {kind_of(op) for ops in self.updates.values() for op in ops}
-        return kinds <= _PLAIN if kinds else self.optimizer in _PLAIN
+        return all(map(is_plain, kinds or [self.optimizer]))
 
 
 @dataclass(frozen=True)

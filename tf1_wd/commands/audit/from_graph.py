@@ -9,7 +9,7 @@ from tf1_wd.commands.audit.facts import Facts, Route, Step, declared
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
-from tf1_wd.graph.update_ops import kind_of
+from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.find import find_penalties
 from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
@@ -46,7 +46,7 @@ def update_ops(where):
 
 def learning_rate_of(op, constants):
     """The learning rate that an update op takes: a float, "run time", or None if it takes none."""
-    tensor = graph.argument(op, ("lr", "alpha"))
+    tensor = learning_rate_input(op)
     if tensor is None:
         return None
     number = constants.number(tensor)

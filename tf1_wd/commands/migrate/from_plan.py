@@ -5,7 +5,6 @@ from __future__ import annotations
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import (
     LAST,
-    OPTIMIZERS,
     Loss,
     Migration,
     Part,
@@ -17,6 +16,7 @@ from tf1_wd.commands.migrate.migration import (
 )
 from tf1_wd.errors import InvalidOptionError, MigrationError
 from tf1_wd.plan.decisions import NOT_TRAINED
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import COUPLED, ORDERS, check_rate
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
@@ -100,11 +100,11 @@ def _one_scale(scales, given, learning_rate):
 
 
 def _settings(optimizer, given):
-    if optimizer not in OPTIMIZERS:
+    if optimizer not in MIGRATED:
         raise InvalidOptionError(
-            "optimizer=%r is unknown; choose one of: %s" % (optimizer, ", ".join(map(repr, OPTIMIZERS)))
+            "optimizer=%r is unknown; choose one of: %s" % (optimizer, ", ".join(map(repr, MIGRATED)))
         )
-    defaults = OPTIMIZERS[optimizer][1]
+    defaults = MIGRATED[optimizer].settings
     for name in given:
         if name not in defaults:
             raise InvalidOptionError(

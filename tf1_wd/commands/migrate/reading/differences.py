@@ -15,15 +15,9 @@ from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.marks import is_decay, made_by_optimizers, made_in
 from tf1_wd.graph.variables import later_copies, trainable_variables
 from tf1_wd.penalties.added_by_hand import has_l2_by_hand
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.text_table import some
 
-# optimizers that leave rows alone in TensorFlow 1 that a batch does not look up, and what they do in the code
-_ROWS = {
-    "momentum": "such a row moves by momentum^k of its last step in the k-th step after it",
-    "rmsprop": "after k steps rho^k of its mean square is left, and its next step is so much longer",
-    "adadelta": "after k steps rho^k of its averages is left, and its next step differs by that",
-    "ftrl": "such a row becomes what its accumulators say, 0 before its first gradient",
-}
 _PART = re.compile(r"/part_\d+$")  # as tf.get_variable(partitioner=) names them
 TAKEN = Difference(
     "The program applies gradients that several workers have put together",
@@ -135,11 +129,12 @@ def of_updates(updates, facts):
             "the code updates, and decays, in every call: call train_step when the program would update",
         )
     for u in updates:
-        if "Sparse" in u.op.type and u.settings.optimizer in _ROWS:
+        untouched = MIGRATED[u.settings.optimizer].untouched_rows
+        if "Sparse" in u.op.type and untouched:
             yield Difference(
                 "Rows of %s that a batch does not look up stand still in TensorFlow 1, and go on in the code"
                 % u.variable.name,
-                _ROWS[u.settings.optimizer],
+                untouched,
             )
     shared = _shared_slots(updates)
     if shared:
@@ -161,17 +156,13 @@ def of_updates(updates, facts):
         )
 
 
-# inputs of update ops that are no state of their optimizer: a learning rate in a variable may be that of several
-_NO_SLOTS = ("var", "lr", "alpha", "grad", "delta", "indices", "ref", "value", "updates", "resource")
-
-
 def _shared_slots(updates):
     """Names of variables whose updates share a variable of their optimizer with an update of another call of it."""
     users = {}
     for u in updates:
         for definition, tensor in zip(u.op.op_def.input_arg, u.op.inputs):
             slot = graph.read_source(tensor)
-            if slot is not None and definition.name not in _NO_SLOTS:
+            if slot is not None and definition.name in MIGRATED[u.settings.optimizer].slots:
                 users.setdefault(slot, []).append(u)
     mixed = [us for us in users.values() if len({u.optimizer for u in us}) > 1]
     return list(dict.fromkeys(u.variable.name for us in mixed for u in us))

@@ -46,6 +46,7 @@ from tf1_wd.graph.assignments import gradient_of
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.marks import is_decay
 from tf1_wd.graph.variables import later_copies, trainable_variables
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import COUPLED, TOUCHED_ROWS, check_matches, given_rate, selected
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
@@ -129,7 +130,8 @@ class _Reader:
             if update.settings is None:
                 settings = known.get(update.optimizer)
                 kind = update.op.type.replace("Resource", "")
-                if settings is None or not kind.startswith(_SPARSE.get(settings.optimizer, "none")):
+                begins = "" if settings is None else MIGRATED[settings.optimizer].sparse_assignments
+                if not begins or not kind.startswith(begins):
                     raise MigrationError(
                         "%s is updated by %s (%s), which does not tell the optimizer: move that update by hand, and "
                         "put tf1_wd.tf2.decay before or behind it"
@@ -278,8 +280,6 @@ class _Reader:
         return [(rate, (self._rules.order, _scale_of(self._rules)))]
 
 
-# optimizer -> how the ops begin that update a table without "Apply" in their name
-_SPARSE = {"adam": "Assign", "sgd": "Scatter"}
 _NOT_KNOWN = (
     "Whether the program runs its optimizers in one run or in turn is not in the graph. The code has a step for each "
     "loss: called one after the other, the second sees the weights that the first has updated"

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.commands.migrate.migration import OPTIMIZERS, Part
+from tf1_wd.commands.migrate.migration import Part
 from tf1_wd.commands.migrate.writing.forms import WEIGHT_DECAY, Form
+from tf1_wd.plan.optimizer_table import MIGRATED
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Said:
             return "Momentum"
         if self.form.decay == WEIGHT_DECAY and self.part.optimizer == "adam":
             return "AdamW"
-        return OPTIMIZERS[self.part.optimizer][0]
+        return MIGRATED[self.part.optimizer].keras_class
 
 
 MOMENTUM = '''
