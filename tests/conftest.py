@@ -16,10 +16,10 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.ops import control_flow_util
 
 # tf.contrib is in TensorFlow 1 alone, Keras AdamW in TensorFlow 2
-collect_ignore = ["test_the_others_%s.py" % ("keras" if tf.__version__.startswith("1.") else "contrib")]
+collect_ignore = ["others/test_the_others_%s.py" % ("keras" if tf.__version__.startswith("1.") else "contrib")]
 
 tf.disable_v2_behavior()
-# Two devices for the replicas of tests/test_replicas.py; it must be said before TensorFlow looks at any device.
+# Two devices for the replicas of training/test_replicas.py; it must be said before TensorFlow looks at any device.
 tf.config.experimental.set_virtual_device_configuration(
     tf.config.experimental.list_physical_devices("CPU")[0], [tf.config.experimental.VirtualDeviceConfiguration()] * 2
 )
@@ -53,13 +53,3 @@ def flow(request, monkeypatch):
 def backend(request):
     """Runs the test with the compiled op and with its twin."""
     return request.param
-
-
-def run(*fetches):
-    """Initializes all variables in a new session, runs the fetches in their order, and returns the last result."""
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        result = None
-        for fetch in fetches:
-            result = session.run(fetch)
-        return result

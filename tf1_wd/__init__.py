@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # name -> module that defines it; loaded on first use, so that importing tf1_wd imports no TensorFlow
 _PUBLIC = {

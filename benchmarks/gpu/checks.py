@@ -1,6 +1,7 @@
 """Checks the launcher and its kernels bit for bit against NumPy: python benchmarks/gpu/checks.py
 
-Runs on a GPU, or on the fake driver of tests/fake_gpu. Needs g++ and NumPy. Prints a line for each check and format.
+Runs on a GPU, or on the fake driver of tests/native/fake_gpu. Needs g++ and NumPy. Prints a line for each check and
+format.
 
 --exact: tensors end where their memory ends, instead of before guard bytes that must not change: for memcheck, which
 then sees every access behind a tensor. --overrun: nothing but an access behind a tensor, which memcheck must find.

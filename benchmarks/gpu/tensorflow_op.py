@@ -5,7 +5,7 @@ install nvidia-cuda-runtime-cu12) and g++. TensorFlow makes no GPU:0 without cuB
 libraries; those that are missing get empty ones in their place, as nothing here calls them: it is constants,
 assignments, reads and our op.
 
-On the fake driver: with the environment that build() of tests/fake_gpu/build.py returns.
+On the fake driver: with the environment that build() of tests/native/fake_gpu/build.py returns.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ import os
 import shutil
 
 import pytest
-from build_cases import ROOT, fake_compiler, run
 
+from support.builds import fake_compiler, run
+from support.paths import ROOT
 from tf1_wd.errors import NativeOpError
 from tf1_wd.native import build, cache, loader
 
@@ -17,7 +18,7 @@ COMPILER = build.Compiler(("g++",), "g++ 12")
 
 def test_build_and_cache_import_no_tensorflow():
     script = "import sys, tf1_wd.native.build, tf1_wd.native.cache; print('tensorflow' in sys.modules)"
-    assert run(script, dict(os.environ, PYTHONPATH=ROOT))[0] == "False\n"
+    assert run(script, dict(os.environ, PYTHONPATH=str(ROOT)))[0] == "False\n"
 
 
 def test_the_sources_compile_without_warnings_in_a_folder_of_any_name(tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ import signal
 import time
 
 import pytest
-from build_cases import compilations, environment, fake_compiler, run, start
 
+from support.builds import compilations, environment, fake_compiler, run, start
 from tf1_wd.errors import NativeOpError
 from tf1_wd.native import build, cache
 

@@ -1,6 +1,6 @@
 """The op's GPU kernels inside real TensorFlow, on a fake driver: there is no GPU, they are compiled for the CPU.
 
-The cases are in tests/fake_gpu/cases_*.py. They run in processes of their own, for which alone there is a GPU; each of
+The cases are in fake_gpu/cases_*.py. They run in processes of their own, for which alone there is a GPU; each of
 them is one test here.
 """
 
@@ -14,9 +14,9 @@ import xml.etree.ElementTree
 
 import pytest
 import tensorflow.compat.v1 as tf
-from build_cases import ROOT
 from fake_gpu.build import build
 
+from support.paths import ROOT
 from tf1_wd.native import loader
 
 pytestmark = pytest.mark.skipif(
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
     reason="the wheel tensorflow %s has no GPU code to run on a fake driver" % tf.version.VERSION,
 )
 
-CASES = os.path.join(ROOT, "tests", "fake_gpu")
+CASES = os.path.join(ROOT, "tests", "native", "fake_gpu")
 KERNELS = os.path.join(ROOT, "tf1_wd", "native", "csrc", "decay_kernel.cu")
 # files of cases, and options, of each process; tests/conftest.py turns TensorFlow 2 into graph mode
 PROCESSES = ((["cases_graph", "cases_training"], []), (["cases_eager"], ["--noconftest"]))

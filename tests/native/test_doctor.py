@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from build_cases import compilations, copy_of_the_op, environment, fake_compiler, run
-
+from support.builds import compilations, copy_of_the_op, environment, fake_compiler, run
 from tf1_wd.cli import build as build_verb
 from tf1_wd.cli import doctor as doctor_verb
 from tf1_wd.commands import doctor

@@ -1,4 +1,4 @@
-"""The fake driver of tests/fake_gpu: it runs kernels as a GPU does, and refuses what a GPU would not survive."""
+"""The fake driver of tests/native/fake_gpu: it runs kernels as a GPU does, and refuses what a GPU would not survive."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 import pytest
-from build_cases import ROOT
 
+from support.paths import ROOT
 from tf1_wd.native import build
 
 sys.path.append(os.path.join(ROOT, "tools"))

@@ -15,7 +15,8 @@ import sys
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support.paths import ROOT
+
 BENCHMARKS = os.path.join(ROOT, "benchmarks", "gpu")
 KERNELS = os.path.join(ROOT, "tf1_wd", "native", "csrc", "decay_kernel.cu")
 INSTEAD = '; backend="tensorflow" does without tf1_wd\'s GPU code'
@@ -31,7 +32,7 @@ def module(path):
     return loaded
 
 
-fake_gpu = module(os.path.join(ROOT, "tests", "fake_gpu", "build.py"))
+fake_gpu = module(os.path.join(ROOT, "tests", "native", "fake_gpu", "build.py"))
 launcher = module(os.path.join(BENCHMARKS, "launcher.py"))
 
 

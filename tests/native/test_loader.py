@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from build_cases import compilations, copy_of_the_op, environment, fake_compiler, run, start
-
+from support.builds import compilations, copy_of_the_op, environment, fake_compiler, run, start
 from tf1_wd.native import build, cache, loader
 
 # Decays 4.0 by a half three times, then prints the weight and the loader's status.

@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from build_cases import ROOT, copy_of_the_op, environment, fake_compiler
 
+from support.builds import copy_of_the_op, environment, fake_compiler
+from support.paths import ROOT
 from tf1_wd.native import cache, loader
 
 

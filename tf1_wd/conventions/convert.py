@@ -34,7 +34,7 @@ def convert_rate(rate, from_, to, learning_rate=None, eta=None, optimizer=None, 
       >>> tf1_wd.convert_rate(5e-5, "contrib", "pytorch", learning_rate=1e-3)
       0.05
 
-    Source: docs/conventions.md; Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019).
+    Source: docs/guide/conventions.md; Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019).
     """
     source, target = _convention("from_", from_), _convention("to", to)
     rate = _number("rate", rate)

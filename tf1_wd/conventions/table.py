@@ -2,7 +2,7 @@
 
 Four things tell one rule from another: whether the decay goes through the optimizer (coupled) or not, which weights
 decay (those before the step or those after it), what multiplies the rate, and whether the rate is the factor of w or
-of w squared. docs/conventions.md shows the rows, and the test that proves each.
+of w squared. docs/guide/conventions.md shows the rows, and the test that proves each.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def install():
 
     - `import tensorflow as tf` gives the names of tf.compat.v1 in graph mode (v2 behavior is disabled); a name that v1
       lacks is TensorFlow 2's.
-    - `tensorflow.contrib` can be imported in every spelling (docs/legacy.md lists what is there). A name without a
-      stand-in is a NoStandInError, an AttributeError, where it is used; imported by name, it is an ImportError.
+    - `tensorflow.contrib` can be imported in every spelling (docs/guide/legacy.md lists what is there). A name without
+      a stand-in is a NoStandInError, an AttributeError, where it is used; imported by name, it is an ImportError.
     - tf.layers, tf.nn.rnn_cell and `import keras` are Keras 2's, where tf-keras is installed. Where
       tensorflow-estimator is (`pip install tensorflow-estimator==2.15.0` leaves TensorFlow as it is), tf.estimator is
       back too; TPUs and distribution strategies in it are not. All are imported when they are asked for.

@@ -47,7 +47,7 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
             raise MigrationError(
                 "%s ended without training, with %d graphs in which an optimizer of tf.train was given gradients; one "
                 "can be migrated. Give it the arguments with which it trains. Keras's fit, eager training and programs "
-                "that start others are not followed: docs/migrating-to-tf2.md has their forms" % (name, len(graphs))
+                "that start others are not followed: docs/migrating-to-tf2 has their forms" % (name, len(graphs))
             )
         if rules is not None and scopes:
             raise MigrationError("%s uses tf1_wd itself: leave --decoupled out" % name)

@@ -11,7 +11,7 @@ import types
 import tf1_wd.legacy.tables.contrib as table
 from tf1_wd.errors import Tf1WdError
 
-_ADVICE = "leave it out, say it in tf.compat.v1, or run on TensorFlow 1.15 (docs/legacy.md lists what is there)"
+_ADVICE = "leave it out, say it in tf.compat.v1, or run on TensorFlow 1.15 (docs/guide/legacy.md lists what is there)"
 
 
 class NoStandInError(Tf1WdError, AttributeError):

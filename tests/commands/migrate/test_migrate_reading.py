@@ -1,0 +1,187 @@
+"""What is read off a graph for TensorFlow 2, what is refused, and what is said to differ."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import tf1_wd
+from support.migration_cases import LR
+from support.migration_programs import AS_IT_IS, Built, l2, watched
+from support.reading import adam, code
+from tf1_wd.commands.audit.from_graph import structural_facts
+from tf1_wd.commands.migrate.program import migrate_file
+from tf1_wd.commands.migrate.reading.reader import from_facts
+from tf1_wd.commands.migrate.writing import module as migration_code
+from tf1_wd.plan.options import make_rules
+
+# --- what is read
+
+
+@pytest.mark.parametrize("name", sorted(set(AS_IT_IS) - {"the pasted snippet", "two optimizers in one run"}))
+def test_reference_and_resource_variables_give_the_same_code(name):
+    codes = {code(AS_IT_IS[name], use_resource=r, name=name) for r in (True, False)}
+    assert len(codes) == 1
+
+
+@pytest.mark.parametrize("name", sorted(name for name in AS_IT_IS if not name.startswith("contrib")))
+def test_a_graph_from_a_file_gives_the_same_code(name, tmp_path):
+    built = Built(name)
+    _, found = watched(AS_IT_IS[name], built)
+    path = str(tmp_path / "program.meta")
+    with built.graph.as_default():
+        tf.train.export_meta_graph(path)
+    of_file = migration_code.write(migrate_file(path)).code.replace("program.meta", "program")
+    program = migration_code.write(found).code
+    if name == "a gradient times two":  # a file tells the rate in the gradient alone
+        assert '"a/kernel": 1.0,' in of_file
+        assert '"a/kernel": 0.5,' in program
+    elif name in ("two losses in turn", "two optimizers in one run"):  # a file does not tell
+        assert "is not in the graph" in of_file
+    else:
+        assert of_file == program
+
+
+def test_a_graph_from_a_file_is_decoupled_by_rules_as_the_program_is(tmp_path):
+    built, rules = Built("program"), make_rules(convention="adamw", exclude="b/")
+    watched(AS_IT_IS["adam"], built)
+    path = str(tmp_path / "program.meta")
+    with built.graph.as_default():
+        tf.train.export_meta_graph(path)
+    of_file = migration_code.write(migrate_file(path, rules)).code.replace("program.meta", "program")
+    assert of_file == code(AS_IT_IS["adam"], rules=rules)
+    assert "weight_decay=0.5" in of_file
+
+
+def test_variables_stand_in_the_order_in_which_the_program_makes_them():
+    def build(loss, v):
+        return [adam().minimize(loss, var_list=[v["b/kernel"], v["a/bias"], v["a/kernel"]])]
+
+    names = re.findall(r'^    "(.*)": \(', code(build), re.M)
+    assert names == ["a/kernel", "a/bias", "b/kernel"]
+
+
+def falling(counter):
+    """A program whose learning rate falls with the global step, which `counter` counts up, or nothing."""
+
+    def build(loss, v):
+        step = tf.train.get_or_create_global_step()
+        rate = tf.train.exponential_decay(0.1, step, 10, 0.5, staircase=True, name="falling")
+        return [tf.train.AdamOptimizer(rate).minimize(loss, step if counter else None)]
+
+    return build
+
+
+def test_a_learning_rate_that_is_a_function_of_the_updates_is_a_default():
+    text = code(falling(counter=True))
+    assert "    return 0.1 * (0.5 ** tf.floor(step / 10.0))\n\n\ndef make_optimizer(" in text
+    assert "def make_optimizer(variables, learning_rate=learning_rate):" in text
+    assert "def make_train_step(variables, data_loss, learning_rate=learning_rate):" in text
+    assert "  train_step = make_train_step(variables, data_loss)\n" in text
+    assert "To go on from step n of the program: learning_rate=lambda step: learning_rate(step + n)." in text
+
+
+def test_a_learning_rate_that_is_known_at_run_time_only_is_asked_for_by_its_name_in_the_program():
+    text = code(falling(counter=False))
+    assert "learning_rate: a function of the number of updates so far, falling in the program" in text
+    assert "def make_train_step(variables, data_loss, learning_rate):" in text
+    assert "  train_step = make_train_step(variables, data_loss, learning_rate)\n" in text
+
+
+def test_what_has_to_be_given_stands_in_front_of_what_has_a_default():
+    def build(loss, v):
+        step = tf.train.get_or_create_global_step()
+        optimizer = tf.train.AdamOptimizer(tf.train.exponential_decay(0.1, step, 10, 0.5))
+        pairs = [(2.0 * gradient, w) for gradient, w in optimizer.compute_gradients(loss)]
+        return [optimizer.apply_gradients(pairs, step)]
+
+    signature = "def make_train_step(variables, data_loss, change_gradients, learning_rate=learning_rate):"
+    assert signature in code(build)
+
+
+def test_a_scale_that_is_the_tensor_of_the_learning_rate_is_the_learning_rate():
+    codes = set()
+    for by_name in (True, False):
+        built = Built("program")
+        with built.graph.as_default():
+            step = tf.train.get_or_create_global_step()
+            rate = tf.train.exponential_decay(0.1, step, 10, 0.5)
+            scale = "learning_rate" if by_name else rate
+            with tf1_wd.decoupled_weight_decay(rates=0.5, order="before", scale=scale) as scope:
+                tf.train.AdamOptimizer(rate).minimize(built.loss, step)
+            found = from_facts("program", structural_facts(built.graph), scopes=[scope])
+        codes.add(migration_code.write(found).code)
+    (text,) = codes
+    assert "tf.keras.optimizers.AdamW(" in text
+
+
+def test_settings_have_the_decimals_that_the_program_has():
+    text = code(lambda loss, v: [tf.train.AdamOptimizer(1e-3, 0.8, 0.95, 1e-4).minimize(loss + 0.1 * l2(v, 0.7))])
+    for setting in ("learning_rate=0.001", "beta_1=0.8", "beta_2=0.95", "epsilon=0.0001"):
+        assert "        %s,\n" % setting in text
+    assert '"a/kernel": 0.07,' in text
+
+
+def test_a_variable_that_only_penalties_reach_has_a_gradient_of_zeros():
+    def build(loss, v):
+        lonely = tf.get_variable("lonely", [2], initializer=tf.ones_initializer())
+        return [adam().minimize(loss + tf.nn.l2_loss(lonely))]
+
+    rules = make_rules(convention="contrib", multipliers={"lonely": 0.5})
+    assert "unconnected_gradients=tf.UnconnectedGradients.ZERO" in code(build, rules=rules)
+    assert "unconnected_gradients" not in code(AS_IT_IS["adam"])
+
+
+def test_towers_ask_what_becomes_of_the_gradients():
+    def build(loss, v):
+        optimizer, variables = adam(), list(v.values())
+        calls = [optimizer.compute_gradients(loss + l2(v), variables) for _ in range(2)]
+        pairs = [(tf.reduce_mean(tf.stack([g for g, _ in both]), 0), both[0][1]) for both in zip(*calls)]
+        return [optimizer.apply_gradients(pairs)]
+
+    text = code(build)
+    assert "change_gradients(gradients)" in text
+    assert "puts several gradients together: Mean" in " ".join(text.split())
+    assert '"a/kernel": 0.5' in text
+
+
+# --- pairing variables
+
+
+def paired(shapes):
+    module = {}
+    text = code(AS_IT_IS["adam"]).replace("@tf.function", "")
+    exec(text, module)
+    names = [np.zeros(shape).view(_Named) for shape in shapes]
+    return module["pair"](names)
+
+
+class _Named(np.ndarray):
+    name = "of the new model"
+
+
+def test_variables_are_paired_in_their_order():
+    assert list(paired([(2, 3), (3,), (3, 2)])) == ["a/kernel", "a/bias", "b/kernel"]
+
+
+def test_a_wrong_number_of_variables_or_a_wrong_shape_is_an_error():
+    with pytest.raises(ValueError, match="2 variables for the 3 of VARIABLES"):
+        paired([(2, 3), (3,)])
+    with pytest.raises(ValueError, match=r"a/bias has the shape \(3,\), and of the new model \(4,\)"):
+        paired([(2, 3), (4,), (3, 2)])
+
+
+def test_gamma_and_beta_are_not_mixed_up():
+    built = Built("program")
+    with built.graph.as_default(), tf1_wd.decoupled_weight_decay(rates=0.1) as scope:
+        beta, gamma = (tf.get_variable("norm/" + name, [3]) for name in ("beta", "gamma"))
+        adam().minimize(tf.reduce_sum(beta * gamma))
+    module, weights = {}, [np.zeros(3).view(_Named) for _ in range(2)]
+    exec(tf1_wd.migrate_plan(scope.plan, "adam", LR).code.replace("@tf.function", ""), module)
+    weights[0].name, weights[1].name = "norm/gamma:0", "norm/beta:0"
+    with pytest.raises(ValueError, match="norm/beta would go with gamma: give the variables in the order of VARIABLES"):
+        module["pair"](weights)
+    assert list(module["pair"](weights[::-1])) == ["norm/beta", "norm/gamma"]

@@ -1,0 +1,110 @@
+"""Programs in which it is hard to tell what is a penalty, and what only looks like one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import tf1_wd
+from support.programs import RATE, W0, assert_close, data_loss, one_step, run, sgd, weights
+from tf1_wd import errors
+
+# --- what is a penalty, and what only looks like one
+
+
+GUARDS = {
+    "where": lambda loss: tf.where(tf.is_nan(loss), tf.zeros_like(loss), loss),
+    "clip": lambda loss: tf.clip_by_value(loss, 0.0, 1e6),
+    "minimum": lambda loss: tf.minimum(loss, 1e6),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+@pytest.mark.parametrize("rates", [None, RATE])
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_a_guarded_loss_is_decoupled_too(guard, rates, order, kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay(rates=rates, order=order):
+        train_op = sgd().minimize(GUARDS[guard](data_loss(w) + RATE * tf.nn.l2_loss(w)))
+    assert_close(run(train_op, w), one_step(order))
+
+
+def test_weight_normalization_inside_a_cond_is_welcome(kind):
+    v, w = weights("v", value=W0[0]), weights("w")
+    flag = tf.placeholder_with_default(True, [])
+    normalized = tf.cond(flag, lambda: tf.nn.l2_normalize(v, 0), lambda: v)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        sgd().minimize(tf.reduce_sum(normalized * W0[1]) + data_loss(w) + RATE * tf.nn.l2_loss(w))
+    assert [d.name for d in decay.plan.decaying] == ["w"]
+
+
+def test_the_norm_in_a_weight_normalization_is_no_penalty(kind):
+    v = weights()
+    loss = data_loss(2.0 * v / tf.norm(v)) + 0.0 * tf.reduce_sum(tf.placeholder_with_default(np.float64(0.0), []))
+    want = run(sgd().minimize(loss), v)
+    with tf1_wd.decoupled_weight_decay(rates=RATE):
+        train_op = sgd().minimize(loss)
+    assert_close(run(train_op, v), (1 - RATE) * want)
+
+
+def test_a_squared_norm_is_a_penalty(kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay():
+        train_op = sgd().minimize(data_loss(w) + RATE / 2 * tf.norm(w) ** 2)
+    assert_close(run(train_op, w), one_step())
+
+
+def test_a_learned_coefficient_gets_its_gradient_from_the_old_weights(kind):
+    w, s = weights(value=np.full((64, 64), 1.0)), tf.get_variable("s", initializer=np.float64(-3.0))
+    loss = tf.nn.l2_loss(w - 2.0) + tf.exp(s) * tf.nn.l2_loss(w)
+    with tf1_wd.decoupled_weight_decay():
+        train_op = sgd(1e-3).minimize(loss)
+    initialize = tf.global_variables_initializer()
+    with tf.Session() as session:
+        for _ in range(50):
+            session.run(initialize)
+            session.run(train_op)
+            assert session.run(s) == pytest.approx(-3.0 - 1e-3 * np.exp(-3.0) * 64 * 64 / 2)
+
+
+def test_l2_inside_a_cond_is_refused(kind):
+    w = weights("kernel")
+    tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, RATE * tf.nn.l2_loss(w))
+    flag = tf.placeholder_with_default(True, [])
+    loss = tf.cond(flag, lambda: data_loss(w) + RATE * tf.nn.l2_loss(w), lambda: data_loss(w))
+    with pytest.raises(errors.UnsupportedUpdateError, match="L2 of kernel is computed inside a cond"):
+        with tf1_wd.decoupled_weight_decay():
+            sgd().minimize(loss)
+
+
+def test_a_data_loss_inside_a_cond_is_welcome(kind):
+    w = weights()
+    flag = tf.placeholder_with_default(True, [])
+    loss = tf.cond(flag, lambda: data_loss(w), lambda: 2.0 * data_loss(w)) + RATE * tf.nn.l2_loss(w)
+    with tf1_wd.decoupled_weight_decay():
+        train_op = sgd().minimize(loss)
+    assert_close(run(train_op, w), one_step())
+
+
+def test_terms_of_variables_alone_that_stay_in_the_loss_are_in_the_plan(kind):
+    w, other = weights(), weights("other")
+    x = tf.placeholder_with_default(np.ones((3, 1)), [3, 1])
+    loss = tf.reduce_sum(tf.matmul(w, x)) + RATE * tf.nn.l2_loss(other) + 0.1 * tf.reduce_sum(tf.abs(w))
+    with tf1_wd.decoupled_weight_decay() as decay:
+        sgd().minimize(loss)
+    assert "stays in the loss, and its gradient goes through the optimizer" in str(decay.plan)
+
+
+@pytest.mark.parametrize("coefficient", ["placeholder", "variable"])
+def test_a_term_of_the_collection_with_a_run_time_coefficient_is_only_decay(coefficient, kind):
+    wd = (
+        tf.placeholder_with_default(np.float64(RATE), [])
+        if coefficient == "placeholder"
+        else tf.get_variable("wd", initializer=np.float64(RATE), trainable=False)
+    )
+    w = weights(regularizer=lambda v: wd * tf.nn.l2_loss(v))
+    with tf1_wd.decoupled_weight_decay() as decay:
+        train_op = sgd().minimize(data_loss(w))
+    assert not decay.plan.terms
+    assert_close(run(train_op, w), one_step())

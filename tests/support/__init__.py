@@ -1,0 +1,1 @@
+"""What test modules share. conftest.py sees to it that they find this package."""
