@@ -18,7 +18,7 @@ _ENDS = frozenset(["train_op", "summaries", "init_op", "local_init_op", "ready_o
 class Route:
     """One way by which a penalty gets at variables.
 
-    tensor: the penalty. factors: {op of a variable: float}, see penalties.Penalty.
+    tensor: the penalty. factors: {op of a variable: float}, see find.Penalty.
     """
 
     tensor: object
@@ -83,13 +83,13 @@ class Declared:
     rates: dict
 
 
-def declared(where):
+def declared(tf_graph):
     """{name of a collection: Declared} of all collections of a graph whose scalars hold penalties."""
     found = {}
-    for name in where.get_all_collection_keys():
+    for name in tf_graph.get_all_collection_keys():
         if not isinstance(name, str) or name in _ENDS:
             continue
-        tensors = [t for t in map(_scalar, where.get_collection(name)) if t is not None and t.graph is where]
+        tensors = [t for t in map(_scalar, tf_graph.get_collection(name)) if t is not None and t.graph is tf_graph]
         if not tensors:
             continue
         weighed = weigh(find_penalties(graph.ancestors(tensors), tensors), tensors)

@@ -23,8 +23,8 @@ class Settings:
 def settings_of(op, constants):
     """The Settings of an update op; None if it is an assignment, as the sparse update of Adam is.
 
-    constants: facts.Constants. Raises MigrationError for an optimizer that Keras does not have, or for settings that
-    change in training.
+    constants: constants.Constants. Raises MigrationError for an optimizer that Keras does not have, or for settings
+    that change in training.
     """
     if "Apply" not in op.type:
         return None
