@@ -71,13 +71,19 @@ def refuse_strategy():
         )
 
 
-def refuse_decoupled(optimizer):
+def own_decay_of(optimizer):
+    """How an optimizer is known to decay weights by itself, in words; None if it is not."""
     for name in ("weight_decay_rate", "_weight_decay", "weight_decay", "_l2_regularization_strength"):
         value = getattr(optimizer, name, None)
         # A function that the object holds is a rate that it calls; one of its class is a method.
         is_method = callable(value) and name not in getattr(optimizer, "__dict__", {})
         if value is not None and not is_method and not (isinstance(value, numbers.Number) and value == 0):
-            raise AlreadyDecoupledError(
-                "%s decays weights by itself (%s=%r): use it outside of the scope, or set its decay to 0"
-                % (type(optimizer).__name__, name, value)
-            )
+            return "%s decays weights by itself (%s=%r)" % (type(optimizer).__name__, name, value)
+    return None
+
+
+def refuse_decoupled(optimizer):
+    """Raises AlreadyDecoupledError if the optimizer is known to decay weights by itself."""
+    own = own_decay_of(optimizer)
+    if own is not None:
+        raise AlreadyDecoupledError("%s: use it outside of the scope, or set its decay to 0" % own, reason=own)

@@ -48,14 +48,6 @@ def sources(op):
     return [argument(put, ("gradient", "gradient_values")) for put in puts]
 
 
-def tensor_named(where, name):
-    """The tensor of that name in a graph; None without."""
-    try:
-        return where.get_tensor_by_name(name)
-    except (KeyError, ValueError):
-        return None
-
-
 def argument(op, names):
     """The input of `op` that its definition calls by one of `names`, or None."""
     for definition, tensor in zip(op.op_def.input_arg, op.inputs):

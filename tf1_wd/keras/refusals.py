@@ -10,9 +10,10 @@ from tf1_wd.errors import (
     NothingToDecayError,
     UnsupportedUpdateError,
 )
-from tf1_wd.keras.layers import FROZEN, REGULARIZED, name_of, underneath
+from tf1_wd.keras.layers import name_of, underneath
 from tf1_wd.plan.decisions import DecayPlan
 from tf1_wd.plan.options import COUPLED
+from tf1_wd.plan.reasons import Note, Reason
 from tf1_wd.plan.text_table import some
 
 # attributes of ours: the plan by which an optimizer decays, and whose L2 a model's loss holds
@@ -75,7 +76,7 @@ def refuse_unfrozen(plan, trained, first=""):
 
     trained: ids of what is underneath the weights that train. first: what is to be done before there is a new plan.
     """
-    unfrozen = [d.name for d in plan.decays if d.why == FROZEN and id(underneath(d.variable)) in trained]
+    unfrozen = [d.name for d in plan.decays if d.reason is Reason.FROZEN and id(underneath(d.variable)) in trained]
     if unfrozen:
         raise InvalidOptionError(
             "%s trains, and was frozen when the plan was made, so it would not decay: %s%s"
@@ -92,11 +93,12 @@ def refuse_regularized(model, plan):
             "add_l2 has put the L2 of %s into the loss of a model already, maybe one inside of this: build both anew"
             % ", ".join(penalised[:5])
         )
-    regularized = [name for name, note in plan.notes if note == REGULARIZED]
+    regularized = [name for name, note in plan.notes if note is Note.REGULARIZED]
     if regularized:
         raise CoupledPenaltyError(
             "%s: %s. Build the model without, or exclude them; in graph mode with an optimizer of tf.train, "
-            "tf1_wd.decoupled_weight_decay takes it out of the gradient" % (", ".join(regularized[:5]), REGULARIZED)
+            "tf1_wd.decoupled_weight_decay takes it out of the gradient"
+            % (", ".join(regularized[:5]), Note.REGULARIZED)
         )
 
 

@@ -14,6 +14,7 @@ from tf1_wd.native.twin import as_scalar
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.plan.decisions import Decay
 from tf1_wd.plan.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
+from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.text_table import table
 
 _RULES = {
@@ -127,7 +128,16 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
             if one.wc > 0:
                 why = "[%s] of %s" % (one.layer, self._params.path)
                 _refuse_l2(gradient, variable, why)
-                decays.append(Decay(variable, name, tuple(variable.shape.as_list()), one.eps * one.wc, why))
+                decays.append(
+                    Decay(
+                        variable,
+                        name,
+                        tuple(variable.shape.as_list()),
+                        one.eps * one.wc,
+                        why,
+                        reason=Reason.LAYER_PARAMS,
+                    )
+                )
         return decays
 
     def _create_slots(self, var_list):

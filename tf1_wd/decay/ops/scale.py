@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import replace
 
 import numpy as np
 
@@ -97,6 +98,8 @@ def _checked_scalar(scale):
     return checked
 
 
-def describe(scale):
-    """A scale as the plan shows it: the float, or the name of what is known only at run time."""
-    return scale if isinstance(scale, (float, str)) else scale.name
+def with_scale(decay, scale):
+    """A Decay of the plan with the scale that `scale_now` gave its update: a float, or a tensor and its name."""
+    if isinstance(scale, float):
+        return replace(decay, scale=scale)
+    return replace(decay, scale=scale.name, scale_tensor=scale)

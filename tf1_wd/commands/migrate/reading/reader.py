@@ -47,6 +47,7 @@ from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.marks import is_decay
 from tf1_wd.graph.variables import later_copies, trainable_variables
 from tf1_wd.plan.options import COUPLED, TOUCHED_ROWS, check_matches, given_rate, selected
+from tf1_wd.plan.reasons import Fate
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
@@ -93,7 +94,7 @@ class _Reader:
             *of_assignments(self._facts, updates),
         ]
         for scope in self._scopes:
-            self._differences += terms_difference(scope.plan.terms)
+            self._differences += terms_difference([(n, fate) for n, fate in scope.plan.terms if fate is Fate.OWN_STEP])
         order = tuple(graph.variable_op(v).name for v in trainable_variables(self._facts.graph))
         notes = notes_on(self._facts, updates, is_decoupled=bool(self._scopes))
         if len(steps) > 1 and self._run is None:
@@ -156,7 +157,7 @@ class _Reader:
         changes = changes_of(tensors, self._results, self._constants)
         if graph.is_taken(tensors):
             self._differences.append(TAKEN)
-        if any(kind == OTHERWISE and ACCUMULATED in words for kind, words in changes):
+        if any(kind == OTHERWISE and ACCUMULATED in known for kind, known in changes):
             self._differences.append(SUMMED)
         return Loss(tuple(self._part(members, second, changes) for members in groups.values()), changes)
 
@@ -244,7 +245,7 @@ class _Reader:
             problem = of.problems.get(update.variable)
             raise MigrationError(
                 "the rate of %s is not in the graph%s. Say what it is: --rate '%s=RATE'"
-                % (name, ": " + problem if problem else ", it is known at run time only", re.escape(name))
+                % (name, ": " + problem.text if problem else ", it is known at run time only", re.escape(name))
             )
         return rate, way
 
@@ -252,7 +253,10 @@ class _Reader:
         """The scale of a decay in a scope, as of migration.Part; remembers the tensor of one that changes."""
         scale = _scale_of(scope.rules)
         if scale == RUN_TIME:
-            tensor = self._scales[decay.name] = graph.tensor_named(self._facts.graph, decay.scale)
+            tensor = decay.scale_tensor
+            if tensor is not None and tensor.graph is not self._facts.graph:
+                tensor = None
+            self._scales[decay.name] = tensor
             if tensor is not None and "Apply" in update.op.type and is_learning_rate(tensor, update.op):
                 return LEARNING_RATE
         return scale
