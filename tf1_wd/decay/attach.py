@@ -27,6 +27,7 @@ from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import DecayPlan, check_rows
 from tf1_wd.plan.options import LAZY, Rules, make_rules
+from tf1_wd.plan.same_variable import copies_of
 
 
 class Attached(NamedTuple):
@@ -146,8 +147,8 @@ def _attach(train_op, op, rules, report):
 
 def _refuse_copies():
     for variable in tf.trainable_variables():
-        copies = getattr(variable, "values", ())
-        if isinstance(copies, (list, tuple)) and len(copies) > 1:
+        copies = copies_of(variable)
+        if len(copies) > 1:
             raise UnsupportedUpdateError(
                 "%s has %d copies on the replicas of a distribution strategy: put tf1_wd.decoupled_weight_decay around "
                 "the function that the strategy runs" % (variable.name, len(copies))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-
 from tf1_wd import _tf
-from tf1_wd._tf import tf
 from tf1_wd.graph.variables import is_variable
 
 
@@ -152,4 +149,4 @@ def is_uniform(tensor):
 
 def has_session(graph):
     """True if a tf.Session on `graph` exists. It may hold the ops already, and then their edges are fixed."""
-    return any(issubclass(type(o), tf.Session) and o.graph is graph for o in gc.get_objects())
+    return bool(_tf.sessions_of(graph))

@@ -166,7 +166,7 @@ def _weight(variable, layer, trainable):
     attribute = next((a for a in attributes if getattr(layer, a, None) is variable), None)
     return Weight(
         variable=variable,
-        name=name_of(variable),
+        name=keras_name(variable),
         layer=layer,
         known=known,
         role=attributes.get(attribute),
@@ -175,7 +175,7 @@ def _weight(variable, layer, trainable):
     )
 
 
-def name_of(variable):
+def keras_name(variable):
     """The name of a weight: its path in Keras 3, elsewhere its name without the output number."""
     return getattr(variable, "path", None) or variable.name.split(":")[0]
 

@@ -13,19 +13,20 @@ import math
 import re
 from dataclasses import dataclass
 
+from tf1_wd.conventions.table import AFTER, BEFORE, CONVENTIONS, ETA, LEARNING_RATE, NOTHING
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
 from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.same_variable import is_same, parts
-from tf1_wd.plan.scale_option import LEARNING_RATE, check_scale
+from tf1_wd.plan.scale_option import check_scale
 
-# word -> (scale, order); None where the user must give it
-CONVENTIONS = {
-    "snippet": (1.0, "after"),  # the second SGD step that people paste behind train_op
-    "adamw": (LEARNING_RATE, "before"),  # PyTorch, Keras
-    "contrib": (1.0, "before"),  # tf.contrib.opt, tf-addons
-    "paper": (None, "before"),  # Loshchilov and Hutter: scale is the schedule multiplier eta
+# what multiplies a rate in each step -> the scale that does the same; None where the user must give it
+_SCALES = {NOTHING: 1.0, LEARNING_RATE: LEARNING_RATE, ETA: None}
+# word of the option convention= -> (scale, order)
+PRESETS = {
+    word: (_SCALES[CONVENTIONS[word].times], CONVENTIONS[word].order)
+    for word in ("snippet", "adamw", "contrib", "paper")
 }
-ORDERS = ("after", "before")
+ORDERS = (AFTER, BEFORE)
 COUPLED = "coupled"  # the order of coupled_weight_decay: the decay goes into the gradient, and comes before all else
 SOURCES = ("auto", "loss", "collection")
 BACKENDS = ("auto", "native", "tensorflow")
@@ -88,12 +89,12 @@ def _make(
     summary=False,
 ):
     _one_of("source", source, SOURCES)
-    _one_of("convention", convention, tuple(CONVENTIONS))
+    _one_of("convention", convention, tuple(PRESETS))
     _one_of("backend", backend, BACKENDS)
     _one_of("sparse", sparse, SPARSE)
     if not isinstance(summary, bool):
         raise InvalidOptionError("summary=%r must be True or False" % (summary,))
-    default_scale, default_order = CONVENTIONS[convention]
+    default_scale, default_order = PRESETS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
     scale = default_scale if scale is None else scale

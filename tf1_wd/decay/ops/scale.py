@@ -10,7 +10,7 @@ import numpy as np
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError, Tf1WdError
-from tf1_wd.plan.scale_option import is_function, refuse_zero
+from tf1_wd.plan.scale_option import check_scalar, is_function, refuse_zero
 
 
 def scale_now(scale, learning_rate, global_step):
@@ -80,8 +80,7 @@ def _as_scalar(scale):
         raise InvalidOptionError(
             "scale must be a number; %s is %s: tf.cast it to tf.float32" % (scale.name, scale.dtype.name)
         )
-    if scale.shape.rank not in (None, 0):
-        raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+    check_scalar(scale)
     return scale if scale.shape.rank == 0 else _checked_scalar(scale)
 
 
