@@ -1,11 +1,12 @@
 """The only file that imports TensorFlow, and the only one that touches its private names.
 
-Where a docstring says "private", that name was checked on all versions in TESTED, or on those that are named.
+Each private name is listed where it is used: checked on the versions in TESTED, or on those that stand beside it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import threading
 
@@ -16,7 +17,6 @@ from tensorflow.python.framework import smart_cond
 from tensorflow.python.ops import control_flow_util, gradients_util, resource_variable_ops
 
 __all__ = ["TESTED", "tf"]
-
 TESTED = ("1.15.5", "2.15.1", "2.21.0")  # of TensorFlow; tests/test_versions.py holds docs and CI to these
 
 _gradients_helper = gradients_util._GradientsHelper
@@ -29,10 +29,8 @@ def is_resource(variable):
 
 
 def operand(variable):
-    """What an op that updates `variable` takes as input: its handle, or the reference itself.
-
-    Private: RefVariable._ref.
-    """
+    """What an op that updates `variable` takes as input: its handle, or the reference itself."""
+    # private: RefVariable._ref
     return variable.handle if is_resource(variable) else variable._ref()
 
 
@@ -49,24 +47,26 @@ def copies(variable):
     return tf.distribute.get_strategy().experimental_local_results(variable)
 
 
+def builds_a_graph():
+    """True where a session runs what is built; False in eager mode, and in the tf.functions that it calls."""
+    with tf.init_scope():  # out of a tf.function, but not of a tf.Graph
+        return not tf.executing_eagerly()
+
+
 def in_replica():
     """True in a function that a distribution strategy runs once per replica."""
     return tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None
 
 
 def distributed_apply(optimizer, strategy, grads_and_vars, global_step, name):
-    """The cross-replica part of apply_gradients, for values that the strategy has put together.
-
-    Private: Optimizer._distributed_apply.
-    """
+    """The cross-replica part of apply_gradients, for values that the strategy has put together."""
+    # private: Optimizer._distributed_apply
     return optimizer._distributed_apply(strategy, grads_and_vars, global_step, name)
 
 
 def constant_value(tensor):
-    """The value of a tensor that depends on constants alone, as a NumPy array, else None; opens no session.
-
-    Private: smart_cond.smart_constant_value.
-    """
+    """The value of a tensor that depends on constants alone, as a NumPy array, else None; opens no session."""
+    # private: smart_cond.smart_constant_value
     return smart_cond.smart_constant_value(tensor)
 
 
@@ -80,15 +80,13 @@ def collection_tensor(entry):
 
 
 def control_flow_context(op):
-    """The branch of a cond or the body of a while loop that holds `op`; None outside of all.
-
-    Private: Operation._get_control_flow_context.
-    """
+    """The branch of a cond or the body of a while loop that holds `op`; None outside of all."""
+    # private: Operation._get_control_flow_context
     return op._get_control_flow_context()
 
 
 def predicate(op):
-    """What decides whether the branch runs that holds `op`; None outside. Private: CondContext.pred (as above)."""
+    """What decides whether the branch runs that holds `op`; None outside. Private: CondContext.pred."""
     return getattr(control_flow_context(op), "pred", None)
 
 
@@ -173,8 +171,8 @@ def patched_finish(optimizer, finish):
 def learning_rate(optimizer):
     """The optimizer's own current learning rate: a float or a Tensor; None if it keeps none.
 
-    Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train.
-    The tensor made by _prepare() does not exist yet when a decay goes before the update.
+    Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train. The tensor made
+    by _prepare() does not exist yet when a decay goes before the update.
     """
     for name in ("_lr", "_learning_rate"):
         rate = getattr(optimizer, name, None)
@@ -274,11 +272,14 @@ def patched_sessions(before_run):
         yield
 
 
-def outermost(graph):
-    """The graph of the program that holds `graph`, the body of a function (2.x), or is it.
+def sessions_of(graph):
+    """The sessions on a graph that are still held somewhere; TensorFlow keeps no list of them."""
+    return [o for o in gc.get_objects() if issubclass(type(o), tf.Session) and o.graph is graph]
 
-    Private: FuncGraph.outer_graph.
-    """
+
+def outermost(graph):
+    """The graph of the program that holds `graph`, the body of a function (2.x), or is it."""
+    # private: FuncGraph.outer_graph
     while getattr(graph, "outer_graph", None) is not None:
         graph = graph.outer_graph
     return graph

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.ordering import build_after, build_before
-from tf1_wd.decay.ops.scale import describe, scale_now
+from tf1_wd.decay.ops.scale import scale_now, with_scale
 from tf1_wd.decay.ops.summaries import add_summaries
 from tf1_wd.decay.ops.update import collection_now, plan_update
 from tf1_wd.decay.refusals import refuse_eager
@@ -28,6 +27,7 @@ from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import DecayPlan, check_rows
 from tf1_wd.plan.options import LAZY, Rules, make_rules
+from tf1_wd.plan.same_variable import copies_of
 
 
 class Attached(NamedTuple):
@@ -103,7 +103,7 @@ def _attach(train_op, op, rules, report):
         update = plan_update(chosen, rules, [], {}, collection)
         scale = 1.0 if update.is_empty else scale_now(rules.scale, learning_rate, None)
         groups.append((update, scale, members))
-        decisions += [replace(d, scale=describe(scale)) for d in update.decisions]
+        decisions += [with_scale(d, scale) for d in update.decisions]
         notes.update(update.notes)
     plan = DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
     groups = [group for group in groups if not group[0].is_empty]
@@ -147,8 +147,8 @@ def _attach(train_op, op, rules, report):
 
 def _refuse_copies():
     for variable in tf.trainable_variables():
-        copies = getattr(variable, "values", ())
-        if isinstance(copies, (list, tuple)) and len(copies) > 1:
+        copies = copies_of(variable)
+        if len(copies) > 1:
             raise UnsupportedUpdateError(
                 "%s has %d copies on the replicas of a distribution strategy: put tf1_wd.decoupled_weight_decay around "
                 "the function that the strategy runs" % (variable.name, len(copies))

@@ -13,7 +13,7 @@ from tf1_wd.decay.ops.weights import fractions_of, on_device
 from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError, NothingToDecayError
 from tf1_wd.graph.variables import dims_of, name_of
-from tf1_wd.native.twin import name_of as name_now
+from tf1_wd.native.twin import eager_name
 from tf1_wd.penalties import added_by_hand
 from tf1_wd.plan.decisions import DecayPlan, Trained, decide
 from tf1_wd.plan.options import COUPLED, LAZY, TOUCHED_ROWS, check_matches, check_rate, make_rules
@@ -41,7 +41,7 @@ def plan_decay(variables, rates, include=None, exclude=None, multipliers=None):
     Source: the options of decoupled_weight_decay.
     """
     rules = make_rules(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
-    trained = [Trained(i, v, name_now(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
+    trained = [Trained(i, v, eager_name(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
     check_matches(rules, [(t.variable, t.name) for t in trained])
     plan = DecayPlan(tuple(decide(trained, rules, {}, {})), (), COUPLED)
     if not plan.decaying:

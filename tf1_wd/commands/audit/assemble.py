@@ -166,7 +166,7 @@ class _Variables:
         """(rate, place, why) of a variable, from the first place that gives it one."""
         rates = [step.rates[op] for step in steps if op in step.rates]
         if rates:
-            reasons = [step.problems[op] for step in steps if op in step.problems]
+            reasons = [step.problems[op].text for step in steps if op in step.problems]
             if len(set(rates)) > 1:
                 return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(str, rates))
             return rates[0], "loss", reasons[0] if reasons else ""

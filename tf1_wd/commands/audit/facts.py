@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -25,6 +26,24 @@ class Route:
     factors: dict
 
 
+class Problem(NamedTuple):
+    """Why the rate of a variable is unknown.
+
+    text: a sentence, which may name the variable. of_any: the same of a variable that is not named, so that variables
+    with one problem are told together; None where there is no such text.
+    """
+
+    text: str
+    of_any: str | None = None
+
+
+class Doubled(NamedTuple):
+    """How one loss counts L2 of a variable more than once. is_one_term: True if it adds one term several times."""
+
+    text: str
+    is_one_term: bool = False
+
+
 @dataclass(frozen=True)
 class Step:
     """What one optimizer does in one update.
@@ -32,9 +51,9 @@ class Step:
     optimizer: its class, or what its update ops are called. learning_rate: float, "run time" or None.
     updates: {op of a variable: the ops that update it}. decays_only: True if penalties alone are its loss: the second
     step of the pasted snippet. rates: {op of a variable: rate of the L2 in its gradient}: float, "run time" or
-    "unknown". problems: {op of a variable: why its rate is unknown}. own_decay: why the optimizer is known to decay by
-    itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None. routes: list
-    of Route, the penalties of its loss. doubled: {op of a variable: by which routes its L2 counts more than once}.
+    "unknown". problems: {op of a variable: Problem}, where that is "unknown". own_decay: why the optimizer is known to
+    decay by itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None.
+    routes: list of Route, the penalties of its loss. doubled: {op of a variable: Doubled}.
     gradients: {op of a variable: what apply_gradients was given for it; of a sparse gradient, the values}. loss_rates:
     as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients.
     """

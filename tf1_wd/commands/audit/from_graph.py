@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.facts import Facts, Route, Step, declared
+from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
@@ -155,9 +155,9 @@ def _step(name, learning_rate, decays_only, members, penalties):
         if multiples:
             rates[variable] = RUN_TIME if None in multiples else float(sum(multiples))
         if rates.get(variable) == RUN_TIME:
-            problems[variable] = "the coefficient of its L2 depends on more than constants"
+            problems[variable] = Problem("the coefficient of its L2 depends on more than constants")
         if len(multiples) > len(found):
-            doubled[variable] = "its gradient holds %d terms of L2" % len(multiples)
+            doubled[variable] = Doubled("its gradient holds %d terms of L2" % len(multiples))
     routes = [Route(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
     return Step(
         optimizer=name,

@@ -114,11 +114,10 @@ class Migration:
 
 
 def terms_difference(terms):
-    """The Differences of what a scope applies besides decay. terms: (name, what became of it)."""
+    """The Differences of what a scope applies besides decay. terms: (name, text) of those with a step of their own."""
     return [
         Difference("%s: %s" % (name, fate), "the code leaves that step out: add the term to data_loss")
         for name, fate in terms
-        if "its own SGD step" in fate
     ]
 
 

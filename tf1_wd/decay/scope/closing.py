@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import lazy_rows
-from tf1_wd.decay.ops.scale import describe
-from tf1_wd.decay.ops.update import NORM, NOT_APPLIED, STAYS
+from tf1_wd.decay.ops.scale import with_scale
 from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.decay.scope.moving_averages import notes_on_averages
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
@@ -18,8 +17,9 @@ from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.variables import name_of
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
-from tf1_wd.plan.decisions import NOT_TRAINED, ZERO, Decay, DecayPlan, check_rows
+from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows
 from tf1_wd.plan.options import Rules, given_rate, selected
+from tf1_wd.plan.reasons import Fate, Reason
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def plan_of(record):
                     continue  # another replica's copy of it
                 decisions[key] = replace(before, why=before.why + "; again with another update")
             elif before is None or d.rate is not None:
-                decisions[key] = replace(d, scale=describe(scale))
+                decisions[key] = with_scale(d, scale)
         notes.update(update.notes)
-    notes.update((name, STAYS) for call in record.calls for name in call.terms)
-    notes.update((name, NORM) for call in record.calls for name in call.norms)
+    notes.update((name, Fate.STAYS) for call in record.calls for name in call.terms)
+    notes.update((name, Fate.NORM) for call in record.calls for name in call.norms)
     plain = [*decisions.values(), *_not_updated(record)]
     return DecayPlan(tuple(plain), tuple(notes.items()), record.rules.order, notes_on_averages(record.updates))
 
@@ -92,7 +92,7 @@ def _cause(record, plan):
     functions = sorted({name for call in record.calls for name in call.functions_with_l2})
     if functions:
         return " L2 in, or through, functions is not counted: %s." % ", ".join(functions)
-    if any(d.why.endswith(ZERO) for d in plan.decays):
+    if any(d.reason is Reason.ZERO_RATE for d in plan.decays):
         return " The penalties have the coefficient 0: set it, as the program's flags may do."
     return ""
 
@@ -119,7 +119,8 @@ def _not_updated(record):
         if op not in updated:
             shape = tf.TensorShape(op.get_attr("shape"))
             dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-            yield Decay(None, op.name, dims, None, "penalty in %s, %s" % (where, NOT_TRAINED[1]))
+            why = "penalty in %s, but no update of this scope trains it" % where
+            yield Decay(None, op.name, dims, None, why, reason=Reason.NO_UPDATE)
 
 
 def _refuse_nothing_updated(record):
@@ -196,7 +197,7 @@ def _refuse_lost_penalties(record):
 def _undecayed(record, plan):
     """What looks like weight decay and is not applied, a sentence each."""
     for name, fate in plan.terms:
-        if fate == NOT_APPLIED:
+        if fate is Fate.NOT_APPLIED:
             yield "%s of the loss collection %s" % (name, fate)
     lost = {op for call in record.calls for op in call.derivatives if op in call.rates} - _updated(record)
     if lost:

@@ -8,6 +8,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import Tf1WdWarning
 from tf1_wd.graph.assignments import written_variable
+from tf1_wd.plan.same_variable import copies_of
 
 
 def warn_of_uncounted(rules, scales, stacklevel):
@@ -36,9 +37,7 @@ def warn_of_uncounted(rules, scales, stacklevel):
 def _steps(where):
     """The ops of the variable that is the global step of a graph, one for each of its copies on replicas."""
     steps = where.get_collection(tf.GraphKeys.GLOBAL_STEP)
-    copies = [getattr(step, "values", None) for step in steps]
-    each = [c if isinstance(c, (list, tuple)) else [step] for step, c in zip(steps, copies)]
-    return {graph.variable_op(variable) for variables in each for variable in variables}
+    return {graph.variable_op(copy) for step in steps for copy in copies_of(step)}
 
 
 def _variables_behind(tensors):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from tf1_wd import graph
 from tf1_wd.commands.audit.from_graph import l2_in
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import APPLIED, LAST, LOSS, OTHERWISE, Difference, rows_difference
@@ -91,7 +90,7 @@ class Decays:
             problem = step.problems.get(update.variable)
             raise MigrationError(
                 "the rate of %s is not in the graph%s. Say what it is: --rate '%s=RATE'"
-                % (name, ": " + problem if problem else ", it is known at run time only", re.escape(name))
+                % (name, ": " + problem.text if problem else ", it is known at run time only", re.escape(name))
             )
         return rate, way
 
@@ -99,7 +98,10 @@ class Decays:
         """The scale of a decay in a scope, as of migration.Part; remembers the tensor of one that changes."""
         scale = _scale_of(scope.rules)
         if scale == RUN_TIME:
-            tensor = self.scales[decay.name] = graph.tensor_named(self._facts.graph, decay.scale)
+            tensor = decay.scale_tensor
+            if tensor is not None and tensor.graph is not self._facts.graph:
+                tensor = None
+            self.scales[decay.name] = tensor
             if tensor is not None and "Apply" in update.op.type and is_learning_rate(tensor, update.op):
                 return LEARNING_RATE
         return scale

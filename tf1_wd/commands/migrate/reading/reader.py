@@ -32,6 +32,7 @@ from tf1_wd.graph.marks import is_decay
 from tf1_wd.graph.variables import later_copies, trainable_variables
 from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import COUPLED, check_matches
+from tf1_wd.plan.reasons import Fate
 
 _NOT_KNOWN = (
     "Whether the program runs its optimizers in one run or in turn is not in the graph. The code has a step for each "
@@ -74,7 +75,7 @@ def from_facts(program, facts, results=None, scopes=(), rules=None, rates=None, 
         *differences.of_updates(updates, facts),
         *differences.of_second_step(facts, updates, decays.second, run, report),
         *differences.of_assignments(facts, updates),
-        *(difference for scope in scopes for difference in terms_difference(scope.plan.terms)),
+        *terms_difference([term for scope in scopes for term in scope.plan.terms if term[1] is Fate.OWN_STEP]),
     ]
     notes = differences.notes_on(facts, updates, report, is_decoupled=bool(scopes))
     if len(steps) > 1 and run is None:
@@ -147,7 +148,7 @@ class _Losses:
         changes = changes_of(tensors, self._results, self._constants)
         if graph.is_taken(tensors):
             self._decays.differences.append(differences.TAKEN)
-        if any(kind == OTHERWISE and ACCUMULATED in words for kind, words in changes):
+        if any(kind == OTHERWISE and ACCUMULATED in known for kind, known in changes):
             self._decays.differences.append(differences.SUMMED)
         return Loss(tuple(self._part(members, changes) for members in groups.values()), changes)
 
