@@ -23,8 +23,6 @@ from support.programs import (
     weights,
 )
 
-# --- penalties that the loss contains already
-
 IN_THE_LOSS = {
     "add_n": lambda loss, w: tf.add_n([loss, *tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)]),
     "get_total_loss": lambda loss, w: (tf.losses.add_loss(loss), tf.losses.get_total_loss())[1],

@@ -10,8 +10,6 @@ import tf1_wd
 from support.tables import LR, ROWS, W0, WIDTH, Program, batches, loss_of, numpy_weights, table
 from tf1_wd import errors
 
-# --- what is refused
-
 
 @pytest.mark.parametrize("policy", ["touched_rows", "lazy"])
 def test_a_policy_without_a_sparse_gradient_is_an_error(policy, kind):

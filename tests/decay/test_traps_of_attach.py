@@ -10,8 +10,6 @@ import tf1_wd
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, one_step, run, sgd, weights
 from tf1_wd import errors
 
-# --- attach
-
 
 def test_attach_before_is_refused_once_there_is_a_session(kind):
     w = weights(regularizer=l2())

@@ -10,9 +10,6 @@ import tf1_wd
 from support.programs import RATE, W0, assert_close, data_loss, one_step, run, sgd, weights
 from tf1_wd import errors
 
-# --- what is a penalty, and what only looks like one
-
-
 GUARDS = {
     "where": lambda loss: tf.where(tf.is_nan(loss), tf.zeros_like(loss), loss),
     "clip": lambda loss: tf.clip_by_value(loss, 0.0, 1e6),

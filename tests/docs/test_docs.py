@@ -7,10 +7,9 @@ import re
 
 import pytest
 
+import tf1_wd
 from support.page_tables import rows
 from support.pages import PAGES, ROOT
-
-import tf1_wd
 
 
 def names_of_tests():

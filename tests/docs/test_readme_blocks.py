@@ -65,7 +65,7 @@ def readme_command(name):
 
 @runs("README.md", test="pip install '.[tensorflow,test]'", demo="pip install '.[tensorflow,demo]'")
 def test_ci_runs_the_two_commands_of_the_readme_as_they_stand(test, demo):
-    for name, block in (("test", test), ("demo", train)):
+    for name, block in (("test", test), ("demo", demo)):
         assert readme_command(name).stdout == block.text
         assert re.search(r'^command=\$\(readme_command %s\)$[^=]*eval "\$command"' % name, CI, re.MULTILINE)
 

@@ -129,7 +129,7 @@ def test_what_cannot_be_decoupled_trains_unchanged_where_that_is_asked_for(after
 
 # --- decay on layers whose author gave them none, by one argument
 
-# of the command on their page, which tests/docs/test_shell_blocks.py runs as a whole
+# of the command on their page, which test_shell_blocks.py runs as a whole
 CONVOLUTIONS = tuple(shlex.split(the("legacy_examples/README.md", "tf1-wd run --rate").text)[2:4])
 
 

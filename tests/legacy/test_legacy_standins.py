@@ -231,7 +231,7 @@ optimizer_case("AdamWOptimizer", lambda c: c.opt.AdamWOptimizer(0.05, 0.1))
 optimizer_case("MomentumWOptimizer", lambda c: c.opt.MomentumWOptimizer(0.05, 0.1, 0.9))
 optimizer_case(
     "extended",
-    # of a table, contrib decays nothing under gradient descent; see test_optimizers.py
+    # of a table, contrib decays nothing under gradient descent; see test_contrib_optimizers.py
     lambda c: c.opt.extend_with_decoupled_weight_decay(tf.train.AdagradOptimizer)(0.05, learning_rate=0.1),
 )
 optimizer_case(

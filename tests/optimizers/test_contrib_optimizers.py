@@ -15,8 +15,6 @@ from support.programs import LR, RATE, W0, data_loss, run, weights
 from support.tables import batches, table
 from support.versions import IS_TF1
 
-# --- tf.contrib.opt itself, and under its name
-
 if IS_TF1:  # TensorFlow 2 has no tf.contrib
     from tensorflow.contrib import opt
 

@@ -1,4 +1,4 @@
-"""Which variables an optimizer of tf1_wd decays: all that it updates, or those of a list."""
+"""Which variables an optimizer of tf1_wd decays: all that it updates, or those of a list, which contrib ignores."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import tensorflow.compat.v1 as tf
 from support.optimizers import DECAYS, operations, optimizer, wanted
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, run, weights
 from tf1_wd import errors
-
-# --- which variables decay: the first two defects of contrib
 
 
 def calls(made):

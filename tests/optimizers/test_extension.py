@@ -10,8 +10,6 @@ from support.optimizers import wanted
 from support.programs import LR, RATE, W0, assert_close, data_loss, run, weights
 from tf1_wd import errors
 
-# --- classes of other people
-
 
 def test_an_own_class_extends_as_contrib_documents_it(kind):
     class AdagradW(tf1_wd.DecoupledWeightDecayExtension, tf.train.AdagradOptimizer):

@@ -1,4 +1,4 @@
-"""AdamWOptimizer and its kin: the rule against NumPy, tf.contrib.opt on 1.15, and what contrib gets wrong."""
+"""AdamWOptimizer and its kin: the rule against NumPy, and what may be the weight decay."""
 
 from __future__ import annotations
 
@@ -77,6 +77,9 @@ def test_the_train_op_has_the_name_and_the_global_step_that_it_would_have_withou
     assert tf.get_collection(tf.GraphKeys.TRAIN_OP) == [named]
     counted = optimizer("adam").minimize(data_loss(weights("other")), count)
     assert run(counted, counted, count) == 2
+
+
+# --- what may be the weight decay: the third defect of contrib, which knows no functions
 
 
 @pytest.mark.parametrize("what", RATES)

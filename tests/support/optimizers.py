@@ -40,9 +40,6 @@ def operations(types):
     return [op for op in tf.get_default_graph().get_operations() if op.type in types]
 
 
-# --- what may be the weight decay: the third defect of contrib, which knows no functions
-
-
 def schedule(t):
     return 1.0 / (1.0 + t)
 

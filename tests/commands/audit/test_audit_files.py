@@ -9,8 +9,6 @@ from support.watching import RATE, collected, data, from_file, sgd, weights
 from tf1_wd import errors
 from tf1_wd.commands.audit import assemble
 
-# --- files
-
 
 def test_norms_are_those_of_the_checkpoint_beside_the_graph(kind, tmp_path):
     w = weights()

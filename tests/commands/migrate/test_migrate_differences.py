@@ -15,8 +15,6 @@ from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.commands.migrate.writing import module
 
-# --- what differs
-
 
 def test_the_second_step_decays_frozen_weights_and_the_code_does_not():
     def build(loss, v):

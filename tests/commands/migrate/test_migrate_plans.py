@@ -14,8 +14,6 @@ from support.migration_programs import Built
 from support.reading import adam
 from tf1_wd import errors
 
-# --- plans
-
 
 def test_terms_of_a_plan_are_told_and_what_a_plan_does_not_know_is_noted():
     plan = dict(plan_of(rates=0.1).as_dict(), terms={"l1": "not L2 and not in the loss: its own SGD step, times scale"})

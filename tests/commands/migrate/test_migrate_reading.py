@@ -1,4 +1,4 @@
-"""What is read off a graph for TensorFlow 2, what is refused, and what is said to differ."""
+"""What is read off a graph for TensorFlow 2, and which variables belong together there."""
 
 from __future__ import annotations
 

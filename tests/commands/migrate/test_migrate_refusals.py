@@ -16,8 +16,6 @@ from tf1_wd.commands.migrate.writing import module
 from tf1_wd.commands.migrate.writing.forms import FORMS
 from tf1_wd.plan.options import make_rules
 
-# --- what is refused
-
 
 class Own(tf.train.GradientDescentOptimizer):
     """With a decay by a rule of its own."""

@@ -289,10 +289,10 @@ def test_options_go_into_the_call(tmp_path, capsys):
 
 
 def test_without_libcst_the_extra_is_named(tmp_path, capsys, monkeypatch):
-    for name in [n for n in sys.modules if n.startswith(("tf1_wd.patch", "libcst"))]:
+    for name in [n for n in sys.modules if n.startswith(("tf1_wd.commands.patch", "libcst"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "libcst", None)
-    monkeypatch.delattr("tf1_wd.patch")
+    monkeypatch.delattr("tf1_wd.commands.patch")
     assert main(["patch", in_file(tmp_path, SCRIPT)]) == 2
     assert "needs libcst: pip install 'tf1-wd[patch]'" in capsys.readouterr().err
 

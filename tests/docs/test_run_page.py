@@ -6,9 +6,9 @@ import argparse
 import re
 
 import numpy as np
-import reader
-from pages import ROOT, assert_alike, folded, runs
 
+from support import reader
+from support.pages import ROOT, assert_alike, folded, runs
 from tf1_wd.cli import run
 
 NO_L2 = reader.TRAIN.replace(" + {rate} * tf.nn.l2_loss(w)", "")
