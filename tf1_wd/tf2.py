@@ -10,7 +10,8 @@ from tf1_wd.decay.ops.weights import on_device
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.native.decay import check_rates
 from tf1_wd.native.decay import decay as decay_op
-from tf1_wd.native.twin import name_of, range_checks, with_known_shapes
+from tf1_wd.native.twin import eager_name, range_checks, with_known_shapes
+from tf1_wd.plan.same_variable import copies_of
 
 
 @tf.autograph.experimental.do_not_convert
@@ -49,9 +50,7 @@ def decay(variables, rates, scale=1.0, backend="auto"):
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019).
     """
-    with tf.init_scope():  # out of a tf.function, but not of a tf.Graph
-        is_graph = not tf.executing_eagerly()
-    if is_graph:
+    if _tf.builds_a_graph():
         raise UnsupportedUpdateError(
             "tf1_wd.tf2.decay is for eager mode and tf.function, and this is a graph of TensorFlow 1: use "
             "tf1_wd.decoupled_weight_decay, or leave out disable_v2_behavior() and tf.Graph().as_default()"
@@ -93,7 +92,7 @@ def _variable(variable):
         raise InvalidOptionError("variables must be tf.Variables or variables of Keras; got %r" % (variable,))
     if not inside.dtype.is_floating:
         raise InvalidOptionError(
-            "variable %s is %s: only floating variables can decay" % (name_of(inside), inside.dtype)
+            "variable %s is %s: only floating variables can decay" % (eager_name(inside), inside.dtype)
         )
     return inside
 
@@ -102,19 +101,18 @@ def _refuse_twice(variables):
     seen = set()
     for variable in variables:
         if id(variable) in seen:
-            raise InvalidOptionError("variable %s is listed twice: it would decay twice" % name_of(variable))
+            raise InvalidOptionError("variable %s is listed twice: it would decay twice" % eager_name(variable))
         seen.add(id(variable))
 
 
 def _copies(variable):
     """The copies of a variable on the replicas of a distribution strategy, or the variable alone."""
-    copies = getattr(variable, "values", None)
     if _tf.in_replica() and tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise UnsupportedUpdateError(
             "variable %s would decay on each replica of the strategy: call tf1_wd.tf2.decay outside of strategy.run, "
-            "where it decays every copy once" % name_of(variable)
+            "where it decays every copy once" % eager_name(variable)
         )
-    return copies if isinstance(copies, (list, tuple)) else [variable]
+    return copies_of(variable)
 
 
 def _number(value, name, count):

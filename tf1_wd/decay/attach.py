@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import Any, Callable, List, NamedTuple, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.ordering import build_after, build_before
-from tf1_wd.decay.ops.scale import describe, scale_now
+from tf1_wd.decay.ops.scale import scale_now, with_scale
 from tf1_wd.decay.ops.summaries import add_summaries
 from tf1_wd.decay.ops.update import AppliedUpdate, Collection, collection_now, plan_update
 from tf1_wd.decay.refusals import refuse_eager
@@ -25,11 +24,13 @@ from tf1_wd.errors import (
 from tf1_wd.graph.assignments import gradient_of, updates_among
 from tf1_wd.graph.gradients import Gradient
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
-from tf1_wd.graph.update_ops import STEP_IGNORES_WEIGHTS
+from tf1_wd.graph.update_ops import learning_rate_input, op_ignores_weights
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows
 from tf1_wd.plan.options import LAZY, Rules, make_rules
+from tf1_wd.plan.reasons import Fate
+from tf1_wd.plan.same_variable import copies_of
 
 Updates = List[Tuple[tf.Variable, List[tf.Operation]]]
 Edges = List[Tuple[tf.Operation, List[tf.Operation]]]  # (op, what it must wait for)
@@ -149,9 +150,9 @@ def _groups(updates: Updates, rules: Rules, collection: Collection) -> list[Grou
 
 def _plan_of(groups: list[Group], rules: Rules) -> DecayPlan:
     decisions: list[Decay] = []
-    notes: dict[str, str] = {}
+    notes: dict[str, Fate] = {}
     for applied, _ in groups:
-        decisions += [replace(d, scale=describe(applied.scale)) for d in applied.update.decisions]
+        decisions += [with_scale(d, applied.scale) for d in applied.update.decisions]
         notes.update(applied.update.notes)
     return DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
 
@@ -190,8 +191,8 @@ def _refuse_sessions(op: tf.Operation, rules: Rules, edges: Edges) -> None:
 
 def _refuse_copies() -> None:
     for variable in tf.trainable_variables():
-        copies = getattr(variable, "values", ())
-        if isinstance(copies, (list, tuple)) and len(copies) > 1:
+        copies = copies_of(variable)
+        if len(copies) > 1:
             raise UnsupportedUpdateError(
                 "%s has %d copies on the replicas of a distribution strategy: put tf1_wd.decoupled_weight_decay around "
                 "the function that the strategy runs" % (variable.name, len(copies))
@@ -220,7 +221,7 @@ def _build(
         first: list[tf.Operation] = []
         build_rest: Callable[[], list[tf.Operation]] = functools.partial(build_after, applied, rules)
         if rules.order == "before":
-            in_place = all(o.type in STEP_IGNORES_WEIGHTS for o in ops)
+            in_place = all(map(op_ignores_weights, ops))
             with tf.control_dependencies(moment if in_place else []):
                 first, build_rest = build_before(applied, rules, in_place)
         edges += [(o, first) for o in ops if first]
@@ -260,7 +261,7 @@ def _by_learning_rate(updates: Updates, rules: Rules) -> list[tuple[tf.Tensor | 
         return [(None, updates)]
     groups: dict[str | None, tuple[tf.Tensor | None, Updates]] = {}
     for variable, ops in updates:
-        rate = graph.argument(ops[0], ("lr", "alpha"))
+        rate = learning_rate_input(ops[0])
         groups.setdefault(None if rate is None else rate.name, (rate, []))[1].append((variable, ops))
     return list(groups.values())
 

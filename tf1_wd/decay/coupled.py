@@ -16,7 +16,7 @@ from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError, NothingToDecayError
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar
 from tf1_wd.graph.variables import dims_of, name_of
-from tf1_wd.native.twin import name_of as name_now
+from tf1_wd.native.twin import eager_name
 from tf1_wd.penalties import added_by_hand
 from tf1_wd.plan.decisions import Decay, DecayPlan, Trained, decide
 from tf1_wd.plan.options import COUPLED, LAZY, TOUCHED_ROWS, Rules, check_matches, check_rate, make_rules
@@ -46,7 +46,7 @@ def plan_decay(
     Source: the options of decoupled_weight_decay.
     """
     rules = make_rules(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
-    trained = [Trained(i, v, name_now(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
+    trained = [Trained(i, v, eager_name(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
     check_matches(rules, [(t.variable, t.name) for t in trained])
     plan = DecayPlan(tuple(decide(trained, rules, {}, {})), (), COUPLED)
     if not plan.decaying:

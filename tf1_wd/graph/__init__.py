@@ -19,7 +19,6 @@ from tf1_wd.graph.walk import (
     predecessors,
     same_structure,
     sources,
-    tensor_named,
 )
 
 __all__ = [
@@ -44,7 +43,6 @@ __all__ = [
     "read_source",
     "same_structure",
     "sources",
-    "tensor_named",
     "variable_op",
     "variables_behind",
 ]

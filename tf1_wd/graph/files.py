@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.native import loader
@@ -56,10 +54,9 @@ def values_in_session(graph, tensors):
 
     tensors: {key: tf.Tensor}.
     """
-    for session in [o for o in gc.get_objects() if issubclass(type(o), tf.Session)]:
-        if session.graph is graph:
-            try:
-                return session.run(tensors)
-            except Exception:  # closed, or not initialized: each version raises its own
-                continue
+    for session in _tf.sessions_of(graph):
+        try:
+            return session.run(tensors)
+        except Exception:  # closed, or not initialized: each version raises its own
+            continue
     return {}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-
 from tf1_wd import _tf
-from tf1_wd._tf import tf
 from tf1_wd.graph.variables import is_variable
 
 
@@ -46,14 +43,6 @@ def sources(op):
         return op.inputs
     puts = [put for put in op.inputs[0].consumers() if put.type.endswith("AccumulatorApplyGradient")]
     return [argument(put, ("gradient", "gradient_values")) for put in puts]
-
-
-def tensor_named(where, name):
-    """The tensor of that name in a graph; None without."""
-    try:
-        return where.get_tensor_by_name(name)
-    except (KeyError, ValueError):
-        return None
 
 
 def argument(op, names):
@@ -160,4 +149,4 @@ def is_uniform(tensor):
 
 def has_session(graph):
     """True if a tf.Session on `graph` exists. It may hold the ops already, and then their edges are fixed."""
-    return any(issubclass(type(o), tf.Session) and o.graph is graph for o in gc.get_objects())
+    return bool(_tf.sessions_of(graph))

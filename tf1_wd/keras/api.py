@@ -9,7 +9,7 @@ from tf1_wd.keras import layers as keras_layers
 from tf1_wd.keras import optimizer
 from tf1_wd.keras.layers import BIAS, DEPTHWISE, EMBEDDINGS, KERNEL, RECURRENT
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.options import is_rate, make_rules, number_of
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
@@ -62,18 +62,17 @@ def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, *
     rules = make_rules(**options)
     if not isinstance(rules.scale, float) and rules.scale != LEARNING_RATE:
         raise InvalidOptionError("scale=%r: a Keras plan takes a float or %r" % (rules.scale, LEARNING_RATE))
-    recurrent, of_recurrent = (rate, "rate=%g") if recurrent is None else (recurrent, "recurrent=%g")
-    texts = (
-        (KERNEL, rate, "rate=%g"),
-        (DEPTHWISE, depthwise, "depthwise=%g"),
-        (BIAS, bias, "bias=%g"),
-        (EMBEDDINGS, embeddings, "embeddings=%g"),
-        (RECURRENT, recurrent, of_recurrent),
+    given = (
+        (KERNEL, "rate", rate),
+        (DEPTHWISE, "depthwise", depthwise),
+        (BIAS, "bias", bias),
+        (EMBEDDINGS, "embeddings", embeddings),
+        (RECURRENT, "rate", rate) if recurrent is None else (RECURRENT, "recurrent", recurrent),
     )
     rates_by_role = {}
-    for role, value, text in texts:
-        value = _number(value, text.split("=")[0])
-        rates_by_role[role] = (value, text % value)
+    for role, option, value in given:
+        number = _rate_of(value, option)
+        rates_by_role[role] = (number, "%s=%g" % (option, number))
     unused = [layer for layer in keras_layers.unbuilt(layers) if any(_means(item, layer) for item in excluded)]
     left_out = [inner for layer in unused for inner in keras_layers.layers_of(layer)]
     matched = [s for s, item in zip(rules.exclude, excluded) if any(_means(item, layer) for layer in unused)]
@@ -159,14 +158,11 @@ def add_l2(model, plan):
 _OPTIONS = ("rates", "include", "exclude", "scale", "order", "convention")
 
 
-def _number(value, option):
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidRateError("%s=%r is not a number" % (option, value)) from error
-    if not 0.0 <= number < 1.0:
-        raise InvalidRateError("%s=%r must be a number in [0, 1)" % (option, value))
-    return number
+def _rate_of(value, option):
+    rate = number_of(value, option)
+    if not is_rate(rate):
+        raise InvalidRateError("%s=%r must be a number in [0, 1)" % (option, value), option=option)
+    return rate
 
 
 def _listed(value):

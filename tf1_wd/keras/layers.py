@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 from tf1_wd.plan.decisions import Decay, DecayPlan
-from tf1_wd.plan.options import check_matches, check_rate, given_rate, selected
+from tf1_wd.plan.options import check_matches, check_rate, given_rate, left_out
+from tf1_wd.plan.reasons import Note, Reason
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 KERNEL, DEPTHWISE, RECURRENT, BIAS, EMBEDDINGS = "kernel", "depthwise", "recurrent", "bias", "embeddings"
-FROZEN = "not trainable"
 _NEVER = {"normalization": "normalization: never", "slope": "slope of an activation: never"}
 
 _PLAIN = {"kernel": KERNEL, "bias": BIAS}
@@ -38,7 +38,6 @@ _TABLE = (
 _KNOWN: dict = {name: attributes for names, attributes in _TABLE for name in names.split()}
 
 _NEVER_CALLED = ". If the model never calls it: build that layer, or exclude it (exclude=layer), or take it out"
-REGULARIZED = "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
 _KNOWN_REGULARIZERS = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
 
 
@@ -122,43 +121,43 @@ def decide(weights, rates, rules, matched=()):
     check_matches(checked, [(w.variable, w.name) for w in weights])
     decays = tuple(_decide(w, rates, rules) for w in weights)
     noted = [w.name for w, d in zip(weights, decays) if w.regularized and d.rate is not None]
-    plan = DecayPlan(decays, (), rules.order, tuple((name, REGULARIZED) for name in noted))
+    plan = DecayPlan(decays, (), rules.order, tuple((name, Note.REGULARIZED) for name in noted))
     if not plan.decaying:
         raise NothingToDecayError("no weight of the model decays. Per variable:\n%s" % plan)
     return plan
 
 
 def _decide(weight, rates, rules):
-    rate, why = _rate(weight, rates, rules)
+    rate, why, reason = _rate(weight, rates, rules)
     if rate is not None:
         check_rate(rate, weight.name, why)
         if rules.scale != LEARNING_RATE:
             check_rate(rate * rules.scale, weight.name, "%s, times scale %g" % (why, rules.scale))
-        rate = rate or None
+        rate, reason = (rate, reason) if rate else (None, Reason.ZERO_RATE)
     shape = tuple(weight.variable.shape)
     shape = tuple(getattr(n, "value", n) for n in shape)  # tf.Dimension, in TensorFlow 1
-    return Decay(weight.variable, weight.name, shape, rate, why, rules.scale)
+    return Decay(weight.variable, weight.name, shape, rate, why, rules.scale, reason=reason)
 
 
 def _rate(weight, rates, rules):
-    """(rate or None, why)."""
-    allowed, reason = selected(rules, weight.variable, weight.name)
-    if not allowed:
-        return None, reason
+    """(rate or None, why in words, Reason)."""
+    kept_out = left_out(rules, weight.variable, weight.name)
+    if kept_out is not None:
+        return None, kept_out[1], kept_out[0]
     if not weight.trainable:
-        return None, FROZEN
+        return None, "not trainable", Reason.FROZEN
     given, text = given_rate(rules, weight.variable, weight.name)
     if given is not None:
-        return given, text
+        return given, text, Reason.GIVEN
     where = type(weight.layer).__name__
     if weight.known is None:
-        return None, "%s is a layer that is not known: name its weights in rates=" % where
+        return None, "%s is a layer that is not known: name its weights in rates=" % where, Reason.UNKNOWN_LAYER
     if weight.role is None:
-        return None, "not known in %s: name it in rates=" % where
+        return None, "not known in %s: name it in rates=" % where, Reason.UNKNOWN_WEIGHT
     if weight.role in _NEVER:
-        return None, _NEVER[weight.role]
+        return None, _NEVER[weight.role], Reason.NEVER
     rate, text = rates[weight.role]
-    return rate, "%s of %s: %s" % (weight.role, where, text)
+    return rate, "%s of %s: %s" % (weight.role, where, text), Reason.ROLE
 
 
 def _weight(variable, layer, trainable):
@@ -167,7 +166,7 @@ def _weight(variable, layer, trainable):
     attribute = next((a for a in attributes if getattr(layer, a, None) is variable), None)
     return Weight(
         variable=variable,
-        name=name_of(variable),
+        name=keras_name(variable),
         layer=layer,
         known=known,
         role=attributes.get(attribute),
@@ -176,7 +175,7 @@ def _weight(variable, layer, trainable):
     )
 
 
-def name_of(variable):
+def keras_name(variable):
     """The name of a weight: its path in Keras 3, elsewhere its name without the output number."""
     return getattr(variable, "path", None) or variable.name.split(":")[0]
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 
-from tf1_wd._tf import tf
+from tf1_wd._tf import builds_a_graph, tf
 from tf1_wd.decay.ops import weights as weights_ops
 from tf1_wd.decay.ops.scale import scale_now
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, UnsupportedUpdateError
 from tf1_wd.keras import refusals
 from tf1_wd.keras.layers import underneath
-from tf1_wd.keras.refusals import in_graph
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
@@ -73,7 +72,7 @@ def _update(optimizer, decays, order, apply):
         return apply()
     scale = decays[0].scale
     scale = _learning_rate(optimizer) if scale == LEARNING_RATE else scale
-    if in_graph():
+    if builds_a_graph():
         return _update_in_graph(decays, order, scale, apply)
     # Plain assignments: the compiled op is one of graphs. In a tf.function they run in the order in which they stand.
     before = [tf.identity(tf.convert_to_tensor(d.variable)) for d in decays] if order == "before" else None
@@ -130,7 +129,7 @@ def add_l2(model, plan):
     compiled = getattr(model, "optimizer", None) is not None
     if compiled:
         refusals.refuse_second(innermost(model.optimizer))
-    if compiled and in_graph():
+    if compiled and builds_a_graph():
         raise UnsupportedUpdateError(
             "in graph mode a model's loss is built when it is compiled: call add_l2 before model.compile"
         )

@@ -90,7 +90,7 @@ def _half_amounts(read, factor, dtype):
     return [difference, tf.cast(rest, dtype)]
 
 
-def name_of(variable):
+def eager_name(variable):
     """The variable's name without the output number; in eager mode its handle is of no op."""
     return variable.name.rsplit(":", 1)[0]
 
@@ -120,7 +120,7 @@ def _one_for_each(variables, values, what):
 
 def _unless(wrong, variables, words, values):
     """`values`, or an error if `wrong` when it runs. An op with a constant of its own would wait through that alone."""
-    names = tf.constant(["of " + ", ".join(map(name_of, variables))])
+    names = tf.constant(["of " + ", ".join(map(eager_name, variables))])
     message = ["tf1_wd: " + words, tf.shape(values), "; no variable was decayed", names]
     check = tf.raw_ops.Assert(condition=tf.logical_not(wrong), data=message, summarize=10)
     with tf.control_dependencies([check]):
@@ -136,7 +136,7 @@ def range_checks(variables, factors):
     bad = tf.logical_not((factors >= 0) & (factors < 1))  # NaN fails both
     message = [
         "tf1_wd: rate * scale is not in [0, 1); no variable was decayed; variables and values:",
-        tf.boolean_mask(tf.constant([name_of(variable) for variable in variables]), bad),
+        tf.boolean_mask(tf.constant([eager_name(variable) for variable in variables]), bad),
         tf.boolean_mask(factors, bad),
     ]
     return [tf.raw_ops.Assert(condition=tf.logical_not(tf.reduce_any(bad)), data=message, summarize=10)]

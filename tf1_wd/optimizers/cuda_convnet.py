@@ -14,6 +14,9 @@ from tf1_wd.native.twin import as_scalar
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.plan.decisions import Decay
 from tf1_wd.plan.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
+from tf1_wd.plan.options import is_rate
+from tf1_wd.plan.reasons import Reason
+from tf1_wd.plan.scale_option import check_scalar
 from tf1_wd.plan.text_table import table
 
 _RULES = {
@@ -119,7 +122,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         decays = []
         for gradient, variable in pairs:
             name, one = variable.op.name, self._learning[variable.op.name]
-            if one.eps * one.wc >= 1:
+            if not is_rate(one.eps * one.wc):
                 raise InvalidRateError(
                     "%s: [%s] epsW * wc = %g * %g = %g takes all of %s off in a step: it must be less than 1"
                     % (self._params.path, one.layer, one.eps, one.wc, one.eps * one.wc, name)
@@ -127,7 +130,16 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
             if one.wc > 0:
                 why = "[%s] of %s" % (one.layer, self._params.path)
                 _refuse_l2(gradient, variable, why)
-                decays.append(Decay(variable, name, tuple(variable.shape.as_list()), one.eps * one.wc, why))
+                decays.append(
+                    Decay(
+                        variable,
+                        name,
+                        tuple(variable.shape.as_list()),
+                        one.eps * one.wc,
+                        why,
+                        reason=Reason.LAYER_PARAMS,
+                    )
+                )
         return decays
 
     def _create_slots(self, var_list):
@@ -195,8 +207,7 @@ def _layer_scopes(scopes):
 
 def _checked(scale):
     if tf.is_tensor(scale) or isinstance(scale, tf.Variable):
-        if scale.shape.rank not in (None, 0):
-            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+        check_scalar(scale)
         if not (scale.dtype.is_floating or scale.dtype.is_integer):
             raise InvalidOptionError("scale must be a number; %s is %s" % (scale.name, scale.dtype.base_dtype.name))
         return scale

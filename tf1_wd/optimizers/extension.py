@@ -15,7 +15,7 @@ from tf1_wd.errors import InvalidOptionError, InvalidRateError, UndecayedWarning
 from tf1_wd.graph.marks import by_an_optimizer
 from tf1_wd.graph.update_ops import step_ignores_weights
 from tf1_wd.graph.variables import name_of
-from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.options import is_rate, make_rules
 from tf1_wd.plan.same_variable import parts
 
 
@@ -253,7 +253,7 @@ def _check_rate(weight_decay):
         if not weight_decay.dtype.is_floating or weight_decay.shape.rank not in (None, 0):
             raise InvalidRateError("weight_decay must be a floating scalar, not %r" % (weight_decay,))
         return
-    if not isinstance(weight_decay, numbers.Real) or not 0.0 <= weight_decay < 1.0:  # NaN too
+    if not isinstance(weight_decay, numbers.Real) or not is_rate(weight_decay):
         raise InvalidRateError(
             "weight_decay=%r is not a number in [0, 1), nor a Tensor, a variable or a function that returns one of "
             "these" % (weight_decay,)

@@ -36,10 +36,11 @@ def refuse_second(gradient, variable, name):
             "add_decay_to_gradients has put L2 of %s into its gradient already, and a second time would double it: "
             "call it once, or leave the variable out of one of the plans" % name
         )
-    raise CoupledPenaltyError(
-        "the gradient of %s holds L2 already, of the loss, and more would come on top of it: take it out of the loss, "
-        "or out of the gradient by remove_decay_from_gradients, or leave the variable out of the plan; if both are "
-        "meant, make the coefficient in the loss their sum" % name
+    raise CoupledPenaltyError.of_gradient(
+        name,
+        "holds L2 already, of the loss, and more would come on top of it: take it out of the loss, or out of the "
+        "gradient by remove_decay_from_gradients, or leave the variable out of the plan; if both are meant, make the "
+        "coefficient in the loss their sum",
     )
 
 

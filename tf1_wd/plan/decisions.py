@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tf1_wd.errors import NoMatchError
 from tf1_wd.plan import text_table
-from tf1_wd.plan.options import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, check_rate, given_rate, multiplier, selected
+from tf1_wd.plan.options import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, check_rate, given_rate, left_out, multiplier
+from tf1_wd.plan.reasons import Fate, Reason
 
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
 _STALE = ", and the loss counts the penalty of rows as last touched"
-ZERO = ", with rate 0"
-# how the reasons end of variables that are not updated
-NOT_TRAINED = ("but no gradient reaches it", "but no update of this scope trains it")
+_UNREACHED = ", but no gradient reaches it"
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
 
 
@@ -42,7 +41,8 @@ class Decay:
 
     rate: float; None if the variable does not decay; any other value is known only at run time (a scalar tensor).
     why: where the rate comes from, or why there is none. scale: what multiplies the rate: a float, or the text that
-    names what is known only at run time. rows: which rows decay, and when: a word of rules.SPARSE.
+    names what is known only at run time. rows: which rows decay, and when: a word of options.SPARSE. reason: what `why`
+    says, as a value. scale_tensor: the scale that is known only at run time, once its ops are built.
     """
 
     variable: object
@@ -52,6 +52,8 @@ class Decay:
     why: str
     scale: object = 1.0
     rows: str = ALL_ROWS
+    reason: Reason | None = None
+    scale_tensor: object = field(default=None, repr=False, compare=False)
 
     @property
     def size(self):
@@ -64,7 +66,7 @@ class DecayPlan:
     """Every decision of a scope, with its reason; `print(plan)` shows it as a table.
 
     decays: one Decay a variable, those that decay and those that do not.
-    terms: (name, what became of it) of entries of the loss collection that are more than L2 penalties.
+    terms: (name, Fate) of entries of the loss collection that are more than L2 penalties.
     order: "after", "before", or "coupled": the decay is part of the gradient.
     notes: (what, what is to be said of it) of other parts of the graph that the decay matters for.
     """
@@ -122,11 +124,13 @@ class DecayPlan:
                     "half_life": self._half_life(d),
                     "rows": d.rows,
                     "why": d.why,
+                    "reason": None if d.reason is None else d.reason.value,
                 }
                 for d in self.decays
             ],
-            "terms": dict(self.terms),
-            "notes": [list(note) for note in self.notes],
+            "terms": {name: str(fate) for name, fate in self.terms},
+            "fates": {name: fate.name.lower() for name, fate in self.terms if isinstance(fate, Fate)},
+            "notes": [[what, str(said)] for what, said in self.notes],
         }
 
 
@@ -168,36 +172,39 @@ def _times(trained, rules, times):
 
 
 def _decide(trained, multiplied, rules, loss_rate, collection_rate):
-    allowed, reason = selected(rules, trained.variable, trained.name)
-    if not allowed:
-        return _no(trained, reason)
+    kept_out = left_out(rules, trained.variable, trained.name)
+    if kept_out is not None:
+        return _no(trained, kept_out[1], kept_out[0])
     stale = _STALE if loss_rate is not None and _rows(trained, rules) == LAZY else ""
     given, text = given_rate(rules, trained.variable, trained.name)
     if given is not None:
         if not trained.has_gradient and loss_rate is None:
-            return _no(trained, "%s, %s" % (text, NOT_TRAINED[0]))
-        return _yes(trained, *multiplied(given, text), rules, stale)
+            return _no(trained, text + _UNREACHED, Reason.NO_GRADIENT)
+        return _yes(trained, *multiplied(given, text), Reason.GIVEN, rules, stale)
     if loss_rate is not None and rules.source != "collection":
-        return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), rules, stale)
+        return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), Reason.LOSS, rules, stale)
     if collection_rate is not None and rules.source != "loss":
         if not trained.has_gradient:
-            return _no(trained, "penalty in the collection, " + NOT_TRAINED[0])
-        return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), rules)
+            return _no(trained, "penalty in the collection" + _UNREACHED, Reason.NO_GRADIENT)
+        return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), Reason.COLLECTION, rules)
     if loss_rate is not None or collection_rate is not None:
         where = "collection" if loss_rate is None else "loss"
-        return _no(trained, "penalty in the %s only, and source=%r" % (where, rules.source))
-    return _no(trained, "no penalty, no rate given")
+        words = "penalty in the %s only, and source=%r" % (where, rules.source)
+        return _no(trained, words, Reason.OTHER_SOURCE)
+    return _no(trained, "no penalty, no rate given", Reason.NO_RATE)
 
 
-def _yes(trained, rate, why, rules, stale=""):
+def _yes(trained, rate, why, reason, rules, stale=""):
     if isinstance(rate, float):
         check_rate(rate, trained.name, why)
         if isinstance(rules.scale, float):
             check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
         if rate == 0.0:
-            return _no(trained, why + ZERO)
+            return _no(trained, why + ", with rate 0", Reason.ZERO_RATE)
     rows = _rows(trained, rules)
-    return Decay(trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows)
+    return Decay(
+        trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows, reason=reason
+    )
 
 
 def _rows(trained, rules):
@@ -214,8 +221,8 @@ def check_rows(rules, plan):
         )
 
 
-def _no(trained, why):
-    return Decay(trained.variable, trained.name, trained.shape, None, why)
+def _no(trained, why, reason):
+    return Decay(trained.variable, trained.name, trained.shape, None, why, reason=reason)
 
 
 def _some(notes, text):

@@ -13,18 +13,20 @@ import math
 import re
 from dataclasses import dataclass
 
+from tf1_wd.conventions.table import AFTER, BEFORE, CONVENTIONS, ETA, LEARNING_RATE, NOTHING
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
+from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.same_variable import is_same, parts
-from tf1_wd.plan.scale_option import LEARNING_RATE, check_scale
+from tf1_wd.plan.scale_option import check_scale
 
-# word -> (scale, order); None where the user must give it
-CONVENTIONS = {
-    "snippet": (1.0, "after"),  # the second SGD step that people paste behind train_op
-    "adamw": (LEARNING_RATE, "before"),  # PyTorch, Keras
-    "contrib": (1.0, "before"),  # tf.contrib.opt, tf-addons
-    "paper": (None, "before"),  # Loshchilov and Hutter: scale is the schedule multiplier eta
+# what multiplies a rate in each step -> the scale that does the same; None where the user must give it
+_SCALES = {NOTHING: 1.0, LEARNING_RATE: LEARNING_RATE, ETA: None}
+# word of the option convention= -> (scale, order)
+PRESETS = {
+    word: (_SCALES[CONVENTIONS[word].times], CONVENTIONS[word].order)
+    for word in ("snippet", "adamw", "contrib", "paper")
 }
-ORDERS = ("after", "before")
+ORDERS = (AFTER, BEFORE)
 COUPLED = "coupled"  # the order of coupled_weight_decay: the decay goes into the gradient, and comes before all else
 SOURCES = ("auto", "loss", "collection")
 BACKENDS = ("auto", "native", "tensorflow")
@@ -87,12 +89,12 @@ def _make(
     summary=False,
 ):
     _one_of("source", source, SOURCES)
-    _one_of("convention", convention, tuple(CONVENTIONS))
+    _one_of("convention", convention, tuple(PRESETS))
     _one_of("backend", backend, BACKENDS)
     _one_of("sparse", sparse, SPARSE)
     if not isinstance(summary, bool):
         raise InvalidOptionError("summary=%r must be True or False" % (summary,))
-    default_scale, default_order = CONVENTIONS[convention]
+    default_scale, default_order = PRESETS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
     scale = default_scale if scale is None else scale
@@ -117,13 +119,19 @@ def _make(
 
 
 def selected(rules, variable, name):
-    """(True, "") if include and exclude let the variable decay, else (False, the reason)."""
+    """(True, "") if include and exclude let the variable decay, else (False, the reason in words)."""
+    reason = left_out(rules, variable, name)
+    return (True, "") if reason is None else (False, reason[1])
+
+
+def left_out(rules, variable, name):
+    """(Reason, the same in words) why include and exclude keep the variable from decaying; None if they do not."""
     for selector in rules.exclude:
         if selector.matches(variable, name):
-            return False, "excluded by %s" % selector.text
+            return Reason.EXCLUDED, "excluded by %s" % selector.text
     if rules.include and not any(s.matches(variable, name) for s in rules.include):
-        return False, "not in include"
-    return True, ""
+        return Reason.NOT_INCLUDED, "not in include"
+    return None
 
 
 def given_rate(rules, variable, name):
@@ -153,22 +161,25 @@ def check_matches(rules, variables):
     for selector in rules.include + rules.exclude + mapped:
         if not any(selector.matches(v, name) for v, name in variables):
             raise NoMatchError(
-                "%s=%s matches no variable.%s" % (selector.option, selector.text, _near(selector, variables))
+                "%s=%s matches no variable.%s" % (selector.option, selector.text, _near(selector, variables)),
+                pattern=selector.text,
+                option=selector.option,
             )
 
 
 def check_rate(rate, name, where):
     """Raises InvalidRateError unless `rate`, that of the variable `name`, is a finite number in [0, 1)."""
-    advice = "Correct the coefficient, or give another with rates="
-    _check_rate(rate, "of variable %s (%s)" % (name, where), advice)
+    if not is_rate(rate):
+        advice = "Correct the coefficient, or give another with rates="
+        raise InvalidRateError(_NO_RATE % (rate, "of variable %s (%s)" % (name, where), advice), variable=name)
 
 
-def _check_rate(rate, of, advice):
-    if not (math.isfinite(rate) and 0.0 <= rate < 1.0):
-        raise InvalidRateError(
-            "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
-            % (rate, of, advice)
-        )
+def is_rate(value):
+    """True for a number in [0, 1): what a step may take off a weight, which is never all of it. NaN is none."""
+    return 0.0 <= value < 1.0
+
+
+_NO_RATE = "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
 
 
 def _near(selector, variables):
@@ -188,7 +199,9 @@ def _near(selector, variables):
 
 def _one_of(option, value, words):
     if not isinstance(value, str) or value not in words:
-        raise InvalidOptionError("%s=%r is unknown; choose one of: %s" % (option, value, ", ".join(map(repr, words))))
+        raise InvalidOptionError(
+            "%s=%r is unknown; choose one of: %s" % (option, value, ", ".join(map(repr, words))), option=option
+        )
 
 
 def _selectors(option, value):
@@ -262,10 +275,16 @@ def _factor(value, key):
     return factor
 
 
-def _rate(value, option):
+def number_of(value, option):
+    """`value`, that of a rate by an option, as a float. Raises InvalidRateError if it is no number."""
     try:
-        rate = float(value)
+        return float(value)
     except (TypeError, ValueError) as error:
-        raise InvalidRateError("%s=%r is not a number" % (option, value)) from error
-    _check_rate(rate, "given as %s" % option, "Give another")
+        raise InvalidRateError("%s=%r is not a number" % (option, value), option=option) from error
+
+
+def _rate(value, option):
+    rate = number_of(value, option)
+    if not is_rate(rate):
+        raise InvalidRateError(_NO_RATE % (rate, "given as %s" % option, "Give another"), option=option)
     return rate

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 
+def copies_of(variable):
+    """The copies on its replicas of a distribution strategy's variable; any other variable alone."""
+    copies = getattr(variable, "values", None)  # a method of other objects
+    return list(copies) if isinstance(copies, (list, tuple)) and copies else [variable]
+
+
 def parts(variable):
     """The variables that `variable` stands for: parts of a partitioned one, copies of a strategy's, or itself."""
-    copies = getattr(variable, "values", None)
-    if isinstance(copies, (list, tuple)):
-        return [variable, *copies]  # on the replicas of a distribution strategy
+    copies = copies_of(variable)
+    if copies[0] is not variable:
+        return [variable, *copies]
     if not hasattr(type(variable), "__iter__"):  # of Keras's for mixed precision in 1.15, list() makes endless slices
         return [variable]
     try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from tf1_wd.conventions.table import LEARNING_RATE
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 
-LEARNING_RATE = "learning_rate"
+__all__ = ["LEARNING_RATE", "check_scalar", "check_scale", "is_function", "refuse_zero"]
 
 
 def is_function(value):
@@ -27,10 +28,17 @@ def check_scale(value):
             )
         return value
     if hasattr(value, "graph") or (hasattr(value, "dtype") and hasattr(value, "op")):
-        if value.shape.rank not in (None, 0):
-            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (value.name, value.shape))
+        check_scalar(value)
         return value
     return value if is_function(value) else _number(value)
+
+
+def check_scalar(tensor):
+    """Raises InvalidOptionError for a Tensor or variable, given as scale=, that is known to be no scalar."""
+    if tensor.shape.rank not in (None, 0):
+        raise InvalidOptionError(
+            "scale must be a scalar; %s has shape %s" % (tensor.name, tensor.shape), option="scale"
+        )
 
 
 def refuse_zero(is_zero, what):

@@ -9,7 +9,7 @@ def table(rows, header):
     rows: sequence of sequences of str, int, float or None. header: sequence of str. Returns one str without a final
     newline.
     """
-    texts = [[_text(cell) for cell in row] for row in rows]
+    texts = [[cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *texts)]
     numeric = [bool(rows) and all(isinstance(c, (int, float)) or c is None for c in col) for col in zip(*rows)]
     numeric = numeric or [False] * len(header)
@@ -26,7 +26,11 @@ def some(names):
     return ", ".join(names[:5]) + (", and %d more" % (len(names) - 5) if len(names) > 5 else "")
 
 
-def _text(cell):
-    if cell is None:
-        return "-"
-    return "%.6g" % cell if isinstance(cell, float) else str(cell)
+def shape(dims):
+    """A shape as one word. dims: ints, None for an unknown dimension."""
+    return "x".join("?" if d is None else str(d) for d in dims) or "scalar"
+
+
+def cell(value):
+    """One cell as text."""
+    return "-" if value is None else "%.6g" % value if isinstance(value, float) else str(value)

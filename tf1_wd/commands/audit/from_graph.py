@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.facts import Facts, Route, Step, declared
+from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
-from tf1_wd.graph.update_ops import kind_of
+from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.find import find_penalties
 from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
@@ -46,7 +46,7 @@ def update_ops(where):
 
 def learning_rate_of(op, constants):
     """The learning rate that an update op takes: a float, "run time", or None if it takes none."""
-    tensor = graph.argument(op, ("lr", "alpha"))
+    tensor = learning_rate_input(op)
     if tensor is None:
         return None
     number = constants.number(tensor)
@@ -155,9 +155,9 @@ def _step(name, learning_rate, decays_only, members, penalties):
         if multiples:
             rates[variable] = RUN_TIME if None in multiples else float(sum(multiples))
         if rates.get(variable) == RUN_TIME:
-            problems[variable] = "the coefficient of its L2 depends on more than constants"
+            problems[variable] = Problem("the coefficient of its L2 depends on more than constants")
         if len(multiples) > len(found):
-            doubled[variable] = "its gradient holds %d terms of L2" % len(multiples)
+            doubled[variable] = Doubled("its gradient holds %d terms of L2" % len(multiples))
     routes = [Route(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
     return Step(
         optimizer=name,

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Facts, Route, Step, declared, known
+from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared, known
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
-from tf1_wd.decay.refusals import refuse_decoupled
+from tf1_wd.decay.refusals import own_decay_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.decay.scope.hooks import Listener
 from tf1_wd.decay.scope.net_rate import calls_behind, net_rate
-from tf1_wd.errors import AlreadyDecoupledError, Tf1WdError
+from tf1_wd.errors import Tf1WdError
 from tf1_wd.graph import files
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.gradients import as_list, tensors_of
@@ -156,9 +156,9 @@ def _step(update, upstream, ops, order, constants):
             behind_any.update((id(call), call) for call in behind)
             rate = net_rate(gradient, variable, name_of(variable), behind, upstream)
             if any(op in call.gated for call in behind):
-                rate, problems[op] = None, "L2 of it is inside a branch or a loop of the loss"
+                rate, problems[op] = None, Problem("L2 of it is inside a branch or a loop of the loss")
         except Tf1WdError as error:
-            rate, problems[op] = None, str(error)
+            rate, problems[op] = None, Problem(str(error), error.reason)
         if op in problems:
             rates[op] = UNKNOWN
         elif rate is not None:
@@ -173,7 +173,7 @@ def _step(update, upstream, ops, order, constants):
         decays_only=alone,
         rates=rates,
         problems=problems,
-        own_decay=_own_decay(update.optimizer),
+        own_decay=own_decay_of(update.optimizer) or "",
         own_rate=_own_rate(update.optimizer),
         routes=routes,
         doubled=_doubled(behind),
@@ -201,14 +201,6 @@ def _learning_rate(optimizer, updated, constants):
     return float(rate) if isinstance(rate, (int, float)) else RUN_TIME
 
 
-def _own_decay(optimizer):
-    try:
-        refuse_decoupled(optimizer)
-    except AlreadyDecoupledError as error:
-        return str(error).split(":")[0]
-    return ""
-
-
 def _own_rate(optimizer):
     """The rate of an optimizer that decays as those of tf.contrib.opt do, a float or "run time"; None for others."""
     if "DecoupledWeightDecayExtension" not in (c.__name__ for c in type(optimizer).__mro__):
@@ -217,7 +209,7 @@ def _own_rate(optimizer):
 
 
 def _doubled(calls):
-    """{op of a variable: how} of variables whose L2 one loss counts by more than one route."""
+    """{op of a variable: Doubled} of variables whose L2 one loss counts by more than one route."""
     found = {}
     for call in calls:
         terms = _collected_more_than_once(call)
@@ -228,9 +220,11 @@ def _doubled(calls):
         for variable, penalties in by_variable.items():
             again = [p for p in penalties if p.tensor.op in terms]
             if again:
-                found[variable] = "the loss adds %s %g times" % (again[0].tensor.op.name, terms[again[0].tensor.op])
+                term = again[0].tensor.op
+                found[variable] = Doubled("the loss adds %s %g times" % (term.name, terms[term]), is_one_term=True)
             elif len({_origin(p) for p in penalties}) > 1:
-                found[variable] = "the loss holds %s" % " and ".join(sorted({p.tensor.op.name for p in penalties})[:3])
+                names = sorted({p.tensor.op.name for p in penalties})
+                found[variable] = Doubled("the loss holds %s" % " and ".join(names[:3]))
     return found
 
 

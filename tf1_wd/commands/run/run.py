@@ -33,8 +33,8 @@ class Run:
 def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None):
     """Executes a program as `python` does, with a decoupled_weight_decay scope around each of its graphs.
 
-    program: program.Program. rules: rules.Rules. on_plan(plan): called before a graph first trains, and anew if updates
-    were added to it. on_warning(text): called for what looks like weight decay and is not applied.
+    program: execute.Program. rules: options.Rules. on_plan(plan): called before a graph first trains, and anew if
+    updates were added to it. on_warning(text): called for what looks like weight decay and is not applied.
 
     Returns a Run. Raises ProgramNotFoundError.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import replace
 from typing import Any, Callable
 
 import numpy as np
@@ -11,7 +12,8 @@ from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError, Tf1WdError
 from tf1_wd.graph.gradients import Scalar
-from tf1_wd.plan.scale_option import is_function, refuse_zero
+from tf1_wd.plan.decisions import Decay
+from tf1_wd.plan.scale_option import check_scalar, is_function, refuse_zero
 
 
 def scale_now(scale: Any, learning_rate: Any, global_step: Any) -> Scalar:
@@ -81,8 +83,7 @@ def _as_scalar(scale: Any) -> Scalar:
         raise InvalidOptionError(
             "scale must be a number; %s is %s: tf.cast it to tf.float32" % (scale.name, scale.dtype.name)
         )
-    if scale.shape.rank not in (None, 0):
-        raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+    check_scalar(scale)
     return scale if scale.shape.rank == 0 else _checked_scalar(scale)
 
 
@@ -99,6 +100,8 @@ def _checked_scalar(scale: tf.Tensor) -> tf.Tensor:
     return checked
 
 
-def describe(scale: Any) -> float | str:
-    """A scale as the plan shows it: the float, or the name of what is known only at run time."""
-    return scale if isinstance(scale, (float, str)) else scale.name
+def with_scale(decay: Decay, scale: Scalar) -> Decay:
+    """A Decay of the plan with the scale that `scale_now` gave its update: a float, or a tensor and its name."""
+    if isinstance(scale, float):
+        return replace(decay, scale=scale)
+    return replace(decay, scale=scale.name, scale_tensor=scale)

@@ -15,6 +15,7 @@ from tf1_wd.penalties.find import Term, find_penalties, rates, read_collection, 
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.plan.decisions import Decay, Trained, decide
 from tf1_wd.plan.options import ALL_ROWS, Rules, check_matches, selected
+from tf1_wd.plan.reasons import Fate
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Update:
     """What happens to the weights together with one update.
 
     decisions: one plan.Decay a variable of the update. replayed: penalties.Term with a step of their own.
-    movable: {op: tf.Variable} that they may move. notes: (name of a term, what became of it).
+    movable: {op: tf.Variable} that they may move. notes: (name of a term, its Fate).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
     reads: {op of a variable: ops that read it for a penalty}; these must run before the variable is written.
     rows: {op of a variable that decays by rows: sparse.Rows}. tables: ops of the variables with a sparse gradient.
@@ -39,7 +40,7 @@ class Update:
     decisions: tuple[Decay, ...]
     replayed: tuple[Term, ...]
     movable: dict[tf.Operation, tf.Variable]
-    notes: tuple[tuple[str, str], ...]
+    notes: tuple[tuple[str, Fate], ...]
     gradients: tuple[tf.Tensor, ...]
     updated: tuple[tf.Operation, ...]
     reads: dict[tf.Operation, list[tf.Operation]]
@@ -119,7 +120,7 @@ def plan_update(
     apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
     return Update(
         decisions=tuple(decisions),
-        replayed=tuple(term for term, fate in fates if fate == _REPLAYED),
+        replayed=tuple(term for term, fate in fates if fate is Fate.OWN_STEP),
         movable=movable,
         notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
@@ -137,26 +138,20 @@ def _times(rate: Scalar, factor: float) -> Scalar:
         return tf.cast(rate, tf.float64) * factor
 
 
-_REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
-NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
-NORM = "a norm of variables whose weight in the loss changes with them, or that has no gradient: no decay"
-STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
-
-
 def _fate(
     term: Term, rules: Rules, calls: Sequence[GradientCall], movable: dict[tf.Operation, tf.Variable]
-) -> str | None:
+) -> Fate | None:
     if term.rest is None:
         return None
     if any(call.contains(term.tensor) for call in calls):
-        return "not L2, in the loss: stays there"
+        return Fate.IN_LOSS
     if not any(op in movable for op in term.variables):
-        return None if term.penalties else "not L2, and this update decays none of its variables: not applied"
+        return None if term.penalties else Fate.NO_VARIABLE
     if term.rest == "inputs":
-        return NOT_APPLIED
+        return Fate.NOT_APPLIED
     if rules.source == "loss":
-        return "not L2, in the collection only, and source='loss': not applied"
-    return _REPLAYED
+        return Fate.OTHER_SOURCE
+    return Fate.OWN_STEP
 
 
 def _trained(gradients: list[Gradient], variable: tf.Variable) -> Trained:

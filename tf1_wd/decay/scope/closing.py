@@ -9,8 +9,8 @@ from typing import Iterator
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import lazy_rows
-from tf1_wd.decay.ops.scale import describe
-from tf1_wd.decay.ops.update import NORM, NOT_APPLIED, STAYS, AppliedUpdate
+from tf1_wd.decay.ops.scale import with_scale
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.decay.scope.moving_averages import notes_on_averages
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
@@ -20,8 +20,9 @@ from tf1_wd.graph.variables import name_of
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
-from tf1_wd.plan.decisions import NOT_TRAINED, ZERO, Decay, DecayPlan, check_rows
+from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows
 from tf1_wd.plan.options import Rules, given_rate, selected
+from tf1_wd.plan.reasons import Fate, Reason
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Record:
 def plan_of(record: Record) -> DecayPlan:
     """Every decision taken, with its reason: a DecayPlan."""
     decisions: dict[tuple[int, str], Decay] = {}
-    notes: dict[str, str] = {}
+    notes: dict[str, Fate] = {}
     for applied in record.updates:
         for d in applied.update.decisions:
             key = (id(applied.graph), d.name)
@@ -49,10 +50,10 @@ def plan_of(record: Record) -> DecayPlan:
                     continue  # another replica's copy of it
                 decisions[key] = replace(before, why=before.why + "; again with another update")
             elif before is None or d.rate is not None:
-                decisions[key] = replace(d, scale=describe(applied.scale))
+                decisions[key] = with_scale(d, applied.scale)
         notes.update(applied.update.notes)
-    notes.update((name, STAYS) for call in record.calls for name in call.terms)
-    notes.update((name, NORM) for call in record.calls for name in call.norms)
+    notes.update((name, Fate.STAYS) for call in record.calls for name in call.terms)
+    notes.update((name, Fate.NORM) for call in record.calls for name in call.norms)
     plain = [*decisions.values(), *_not_updated(record)]
     return DecayPlan(tuple(plain), tuple(notes.items()), record.rules.order, notes_on_averages(record.updates))
 
@@ -95,7 +96,7 @@ def _cause(record: Record, plan: DecayPlan) -> str:
     functions = sorted({name for call in record.calls for name in call.functions_with_l2})
     if functions:
         return " L2 in, or through, functions is not counted: %s." % ", ".join(functions)
-    if any(d.why.endswith(ZERO) for d in plan.decays):
+    if any(d.reason is Reason.ZERO_RATE for d in plan.decays):
         return " The penalties have the coefficient 0: set it, as the program's flags may do."
     return ""
 
@@ -122,7 +123,8 @@ def _not_updated(record: Record) -> Iterator[Decay]:
         if op not in updated:
             shape = tf.TensorShape(op.get_attr("shape"))
             dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-            yield Decay(None, op.name, dims, None, "penalty in %s, %s" % (where, NOT_TRAINED[1]))
+            why = "penalty in %s, but no update of this scope trains it" % where
+            yield Decay(None, op.name, dims, None, why, reason=Reason.NO_UPDATE)
 
 
 def _refuse_nothing_updated(record: Record) -> None:
@@ -201,7 +203,7 @@ def _refuse_lost_penalties(record: Record) -> None:
 def _undecayed(record: Record, plan: DecayPlan) -> Iterator[str]:
     """What looks like weight decay and is not applied, a sentence each."""
     for name, fate in plan.terms:
-        if fate == NOT_APPLIED:
+        if fate is Fate.NOT_APPLIED:
             yield "%s of the loss collection %s" % (name, fate)
     lost = {op for call in record.calls for op in call.derivatives if op in call.rates} - _updated(record)
     if lost:

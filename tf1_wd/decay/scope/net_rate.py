@@ -91,7 +91,8 @@ def net_rate(
         if len(behind) > 1:
             raise AmbiguousRateError(
                 "%d tf.gradients calls of the scope may give %s its rate, and no gradient in the update tells which. "
-                "Pass the net rate of an update as rates=" % (len(behind), name)
+                "Pass the net rate of an update as rates=" % (len(behind), name),
+                variable=name,
             )
         return behind[0].rates[op]
     reached = [call for call in behind if call.derivatives[op]]
@@ -134,10 +135,10 @@ def _foreign(gradient: Gradient, op: tf.Operation, name: str, calls: Sequence[Gr
     found = [call for call in calls if op in call.derivatives]
     refuse_l2_from_outside(gradient, op, name)
     if any(op in call.rates and call.derivatives[op] for call in found):
-        raise UnsupportedUpdateError(
-            "the gradient of %s was not computed by tf.gradients inside the scope%s, though the loss has L2 of it: "
-            "move compute_gradients or tf.gradients inside, or pass rates= if the gradient holds none"
-            % (name, origin(tensors_of(gradient), op))
+        raise UnsupportedUpdateError.of_gradient(
+            name,
+            "was not computed by tf.gradients inside the scope%s, though the loss has L2 of it: move compute_gradients "
+            "or tf.gradients inside, or pass rates= if the gradient holds none" % origin(tensors_of(gradient), op),
         )
     return found  # zeros in place of None, or a gradient made by hand
 
@@ -145,9 +146,10 @@ def _foreign(gradient: Gradient, op: tf.Operation, name: str, calls: Sequence[Gr
 def refuse_l2_from_outside(gradient: Gradient, op: tf.Operation, name: str) -> None:
     """Raises CoupledPenaltyError for a gradient that no call of the scope computed, if it holds L2 of the variable."""
     if holds_l2(tensors_of(gradient)[0], op):
-        raise CoupledPenaltyError(
-            "the gradient of %s was computed outside of the scope and holds L2, so a decay would come on top of it: "
-            "move compute_gradients or tf.gradients inside" % name
+        raise CoupledPenaltyError.of_gradient(
+            name,
+            "was computed outside of the scope and holds L2, so a decay would come on top of it: move "
+            "compute_gradients or tf.gradients inside",
         )
 
 
@@ -170,10 +172,11 @@ def refuse_unseen(pairs: Pairs, decays: list[Decay], rules: Rules, calls: Sequen
     for d in decays:
         op = graph.variable_op(d.variable)
         if op not in seen and given_rate(rules, d.variable, d.name)[0] is None:
-            raise UnsupportedUpdateError(
-                "the gradient of %s was not computed by tf.gradients inside the scope%s, so it is not known whether it "
-                "holds L2: move compute_gradients or tf.gradients inside, or pass rates= if it holds none"
-                % (d.name, origin(gradients.get(id(d.variable), []), op))
+            raise UnsupportedUpdateError.of_gradient(
+                d.name,
+                "was not computed by tf.gradients inside the scope%s, so it is not known whether it holds L2: move "
+                "compute_gradients or tf.gradients inside, or pass rates= if it holds none"
+                % origin(gradients.get(id(d.variable), []), op),
             )
 
 
@@ -208,9 +211,10 @@ def _refuse_other_copies(gradient: Gradient, variable: tf.Operation, calls: Sequ
         tensor = pending.pop()
         other = _other_copy(tensor, variable, calls)
         if other is not None:
-            raise AmbiguousRateError(
-                "the gradient of %s is made of gradients of %s too, with L2 of that (variables of each tower's own, "
-                "say), so its net rate is not known. Pass it as rates=" % (variable.name, other.name)
+            raise AmbiguousRateError.of_gradient(
+                variable.name,
+                "is made of gradients of %s too, with L2 of that (variables of each tower's own, say), so its net rate "
+                "is not known. Pass it as rates=" % other.name,
             )
         if tensor.op not in seen and tensor.op.type in _COMBINE:
             seen.add(tensor.op)
@@ -246,10 +250,11 @@ def _refuse_accumulated(gradient: Gradient, upstream: Upstream, variable: tf.Ope
     behind = graph.ancestors(assigned, inputs=lambda op: [t for t in op.inputs if t.dtype.base_dtype.is_floating])
     rates = [raw[op].rates[variable] for op in behind if op in raw]
     if rates:
-        raise AmbiguousRateError(
-            "the gradient of %s goes through variables (accumulation), so its net rate depends on how many gradients "
-            "go into an update. Pass it as rates=: where they are averaged, the rate that each of them has%s; where "
-            "they are added up, as many times that" % (name, " (%g)" % rates[0] if isinstance(rates[0], float) else "")
+        raise AmbiguousRateError.of_gradient(
+            name,
+            "goes through variables (accumulation), so its net rate depends on how many gradients go into an update. "
+            "Pass it as rates=: where they are averaged, the rate that each of them has%s; where they are added up, as "
+            "many times that" % (" (%g)" % rates[0] if isinstance(rates[0], float) else ""),
         )
 
 

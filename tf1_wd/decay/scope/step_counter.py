@@ -11,6 +11,7 @@ from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import Tf1WdWarning
 from tf1_wd.graph.assignments import written_variable
 from tf1_wd.plan.options import Rules
+from tf1_wd.plan.same_variable import copies_of
 
 
 def warn_of_uncounted(rules: Rules, updates: Iterable[AppliedUpdate], stacklevel: int) -> None:
@@ -36,9 +37,7 @@ def warn_of_uncounted(rules: Rules, updates: Iterable[AppliedUpdate], stacklevel
 def _counters(tf_graph: tf.Graph) -> set[tf.Operation]:
     """The ops of the variable that is the global step of a graph, one for each of its copies on replicas."""
     counters = tf_graph.get_collection(tf.GraphKeys.GLOBAL_STEP)
-    copies = [getattr(counter, "values", None) for counter in counters]
-    each = [c if isinstance(c, (list, tuple)) else [counter] for counter, c in zip(counters, copies)]
-    return {graph.variable_op(variable) for variables in each for variable in variables}
+    return {graph.variable_op(copy) for counter in counters for copy in copies_of(counter)}
 
 
 def _variables_behind(tensors: list[tf.Tensor]) -> Iterator[tf.Operation]:
