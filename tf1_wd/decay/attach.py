@@ -21,7 +21,7 @@ from tf1_wd.errors import (
     NothingToDecayError,
     UnsupportedUpdateError,
 )
-from tf1_wd.graph.assignments import everything_behind, gradient_of, updates_among
+from tf1_wd.graph.assignments import gradient_of, updates_among
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
 from tf1_wd.graph.update_ops import STEP_IGNORES_WEIGHTS
 from tf1_wd.penalties.in_gradients import holds_l2
@@ -90,7 +90,7 @@ def attach(train_op, report=None, **options):
 
 def _attach(train_op, op, rules, report):
     _refuse_copies()
-    behind = everything_behind([op])
+    behind = list(graph.predecessors([op]))
     others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
     if any(is_decay(o) for o in behind if o not in others):
         raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
@@ -185,7 +185,7 @@ def _steps_before_increment(groups, behind):
     holder = graph.variable_op(global_step)
     reads = [op for op in scales if holder in graph.ancestors(op.outputs)]
     increments = [op for op in behind if op.inputs and op.inputs[0].op is holder and "Assign" in op.type]
-    earlier = set(everything_behind(reads))
+    earlier = set(graph.predecessors(reads))
     return [(op, reads) for op in increments if reads and op not in earlier]
 
 
@@ -193,7 +193,7 @@ def _moment_before(updates, train_op):
     """The tensors to wait for so that all gradients are computed and nothing is updated yet."""
     ops = [o for _, found in updates for o in found]
     inputs = [t for o in ops for t in o.inputs if t.dtype == t.dtype.base_dtype != tf.resource]
-    if set(ops) & set(everything_behind([t.op for t in inputs])):
+    if set(ops) & set(graph.predecessors([t.op for t in inputs])):
         raise UnsupportedUpdateError(
             "updates behind %s wait for one another, so there is no moment before all of them: use order='after'"
             % train_op.name

@@ -17,18 +17,6 @@ _UPDATES = (
 )
 
 
-def everything_behind(ops):
-    """All ops that `ops` wait for, through data or control edges, themselves included."""
-    seen, pending = {}, list(ops)
-    while pending:
-        op = pending.pop()
-        if op not in seen:
-            seen[op] = None
-            pending.extend(t.op for t in op.inputs)
-            pending.extend(op.control_inputs)
-    return list(seen)
-
-
 def updates_among(ops, train_op):
     """[(trainable variable, its update ops)] among `ops`, in the order in which the variables were made."""
     variables = {variable_op(v): v for v in tf.trainable_variables()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tf1_wd import graph
 from tf1_wd.errors import UnsupportedUpdateError
-from tf1_wd.graph.assignments import everything_behind
 from tf1_wd.graph.marks import is_decay
 
 # beginnings of the types of ops that hand tensors to something outside of the graph
@@ -31,7 +30,7 @@ def refuse_combined(result, update, optimizer):
     """
     if not update.decays:
         return
-    behind = everything_behind([getattr(result, "op", result)])
+    behind = list(graph.predecessors([getattr(result, "op", result)]))
     exchanges = [op for op in behind if op.type.startswith(_OUTSIDE)]
     if not exchanges:
         return
