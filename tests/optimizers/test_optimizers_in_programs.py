@@ -17,8 +17,8 @@ from support.replicas import run as run_replicas
 from support.tables import batches, loss_of, numpy_weights, table
 from support.watching import from_file, watched
 from tf1_wd import errors
-from tf1_wd.graph.walk import predecessors
 from tf1_wd.graph.marks import made_by_optimizers, made_in
+from tf1_wd.graph.walk import predecessors
 
 # --- tables
 

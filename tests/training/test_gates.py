@@ -11,8 +11,8 @@ from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
 from tf1_wd import errors
 from tf1_wd.decay.ops import weights as weights_ops
-from tf1_wd.graph.walk import predecessors
 from tf1_wd.graph.marks import is_decay
+from tf1_wd.graph.walk import predecessors
 
 MICRO = 3
 

@@ -48,10 +48,10 @@ def sources(op):
     return [argument(put, ("gradient", "gradient_values")) for put in puts]
 
 
-def tensor_named(where, name):
+def tensor_named(tf_graph, name):
     """The tensor of that name in a graph; None without."""
     try:
-        return where.get_tensor_by_name(name)
+        return tf_graph.get_tensor_by_name(name)
     except (KeyError, ValueError):
         return None
 
