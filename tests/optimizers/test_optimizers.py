@@ -11,7 +11,7 @@ from support import oracle
 from support.optimizers import DECAYS, RATES, operations, optimizer, wanted
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
 from tf1_wd import errors
-from tf1_wd.graph.assignments import everything_behind
+from tf1_wd.graph.walk import predecessors
 
 # --- the rule
 
@@ -34,8 +34,8 @@ def test_all_variables_decay_in_one_op_after_all_gradients_and_before_all_update
     (decay,) = operations(DECAYS)
     updates = operations(("ApplyAdam", "ResourceApplyAdam"))
     assert len(updates) == 3
-    assert {g.op for g, _ in pairs} <= set(everything_behind([decay]))
-    assert all(decay in everything_behind([update]) for update in updates)
+    assert {g.op for g, _ in pairs} <= set(predecessors([decay]))
+    assert all(decay in predecessors([update]) for update in updates)
 
 
 def test_a_gradient_that_reads_another_weight_reads_it_before_it_decays(kind, backend):

@@ -17,8 +17,8 @@ from support.replicas import run as run_replicas
 from support.tables import batches, loss_of, numpy_weights, table
 from support.watching import from_file, watched
 from tf1_wd import errors
-from tf1_wd.graph.assignments import everything_behind
 from tf1_wd.graph.marks import made_by_optimizers, made_in
+from tf1_wd.graph.walk import predecessors
 
 # --- tables
 
@@ -57,8 +57,8 @@ def test_sync_replicas_decays_with_the_averaged_update(kind):
     tf.train.SyncReplicasOptimizer(inner, 1, 1).minimize(loss, count)
     (decay,) = operations(DECAYS)
     (update,) = operations(("ApplyAdam", "ResourceApplyAdam"))
-    assert any(op.type.endswith("AccumulatorTakeGradient") for op in everything_behind([decay]))
-    assert decay in everything_behind([update])
+    assert any(op.type.endswith("AccumulatorTakeGradient") for op in predecessors([decay]))
+    assert decay in predecessors([update])
 
 
 def test_an_average_behind_the_update_sees_decayed_weights(kind):

@@ -29,7 +29,7 @@ from support.other_decays import (
 )
 from support.programs import run
 from support.versions import IS_TF1
-from tf1_wd.graph.assignments import everything_behind
+from tf1_wd.graph.walk import predecessors
 
 # --- the rule itself
 
@@ -44,9 +44,9 @@ def test_the_snippet_decays_updated_reference_variables():
 def penalty_waits_for_update(w):
     """True if the snippet's penalty reads the weights after the update, False if the two are unordered."""
     update = sgd().minimize(nothing(w))
-    second = next(op for op in everything_behind([snippet(update)]) if "ApplyGradientDescent" in op.type)
-    penalty = [op for op in everything_behind([second.inputs[2].op]) if op.type == "L2Loss"]
-    return update in everything_behind(penalty[0].inputs[0].op.control_inputs)
+    second = next(op for op in predecessors([snippet(update)]) if "ApplyGradientDescent" in op.type)
+    penalty = [op for op in predecessors([second.inputs[2].op]) if op.type == "L2Loss"]
+    return update in predecessors(penalty[0].inputs[0].op.control_inputs)
 
 
 def test_the_snippet_does_not_order_its_decay_of_resource_variables_behind_the_update():
@@ -115,7 +115,7 @@ def test_the_snippet_and_an_ema_behind_the_update_are_unordered(kind):
     with tf.control_dependencies([update]):
         averaged = average.apply([w])
     decayed = snippet(update)
-    before, after = everything_behind([decayed]), everything_behind([averaged])
+    before, after = list(predecessors([decayed])), list(predecessors([averaged]))
     assert decayed not in after
     assert averaged not in before
 

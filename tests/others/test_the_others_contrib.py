@@ -25,7 +25,7 @@ from support.other_decays import (
 from support.programs import run
 from support.trajectories import LR, W0, assert_is_its_row, betas, data_loss, lines, rate_of, weights_after_each
 from tf1_wd.conventions import CONVENTIONS
-from tf1_wd.graph.assignments import everything_behind
+from tf1_wd.graph.walk import predecessors
 
 
 def adamw():
@@ -61,7 +61,7 @@ def test_contrib_adamw_does_not_order_its_decay_behind_the_gradient_that_reads_t
     raw = tf.gradients(tf.nn.l2_loss(w - 2.0), w)[0]
     adamw().apply_gradients([(raw, w)])
     decay = next(op for op in tf.get_default_graph().get_operations() if op.type == "AssignSub")
-    assert raw.op not in everything_behind([decay])
+    assert raw.op not in predecessors([decay])
 
 
 def test_contrib_adamw_fails_on_the_callable_weight_decay_that_its_documentation_shows():

@@ -11,8 +11,8 @@ from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
 from tf1_wd import errors
 from tf1_wd.decay.ops import weights as weights_ops
-from tf1_wd.graph.assignments import everything_behind
 from tf1_wd.graph.marks import is_decay
+from tf1_wd.graph.walk import predecessors
 
 MICRO = 3
 
@@ -170,7 +170,7 @@ def test_a_decay_before_the_step_waits_for_the_gradients_that_come_out_of_a_loop
     decays = [op for op in graph.get_operations() if is_decay(op)]
     assert decays
     for op in decays:
-        assert grads_and_vars[0][0].op in everything_behind([op])
+        assert grads_and_vars[0][0].op in predecessors([op])
 
 
 def test_gradients_added_up_in_a_loop_ask_for_the_net_rate():

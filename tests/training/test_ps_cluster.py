@@ -15,7 +15,7 @@ from support import reader
 from support.page_tables import rows
 from support.pages import ROOT, assert_alike, runs
 from tf1_wd import errors
-from tf1_wd.graph.assignments import everything_behind
+from tf1_wd.graph.walk import predecessors
 from tf1_wd.native import choose, decay
 
 # deprecated, for distribution strategies, which parameter servers are not
@@ -175,7 +175,7 @@ def test_a_synchronous_update_needs_nothing_of_a_worker(kind, backend):
     optimizer = tf.train.SyncReplicasOptimizer(tf.train.AdamOptimizer(), 2, 2)
     build(kind, backend, optimizer)
     (update,) = optimizer.get_chief_queue_runner().enqueue_ops
-    tasks = {task(op) for op in everything_behind([update])}
+    tasks = {task(op) for op in predecessors([update])}
     assert {("ps", 0), ("ps", 1)} <= tasks
     assert "worker" not in {job for job, _ in tasks}
 

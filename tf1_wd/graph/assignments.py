@@ -5,28 +5,11 @@ from __future__ import annotations
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import UnsupportedUpdateError
-from tf1_wd.graph.op_types import CALLS
+from tf1_wd.graph.op_types import ASSIGNMENTS, CALLS, PLACEHOLDERS, SCATTERS
 from tf1_wd.graph.variables import holder, is_variable, variable_op
 from tf1_wd.graph.walk import ancestors, argument
 
-_ASSIGNMENTS = ("Assign", "AssignSub", "AssignAdd", "ScatterSub", "ScatterAdd", "ScatterNdSub", "ScatterNdAdd")
-_UPDATES = (
-    _ASSIGNMENTS
-    + tuple("Resource%s" % a for a in _ASSIGNMENTS if a.startswith("Scatter"))
-    + tuple("%sVariableOp" % a for a in ("Assign", "AssignSub", "AssignAdd"))
-)
-
-
-def everything_behind(ops):
-    """All ops that `ops` wait for, through data or control edges, themselves included."""
-    seen, pending = {}, list(ops)
-    while pending:
-        op = pending.pop()
-        if op not in seen:
-            seen[op] = None
-            pending.extend(t.op for t in op.inputs)
-            pending.extend(op.control_inputs)
-    return list(seen)
+_UPDATES = ASSIGNMENTS | SCATTERS
 
 
 def updates_among(ops, train_op):
@@ -75,5 +58,5 @@ def origin(gradient, variable):
     gradient: list of tf.Tensor. variable: the op of the variable that it is applied to.
     """
     ops = ancestors(gradient)
-    fed = [op.name for op in ops if op.type in ("Placeholder", "PlaceholderWithDefault")]
+    fed = [op.name for op in ops if op.type in PLACEHOLDERS]
     return " (it is fed through the placeholder %s)" % fed[0] if fed and variable not in ops else ""

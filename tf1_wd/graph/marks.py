@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from tf1_wd._tf import tf
+from tf1_wd.graph.op_types import DECAYS
 
 # collections: a graph that keeps its decay ops in a dict of ours would never go away
 _MADE = "tf1_wd/decay"
@@ -19,13 +20,13 @@ def made(ops):
 
 def is_decay(op):
     """True for an op that `made` has marked, also after the graph went through a file."""
-    return op.type in ("Tf1WdDecay", "Tf1WdResourceDecay") or op in op.graph.get_collection_ref(_MADE)
+    return op.type in DECAYS or op in op.graph.get_collection_ref(_MADE)
 
 
-def made_in(where):
+def made_in(tf_graph):
     """The ops that `decay` and `subtract` made in a graph, but for those of optimizers that decay by themselves."""
-    by_optimizers = set(where.get_collection(_BY_OPTIMIZERS))
-    return [op for op in where.get_collection(_MADE) if op.graph is where and op not in by_optimizers]
+    by_optimizers = set(tf_graph.get_collection(_BY_OPTIMIZERS))
+    return [op for op in tf_graph.get_collection(_MADE) if op.graph is tf_graph and op not in by_optimizers]
 
 
 @contextlib.contextmanager
@@ -37,6 +38,6 @@ def by_an_optimizer():
     here.get_collection_ref(_BY_OPTIMIZERS).extend(here.get_collection(_MADE)[before:])
 
 
-def made_by_optimizers(where):
+def made_by_optimizers(tf_graph):
     """The decay ops of a graph that belong to optimizers which decay by themselves."""
-    return [op for op in where.get_collection(_BY_OPTIMIZERS) if op.graph is where]
+    return [op for op in tf_graph.get_collection(_BY_OPTIMIZERS) if op.graph is tf_graph]

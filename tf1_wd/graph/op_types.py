@@ -1,16 +1,47 @@
-"""Sets of op types, each with a name of its own."""
+"""Sets of op types, each with a name of its own; what two readers see differently is a named difference."""
 
 from __future__ import annotations
 
+# variables, and what changes them
 VARIABLES = frozenset(["VariableV2", "Variable", "VarHandleOp"])
-REARRANGEMENTS = frozenset(["Reshape", "ExpandDims", "Squeeze", "Transpose"])
-# what control flow puts between a tensor and its use in a branch or a loop
-GATES = frozenset(["Switch", "RefSwitch", "Enter", "RefEnter"])
-# one input, the same numbers out
-READS = GATES | {"Identity", "ReadVariableOp", "Cast", "CheckNumerics", "Snapshot"}
+ASSIGNS = frozenset(["Assign", "AssignVariableOp"])
+COUNTS_UP = frozenset(["AssignAdd", "AssignAddVariableOp"])
+CHANGES = COUNTS_UP | {"AssignSub", "AssignSubVariableOp"}
+ASSIGNMENTS = ASSIGNS | CHANGES
+SCATTERS = frozenset(
+    "%sScatter%s" % (prefix, name) for prefix in ("", "Resource") for name in ("Sub", "Add", "NdSub", "NdAdd")
+)
+DECAYS = frozenset(["Tf1WdDecay", "Tf1WdResourceDecay"])  # the compiled op of this package
+LOOKUPS = frozenset(["Gather", "GatherV2", "ResourceGather"])
+
+# control flow
+GATES = frozenset(["Switch", "RefSwitch", "Enter", "RefEnter"])  # between a tensor and its use in a branch or a loop
+LOOP_ENDS = frozenset(["Exit", "RefExit", "NextIteration", "RefNextIteration"])
+CONTROL_FLOW = GATES | LOOP_ENDS - {"RefNextIteration"} | {"Merge", "RefMerge", "LoopCond"}
 # ops that run a function of the graph's library
 CALLS = frozenset(
     ["If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall"]
 )
+
+# one tensor in, the same numbers out
+COPIES = frozenset(["Identity", "Cast", "CheckNumerics"])
+READS = GATES | COPIES | {"ReadVariableOp", "Snapshot"}
+STOPS = frozenset(["StopGradient", "PreventGradient"])
+RESHAPES = frozenset(["Reshape", "Squeeze", "ExpandDims"])
+REARRANGEMENTS = RESHAPES | {"Transpose"}
+PARTS = frozenset(["Slice", "StridedSlice", "Split", "SplitV", "Unpack"])
 # op type -> which of its inputs are the parts
 JOINS = {"ConcatV2": slice(0, -1), "Concat": slice(1, None), "Pack": slice(0, None)}
+BROADCASTS = frozenset(["Tile", "BroadcastTo"])
+
+# arithmetic
+PLUS = frozenset(["Add", "AddV2"])
+SUMS = PLUS | {"AddN", "AccumulateNV2"}
+SIGNS = {**dict.fromkeys(PLUS, (1.0, 1.0)), "Sub": (1.0, -1.0), "Neg": (-1.0,)}  # op type -> signs of its inputs
+REDUCTIONS = frozenset(["Sum", "Mean"])
+DIVISIONS = frozenset(["RealDiv", "DivNoNan"])
+PRODUCTS = DIVISIONS | {"Mul"}
+SELECTS = frozenset(["Select", "SelectV2"])
+LIMITS = frozenset(["Maximum", "Minimum", "ClipByValue"])
+CLIPS = LIMITS | SELECTS
+PLACEHOLDERS = frozenset(["Placeholder", "PlaceholderWithDefault"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf1_wd.graph.op_types import READS
+from tf1_wd.graph.op_types import PLUS, READS
 
 _NORMS = frozenset(["gamma", "beta", "moving_mean", "moving_variance", "layer_norm_scale", "layer_norm_bias"])
 _BIASES = frozenset(["bias", "biases", "b"])
@@ -28,7 +28,7 @@ def role_of(variable):
             return "norm"
         if consumer.type == "BiasAdd":
             return "bias"
-        added = added or (rank == 1 and consumer.type in ("Add", "AddV2") and _is_wider(consumer, tensor))
+        added = added or (rank == 1 and consumer.type in PLUS and _is_wider(consumer, tensor))
     return "bias" if added or last in _BIASES else ""
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
-
-_CONTROL_FLOW = frozenset(
-    ["Switch", "RefSwitch", "Merge", "RefMerge", "Enter", "RefEnter", "Exit", "RefExit", "NextIteration", "LoopCond"]
-)
+from tf1_wd.graph.op_types import CONTROL_FLOW
 
 
 def can_be_copied(op):
     """True for an op that means the same elsewhere: no control flow, no function, no gradient of its own making."""
     attributes = op.node_def.attr
     return (
-        op.type not in _CONTROL_FLOW
+        op.type not in CONTROL_FLOW
         and not _tf.is_function(op)
         and not any(name == "_gradient_op_type" or attributes[name].HasField("func") for name in attributes)
     )

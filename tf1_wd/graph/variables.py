@@ -72,16 +72,16 @@ def dims_of(variable):
     return tuple(shape.as_list()) if shape.rank is not None else (None,)
 
 
-def trainable_variables(where):
+def trainable_variables(tf_graph):
     """The trainable variables of a graph, each of a strategy's or a partitioned one on its own."""
     found = {}
-    for v in where.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES):
+    for v in tf_graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES):
         for part in copies_of(v):
             found.setdefault(variable_op(part), part)
     return list(found.values())
 
 
-def later_copies(where):
+def later_copies(tf_graph):
     """The ops of all copies of a strategy's variables, but for the first of each."""
-    trainable = where.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
+    trainable = tf_graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
     return {variable_op(copy) for v in trainable for copy in copies_of(v)[1:]}

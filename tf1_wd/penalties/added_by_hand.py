@@ -19,9 +19,9 @@ def mark(amounts, sign):
     tf.get_default_graph().get_collection_ref(_ADDED if sign > 0 else _REMOVED).extend(a.op for a in amounts)
 
 
-def has_l2_by_hand(where):
+def has_l2_by_hand(tf_graph):
     """True for a graph in which L2 was added to gradients, or taken out of them, by hand."""
-    return any(where.get_collection(name) for name in (_ADDED, _REMOVED))
+    return any(tf_graph.get_collection(name) for name in (_ADDED, _REMOVED))
 
 
 def refuse_second(gradient, variable, name):

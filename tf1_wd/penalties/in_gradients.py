@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from tf1_wd import _tf, graph
+from tf1_wd.graph.op_types import CLIPS, COPIES, JOINS, PARTS, PRODUCTS, REARRANGEMENTS, REDUCTIONS, SIGNS, SUMS
+
+# ops through which a summand of a gradient passes, if only in part
+_PASSES = SUMS.union(SIGNS, REDUCTIONS, COPIES, REARRANGEMENTS, PARTS, JOINS, CLIPS)
+_PASSES |= {"IdentityN", "Print", "StopGradient", "ReadVariableOp", "Switch", "Merge"}
 
 
 def holds_l2(gradient, variable):
@@ -27,23 +32,13 @@ def l2_in(gradient, variable, known=frozenset()):
             yield op
         elif graph.is_variable(op):  # an accumulator: what is assigned to it counts
             pending.extend(t for c in op.outputs[0].consumers() if "Assign" in c.type for t in list(c.inputs)[1:])
-        elif op.type in _PRODUCTS:
+        elif op.type in PRODUCTS:
             if _is_multiple(op.outputs[0], variable):
                 yield op
             elif not any(_is_multiple(tensor, variable) for tensor in op.inputs):  # a factor is no summand
                 pending.extend(op.inputs)
-        elif op.type in _LINEAR:
+        elif op.type in _PASSES:
             pending.extend(op.inputs)
-
-
-# ops through which a summand of a gradient passes, if only in part
-_SUMS = ("AddN", "Add", "AddV2", "AccumulateNV2", "Sub", "Neg", "Sum", "Mean")
-_READS = ("Identity", "IdentityN", "Print", "StopGradient", "Cast", "CheckNumerics", "ReadVariableOp", "Switch")
-_SHAPES = ("Reshape", "Squeeze", "ExpandDims", "Transpose", "Slice", "StridedSlice", "Split", "SplitV", "Unpack")
-_JOINS = ("ConcatV2", "Concat", "Pack", "Merge")
-_CLIPS = ("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2")
-_PRODUCTS = ("Mul", "RealDiv", "DivNoNan")
-_LINEAR = frozenset([*_SUMS, *_READS, *_SHAPES, *_JOINS, *_CLIPS])
 
 
 def _is_multiple(tensor, variable):
@@ -51,7 +46,7 @@ def _is_multiple(tensor, variable):
     op = tensor.op
     if op.type == "Pow":
         return _is_multiple(op.inputs[0], variable)
-    if op.type in _PRODUCTS:
+    if op.type in PRODUCTS:
         pairs = [(op.inputs[0], op.inputs[1]), (op.inputs[1], op.inputs[0])][: 2 if op.type == "Mul" else 1]
         return any(_is_multiple(t, variable) and _is_number(factor, variable) for t, factor in pairs)
     return variable in (graph.variables_behind(tensor) or ())

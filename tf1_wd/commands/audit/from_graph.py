@@ -9,35 +9,30 @@ from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, de
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
+from tf1_wd.graph.op_types import CLIPS, COPIES, DIVISIONS, RESHAPES, STOPS, SUMS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.find import find_penalties
 from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
 
-_SUMS = frozenset(["AddN", "Add", "AddV2", "AccumulateNV2"])
-_SAME = frozenset(
-    [
-        *("Identity", "IdentityN", "Print", "StopGradient", "PreventGradient", "Cast", "CheckNumerics", "Snapshot"),
-        *("Reshape", "Squeeze", "ExpandDims", "ConcatV2", "UnsortedSegmentSum", "Merge", "Switch"),
-        *("Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"),
-    ]
-)
+_SAME = COPIES.union(STOPS, RESHAPES, CLIPS)
+_SAME |= {"IdentityN", "Print", "Snapshot", "ConcatV2", "UnsortedSegmentSum", "Merge", "Switch"}
 _IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
-_CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2", "Sqrt", "Rsqrt", "L2Loss"])
+_OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
 
 
-def structural_facts(where):
+def structural_facts(tf_graph):
     """The Facts of a tf.Graph whose making was not seen, such as one from a file."""
-    steps = structural_steps(where, update_ops(where))
-    trainable = [graph.variable_op(v) for v in trainable_variables(where)]
-    return Facts(where, steps, declared(where), tuple(own_decays(trainable)))
+    steps = structural_steps(tf_graph, update_ops(tf_graph))
+    trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
+    return Facts(tf_graph, steps, declared(tf_graph), tuple(own_decays(trainable)))
 
 
-def update_ops(where):
+def update_ops(tf_graph):
     """{op of a trainable variable: the ops that update it by a gradient or by what they add to it}."""
-    variables = {graph.variable_op(v) for v in trainable_variables(where)}
+    variables = {graph.variable_op(v) for v in trainable_variables(tf_graph)}
     scalars, found = Scalars(), {}
-    for op in where.get_operations():
+    for op in tf_graph.get_operations():
         variable = written_variable(op)
         if variable in variables and ("Apply" in op.type or rests(op, variable, scalars)):
             found.setdefault(variable, []).append(op)
@@ -73,7 +68,7 @@ def l2_in(gradient, variable, constants):
             found.append(factor)
         elif was_inside and not inside:
             is_alone = False  # of the loss: (w - target) of its square is no L2
-        elif op.type in _SUMS or op.type in _SAME:
+        elif op.type in SUMS or op.type in _SAME:
             pending += [(t, factor, inside) for t in op.inputs if t.dtype.base_dtype.is_floating]
         elif op.type in ("Neg", "Sub"):
             signs = (-1.0,) if op.type == "Neg" else (1.0, -1.0)
@@ -97,7 +92,7 @@ def _scaled(op, constants):
             if _is_even(other):
                 number = constants.number(other)
                 return side, 1.0 if number is None and _is_clip(other) else number
-    if op.type in ("RealDiv", "DivNoNan") and _is_even(op.inputs[1]):
+    if op.type in DIVISIONS and _is_even(op.inputs[1]):
         number = constants.number(op.inputs[1])
         if number is None and op.inputs[1].op.type == "Maximum":  # clip_by_norm: c g / max(|g|, c)
             number = next(filter(None, map(constants.number, op.inputs[1].op.inputs)), None)
@@ -114,7 +109,7 @@ def _is_clip(scalar):
     pending = [(scalar.op, 0)]
     while pending:
         op, depth = pending.pop()
-        if op.type in _CLIPS:
+        if op.type in _OF_CLIPS:
             return True
         if depth < 6:
             pending += [(t.op, depth + 1) for t in op.inputs]
@@ -136,7 +131,7 @@ def _times(a, b):
     return None if a is None or b is None else a * b
 
 
-def structural_steps(where, updates):
+def structural_steps(tf_graph, updates):
     """A Step for each kind of update and learning rate. updates: {op of a variable: its update ops}."""
     constants, groups = Constants(), {}
     for variable, ops in updates.items():
@@ -144,7 +139,7 @@ def structural_steps(where, updates):
             gradient = l2_in(gradient_of(op), variable, constants)
             key = kind_of(op), learning_rate_of(op, constants), bool(gradient[0]) and gradient[1]
             groups.setdefault(key, {}).setdefault(variable, []).append((op, gradient[0]))
-    penalties = find_penalties(where.get_operations(), []) if groups else []
+    penalties = find_penalties(tf_graph.get_operations(), []) if groups else []
     return tuple(_step(*key, members, penalties) for key, members in groups.items())
 
 

@@ -24,7 +24,7 @@ from tf1_wd.decay.ops.sparse_rows import gather, rows_once, scatter_update
 from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.decay.ops.weights import on_device
 from tf1_wd.errors import UnsupportedUpdateError
-from tf1_wd.graph.assignments import everything_behind, written_variable
+from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall
@@ -165,7 +165,7 @@ def _lookups(d: Decay, calls: Sequence[GradientCall], here: tf.Graph) -> list[Lo
             "compute_gradients inside, or use another sparse= than 'lazy'" % d.name
         )
     for lookup in found:
-        if set(everything_behind([lookup.ids.op])).intersection(lookup.reads):
+        if set(graph.predecessors([lookup.ids.op])).intersection(lookup.reads):
             raise UnsupportedUpdateError(
                 "the indices of %s depend on the read of %s that they are looked up in: look them up in the variable "
                 "itself, or use another sparse= than 'lazy'" % (lookup.op.name, d.name)

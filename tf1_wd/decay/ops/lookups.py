@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import UnsupportedUpdateError
+from tf1_wd.graph.op_types import LOOKUPS
 from tf1_wd.penalties.gradient_call import GradientCall
 
 _COPIES = frozenset(["Identity", "ReadVariableOp"])
 # ops that look at no weight
 _SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank", "VariableShape", "VarIsInitializedOp", "IsVariableInitialized"])
-_GATHERS = frozenset(["Gather", "GatherV2", "ResourceGather"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def lookups_in(table: tf.Operation, call: GradientCall) -> list[Lookup]:
 
 
 def _is_lookup(op: tf.Operation, source: tf.Operation) -> bool:
-    if op.type not in _GATHERS or op.inputs[0].op is not source:
+    if op.type not in LOOKUPS or op.inputs[0].op is not source:
         return False
     axis = _tf.constant_value(op.inputs[2]) if op.type == "GatherV2" else 0
     return axis == 0 and ("batch_dims" not in op.node_def.attr or op.get_attr("batch_dims") == 0)

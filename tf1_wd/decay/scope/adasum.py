@@ -8,7 +8,6 @@ from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.update import Update
 from tf1_wd.errors import UnsupportedUpdateError
-from tf1_wd.graph.assignments import everything_behind
 from tf1_wd.graph.marks import is_decay
 
 # beginnings of the types of ops that hand tensors to something outside of the graph
@@ -35,7 +34,7 @@ def refuse_combined(result: Any, update: Update, optimizer: tf.train.Optimizer) 
     """
     if not update.decays:
         return
-    behind = everything_behind([getattr(result, "op", result)])
+    behind = list(graph.predecessors([getattr(result, "op", result)]))
     exchanges = [op for op in behind if op.type.startswith(_OUTSIDE)]
     if not exchanges:
         return

@@ -10,27 +10,19 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.scope.gradient_sources import is_scalar
 from tf1_wd.errors import AmbiguousRateError
+from tf1_wd.graph import op_types
+from tf1_wd.graph.op_types import CLIPS, JOINS, LOOP_ENDS, REDUCTIONS, SUMS
 from tf1_wd.penalties.coefficients import undelayed
 
-_SUMS = frozenset(["Add", "AddV2", "AddN", "AccumulateNV2"])
-_DIVISIONS = frozenset(["RealDiv", "DivNoNan", "Xdivy"])
-_JOINS = frozenset(["ConcatV2", "Concat", "Pack"])
-_SAME = frozenset(
-    [
-        *_JOINS,
-        *("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "CheckNumerics", "Switch"),
-        *("Print", "StopGradient", "PreventGradient", "Snapshot", "Placeholder"),
-        *("Split", "SplitV", "Slice", "StridedSlice", "Unpack", "UnsortedSegmentSum"),
-    ]
-)
-_CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue", "Select", "SelectV2"])
+_DIVISIONS = op_types.DIVISIONS | {"Xdivy"}
+_SAME = op_types.COPIES.union(op_types.STOPS, op_types.REARRANGEMENTS, op_types.PARTS, JOINS)
+_SAME |= {"Switch", "Print", "Snapshot", "Placeholder", "UnsortedSegmentSum"}
 _ALLREDUCES = frozenset(["HorovodAllreduce", "HorovodGroupedAllreduce"])
 _ALLGATHERS = frozenset(["HorovodAllgather", "HorovodGroupedAllgather"])
 _AVERAGE = 0  # reduce_op of Horovod's ops
 # what people take a step of instead of the gradient, and exchanges with other processes that are not looked into
 _STEPS = frozenset(["Sign", "Tanh", "Sigmoid", "Softsign", "PyFunc", "PyFuncStateless", "EagerPyFunc"])
 _EXCHANGES = ("Collective", "Nccl")
-_LOOPS = frozenset(["Exit", "RefExit", "NextIteration", "RefNextIteration"])
 
 
 class _Path(NamedTuple):
@@ -121,11 +113,11 @@ class _Walk:
         key, op = graph.key(tensor), tensor.op
         if key in self._raw:
             return _Path({key: 1.0})
-        if "Assign" in op.type or op.type in _LOOPS:
+        if "Assign" in op.type or op.type in LOOP_ENDS:
             raise AmbiguousRateError.of_gradient(
                 self._name,
                 "goes through a %s (%s); what its penalty's coefficient becomes on the way is not known. Pass the net "
-                "rate of an update as rates=" % ("loop" if op.type in _LOOPS else "variable", op.name),
+                "rate of an update as rates=" % ("loop" if op.type in LOOP_ENDS else "variable", op.name),
             )
         inputs = [t for t in graph.sources(op) if t.dtype.is_floating and self._depends(t)]
         if not inputs:
@@ -140,10 +132,10 @@ class _Walk:
             raise _added_up(self._name, op)
         if op.type.startswith("Horovod"):
             return self.path(op.inputs[tensor.value_index])
-        if op.type in _SUMS or graph.is_accumulator(op):
+        if op.type in SUMS or graph.is_accumulator(op):
             path = self._sum([self.path(t) for t in inputs], op)
             return _times(path, 1.0 / len(graph.sources(op))) if graph.is_accumulator(op) else path
-        if op.type not in _JOINS and op.type != "Sub":  # a scalar beside the gradient is a scale
+        if op.type not in JOINS and op.type != "Sub":  # a scalar beside the gradient is a scale
             inputs = [t for t in inputs if not is_scalar(t)] or [self._plainest(inputs)]
         paths = [self.path(t) for t in inputs]
         main = next((i for i, t in enumerate(inputs) if not is_scalar(t)), 0)
@@ -154,21 +146,21 @@ class _Walk:
                 return path if path.crossed else _times(path, signs[main])
             return self._sum([_times(p, sign) for p, sign in zip(paths, signs)], op)
         if several:
-            if op.type in _JOINS:
+            if op.type in JOINS:
                 return self._sum(paths, op)._replace(stacked=True)
             raise _ambiguous(self._name, op)
         n = inputs[main].shape.num_elements()
-        if op.type in ("Sum", "Mean") and n and tensor.shape.num_elements() == self._size:
+        if op.type in REDUCTIONS and n and tensor.shape.num_elements() == self._size:
             return _times(path, self._size / n if op.type == "Mean" else 1.0)._replace(stacked=False)
         if op.type == "Mul" or op.type in _DIVISIONS:
             return self._scaled(path, op, inputs[main])
         if op.type == "Neg":
             return path if path.crossed else _times(path, -1.0)
-        if op.type in ("Identity", "Cast", "CheckNumerics", "Reshape", "Placeholder", "Sub"):
+        if op.type in op_types.COPIES | {"Reshape", "Placeholder", "Sub"}:
             return path  # Sub: of a mean of the gradient, say
         if path.stacked:
             raise _ambiguous(self._name, op)
-        if op.type in _SAME | _CLIPS:
+        if op.type in _SAME | CLIPS:
             return path
         if op.type in _STEPS or op.type.startswith(_EXCHANGES):
             return path._replace(crossed=True)

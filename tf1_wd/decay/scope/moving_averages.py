@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tf1_wd import graph
 from tf1_wd.graph.marks import made_in
+from tf1_wd.graph.op_types import ASSIGNMENTS, CHANGES, DECAYS, SIGNS
 from tf1_wd.plan.options import LAZY
 
 UNORDERED = (
@@ -13,9 +14,7 @@ UNORDERED = (
 
 LATE = "takes rows as they were last touched, before the decay that is still due with sparse='lazy'"
 
-_CHANGES = frozenset(["AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp"])
-_ASSIGNMENTS = _CHANGES | {"Assign", "AssignVariableOp"}
-_SUMS = frozenset(["Add", "AddV2", "AddN", "Sub", "Neg", "Mul", "RealDiv", "Cast"])
+_MIXES = frozenset(SIGNS) | {"AddN", "Mul", "RealDiv", "Cast"}
 
 
 def notes_on_averages(updates):
@@ -30,26 +29,26 @@ def notes_on_averages(updates):
             decayed.setdefault(op.graph, set()).add(op)
             if d.rows == LAZY:
                 late.setdefault(op.graph, set()).add(op)
-    found = [(pair, UNORDERED) for where, ops in decayed.items() for pair in unordered_averages(ops, where)]
-    found += [((a.name, w.name), LATE) for where, ops in late.items() for a, w, _ in _all_averages(ops, where)]
+    found = [(pair, UNORDERED) for tf_graph, ops in decayed.items() for pair in unordered_averages(ops, tf_graph)]
+    found += [((a.name, w.name), LATE) for tf_graph, ops in late.items() for a, w, _ in _all_averages(ops, tf_graph)]
     return tuple(("the moving average %s of %s" % pair, text) for pair, text in found)
 
 
-def unordered_averages(decayed, where):
+def unordered_averages(decayed, tf_graph):
     """[(the average's name, the weight's name)] of the moving averages that the program left unordered.
 
     A moving average is an assignment to a variable of something made, by sums and scalar factors, of that variable and
     of a decayed one: avg - (avg - w) * f, as tf.train.ExponentialMovingAverage has it, or d * avg + (1 - d) * w. It is
     ordered if it takes the weight after all that one update does to it, decay included, or before all of that.
 
-    decayed: set of ops of variables. where: the tf.Graph to look in, as it stands.
+    decayed: set of ops of variables. tf_graph: the tf.Graph to look in, as it stands.
     """
-    averages = _all_averages(decayed, where)
+    averages = _all_averages(decayed, tf_graph)
     if not averages:
         return []
-    writers = _writers(where, {weight for _, weight, _ in averages})
+    writers = _writers(tf_graph, {weight for _, weight, _ in averages})
     # A decay inside a function of the graph's library happens when the op that calls the function runs.
-    decays = made_in(where) or [op for ops in writers.values() for op in ops if op.type in graph.CALLS]
+    decays = made_in(tf_graph) or [op for ops in writers.values() for op in ops if op.type in graph.CALLS]
     events = {op for ops in writers.values() for op in ops}.union(decays, (take for _, _, take in averages))
     bits = {op: 1 << i for i, op in enumerate(events)}
     waits_for = _waits_for(bits)
@@ -68,16 +67,16 @@ def unordered_averages(decayed, where):
     return list(dict.fromkeys(open_ones))
 
 
-def _all_averages(decayed, where):
-    return [average for op in where.get_operations() for average in _averages(op, decayed)]
+def _all_averages(decayed, tf_graph):
+    return [average for op in tf_graph.get_operations() for average in _averages(op, decayed)]
 
 
 def _averages(op, decayed):
     """(the average, the decayed variable, the op that takes the weights) of each that the assignment `op` mixes in."""
-    if op.type not in _ASSIGNMENTS:
+    if op.type not in ASSIGNMENTS:
         return []
     target, found = op.inputs[0].op, []
-    mixes = op.type in _CHANGES
+    mixes = op.type in CHANGES
     pending = [(op.inputs[1], op)]
     while pending:
         tensor, user = pending.pop()
@@ -91,34 +90,27 @@ def _averages(op, decayed):
             mixes = True
         elif source in decayed:
             found.append((target, source, user))
-        elif source.type in _SUMS:
+        elif source.type in _MIXES:
             pending.extend((t, source) for t in source.inputs)
         elif tensor.shape.num_elements() != 1:
             return []  # made of something else too
     return found if mixes else []
 
 
-def _writers(where, weights):
+def _writers(tf_graph, weights):
     """{variable: the ops that may change it in an update}, all but plain assignments (initializers, swaps)."""
     found = {weight: [] for weight in weights}
-    for op in where.get_operations():
-        if "Apply" in op.type or "Scatter" in op.type or op.type in _CHANGES:
-            holders = [_holder(tensor) for tensor in list(op.inputs)[:1]]
-        elif op.type in graph.CALLS or op.type in ("Tf1WdDecay", "Tf1WdResourceDecay"):
-            holders = [_holder(tensor) for tensor in op.inputs]
+    for op in tf_graph.get_operations():
+        if "Apply" in op.type or "Scatter" in op.type or op.type in CHANGES:
+            holders = [graph.holder(tensor) for tensor in list(op.inputs)[:1]]
+        elif op.type in graph.CALLS or op.type in DECAYS:
+            holders = [graph.holder(tensor) for tensor in op.inputs]
         else:
             continue
         for holder in holders:
             if holder in found:
                 found[holder].append(op)
     return found
-
-
-def _holder(tensor):
-    op = tensor.op
-    while op.type in graph.GATES:
-        op = op.inputs[0].op
-    return op
 
 
 def _waits_for(bits):

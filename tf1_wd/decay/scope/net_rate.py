@@ -11,6 +11,7 @@ from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError
 from tf1_wd.graph.assignments import origin
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
+from tf1_wd.graph.op_types import JOINS, PRODUCTS, REDUCTIONS, RESHAPES, SUMS
 from tf1_wd.graph.variables import name_of
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall, Key
@@ -193,12 +194,7 @@ def refuse_gradient_of_gradient(call: GradientCall, earlier_calls: Sequence[Grad
 
 
 # ops that combine gradients of one shape
-_COMBINE = frozenset(
-    [
-        *("Add", "AddV2", "AddN", "AccumulateNV2", "Sum", "Mean", "Mul", "RealDiv", "DivNoNan"),
-        *("ConcatV2", "Concat", "Pack", "ExpandDims", "Squeeze", "Reshape", "Identity", "Cast"),
-    ]
-)
+_COMBINE = SUMS.union(REDUCTIONS, PRODUCTS, JOINS, RESHAPES) | {"Identity", "Cast"}
 
 
 def _refuse_other_copies(gradient: Gradient, variable: tf.Operation, calls: Sequence[GradientCall]) -> None:
