@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "graph": "_tf native",
     "penalties": "_tf graph",
     "decay.ops": "_tf plan native graph penalties",
-    "decay.refusals": "_tf graph",
+    "decay.refusals": "_tf graph decay.ops",
     "decay.coupled": "_tf plan native graph penalties decay.ops decay.refusals",
     "decay.scope": "_tf plan graph penalties decay.ops decay.refusals decay.coupled",
     "decay": "_tf plan graph penalties decay.ops decay.refusals decay.scope",
@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "commands.migrate.writing": "plan conventions commands.audit commands.migrate.migration commands.migrate.from_plan",
     "commands.migrate.reading": "_tf plan graph penalties decay commands.audit commands.migrate.migration"
     " commands.migrate.writing",
-    "commands.migrate": "graph decay.scope commands.run commands.audit commands.migrate.reading",
+    "commands.migrate": "decay.scope commands.run commands.audit commands.migrate.reading",
     "commands.patch": "",
     "cli": "_tf plan native legacy commands commands.run commands.audit commands.demo commands.patch"
     " commands.migrate commands.migrate.from_plan commands.migrate.migration commands.migrate.writing __init__",

@@ -6,10 +6,11 @@ import numbers
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
 
 
-def refuse_no_function(build):
+def refuse_no_function(build: object) -> None:
     """Raises InvalidOptionError for what a scope cannot decorate."""
     if isinstance(build, (property, staticmethod, classmethod)):
         raise InvalidOptionError(
@@ -23,7 +24,7 @@ def refuse_no_function(build):
         )
 
 
-def refuse_eager():
+def refuse_eager() -> None:
     """Raises EagerModeError in eager mode, and in a tf.function that is traced there; not in those of a tf.Graph."""
     with tf.init_scope():
         is_eager = tf.executing_eagerly()
@@ -35,11 +36,11 @@ def refuse_eager():
         )
 
 
-def refuse_inputs(update, scale):
+def refuse_inputs(applied: AppliedUpdate) -> None:
     """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
-    asked = [("the rate of %s" % d.name, d.rate) for d in update.decays] + [("scale", scale)]
+    asked = [("the rate of %s" % d.name, d.rate) for d in applied.decays] + [("scale", applied.scale)]
     asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]
-    if not asked or not graph.is_taken(update.gradients):
+    if not asked or not graph.is_taken(applied.update.gradients):
         return
     for what, tensor in asked:
         inputs = [op.name for op in graph.ancestors([tensor]) if graph.is_input(op) and op.type not in graph.CALLS]
@@ -54,7 +55,7 @@ def refuse_inputs(update, scale):
 _STRATEGIES = ("MirroredStrategy", "MirroredStrategyV1", "OneDeviceStrategy", "OneDeviceStrategyV1")
 
 
-def refuse_strategy():
+def refuse_strategy() -> None:
     """Raises for a strategy whose updates are not known to happen once for each copy, and outside of its replicas."""
     if not tf.distribute.has_strategy():
         return
@@ -71,7 +72,8 @@ def refuse_strategy():
         )
 
 
-def refuse_decoupled(optimizer):
+def refuse_decoupled(optimizer: tf.train.Optimizer) -> None:
+    """Raises AlreadyDecoupledError for an optimizer that decays weights by itself."""
     for name in ("weight_decay_rate", "_weight_decay", "weight_decay", "_l2_regularization_strength"):
         value = getattr(optimizer, name, None)
         # A function that the object holds is a rate that it calls; one of its class is a method.

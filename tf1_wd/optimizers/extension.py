@@ -9,7 +9,7 @@ import warnings
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.ordering import apply_with
-from tf1_wd.decay.ops.update import Collection, plan_update
+from tf1_wd.decay.ops.update import AppliedUpdate, Collection, plan_update
 from tf1_wd.decay.refusals import refuse_eager, refuse_strategy
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UndecayedWarning, UnsupportedUpdateError
 from tf1_wd.graph.marks import by_an_optimizer
@@ -129,8 +129,9 @@ class DecoupledWeightDecayExtension:
             return apply()
         rules = make_rules(source="loss", convention="contrib", sparse="touched_rows", backend=self.backend)
         update = plan_update(pairs, rules, [], dict.fromkeys(chosen, rate), Collection((), {}))
+        applied = AppliedUpdate(update, 1.0, tf.get_default_graph())
         with by_an_optimizer():
-            return apply_with(update, rules, 1.0, self, apply, in_place=_step_ignores_weights(type(self)))
+            return apply_with(applied, rules, self, apply, in_place=_step_ignores_weights(type(self)))
 
 
 def _step_ignores_weights(optimizer_class):

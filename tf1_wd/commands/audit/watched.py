@@ -1,7 +1,7 @@
 """Watches a program build its updates, through tf1_wd.hooks, and changes nothing of it; then reads off what it decays.
 
 The calls of tf.gradients and apply_gradients are kept as they come, and analysed when the graph is complete, by what
-the training step of a scope is built from: differentiation.GradientCall, attribution.net_rate.
+the training step of a scope is built from: GradientCall, net_rate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from tf1_wd.commands.audit.facts import Facts, Route, Step, declared, known
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.refusals import refuse_decoupled
-from tf1_wd.decay.scope.gradient_call import GradientCall
+from tf1_wd.decay.scope.gradient_sources import Upstream
+from tf1_wd.decay.scope.hooks import Listener
 from tf1_wd.decay.scope.net_rate import calls_behind, net_rate
 from tf1_wd.errors import AlreadyDecoupledError, Tf1WdError
 from tf1_wd.graph import files
@@ -24,6 +25,7 @@ from tf1_wd.graph.gradients import as_list, tensors_of
 from tf1_wd.graph.variables import name_of, trainable_variables
 from tf1_wd.penalties.coefficients import coefficients
 from tf1_wd.penalties.find import read_collection
+from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import own_decays
 
 
@@ -38,7 +40,7 @@ class _Update:
     after: int
 
 
-class Observer:
+class Observer(Listener):
     """A listener for tf1_wd.hooks that lets everything pass and remembers it."""
 
     def __init__(self):
@@ -118,7 +120,8 @@ class Observer:
         constants, ops = Constants(), update_ops(where)
         updates = [u for u in self._updates if u.graph is where]
         order = {op: i for i, op in enumerate(where.get_operations())}
-        steps = [_step(update, calls, ops, order, constants) for update in updates]
+        upstream = Upstream(calls)
+        steps = [_step(update, upstream, ops, order, constants) for update in updates]
         seen = {op for step in steps for op in step.updates}
         steps += structural_steps(where, {variable: made for variable, made in ops.items() if variable not in seen})
         trainable = [graph.variable_op(v) for v in trainable_variables(where)]
@@ -137,7 +140,7 @@ def _size(where):
     return len(where.get_operations())
 
 
-def _step(update, calls, ops, order, constants):
+def _step(update, upstream, ops, order, constants):
     rates, problems, behind_any, updated, given, loss_rates = {}, {}, {}, {}, {}, {}
     for gradient, variable in update.pairs:
         op = graph.variable_op(variable)
@@ -147,11 +150,11 @@ def _step(update, calls, ops, order, constants):
         gradient = tf.convert_to_tensor_or_indexed_slices(gradient)
         given[op] = getattr(gradient, "values", gradient)
         try:
-            behind = calls_behind(gradient, variable, calls)
+            behind = calls_behind(gradient, variable, upstream)
             if len(behind) == 1 and op in behind[0].rates and not behind[0].is_weighted:
                 loss_rates[op] = known(behind[0].rates[op])
             behind_any.update((id(call), call) for call in behind)
-            rate = net_rate(gradient, variable, name_of(variable), behind, calls)
+            rate = net_rate(gradient, variable, name_of(variable), behind, upstream)
             if any(op in call.gated for call in behind):
                 rate, problems[op] = None, "L2 of it is inside a branch or a loop of the loss"
         except Tf1WdError as error:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 
-from tf1_wd import graph
 from tf1_wd.commands.audit.assemble import graph_from
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.audit.watched import Observer
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.commands.run.stop import stop_at_training
-from tf1_wd.decay.scope.scope import Scope
+from tf1_wd.decay.scope.pipeline import ScopeListener
 from tf1_wd.errors import MigrationError, Tf1WdWarning
 
 
@@ -56,18 +55,13 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
         if scopes:
             scopes = [scope for scope in scopes if _is_of(scope, where)]
             results = None if listener is None else listener.results(where)
-            if any(isinstance(scope, Scope) for scope in scopes):
-                results = (results or set()).union(*map(results_in, scopes))
+            told = [scope.gradient_keys for scope in scopes if scope.gradient_keys is not None]
+            if told:
+                results = (results or set()).union(*told)
             return from_facts(name, facts, results, scopes, rates=rates, run=run)
         return from_facts(name, facts, listener.results(where), listener.checked(where), rates=rates, run=run)
 
     return stop_at_training(program, lambda: Listener(rules), read, on_refusal=on_refusal, lets_attach=rules is None)
-
-
-def results_in(scope):
-    """The keys of what tf.gradients returned in a scope; of what attach has decided, none."""
-    calls = scope.record.calls if isinstance(scope, Scope) else ()
-    return {graph.key(t) for call in calls for tensors in call.derivatives.values() for t in tensors}
 
 
 def _is_of(scope, where):
@@ -79,7 +73,7 @@ class Listener(Observer):
 
     def __init__(self, rules):
         super().__init__()
-        self._scope = None if rules is None else Scope(rules)
+        self._scope = None if rules is None else ScopeListener(rules)
 
     def checked(self, where):
         """[the scope], [] without rules; raises what decoupled_weight_decay raises at its end."""
