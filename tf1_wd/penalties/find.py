@@ -6,7 +6,8 @@ A penalty is a scalar whose gradient with respect to a variable is a multiple of
     reduce_sum(square(w))        gradient 2 w      (also w * w, w ** 2, and a constant factor inside the sum)
     reduce_mean(square(w))       gradient 2 w / n
 
-with w reached through reads, casts, reshapes and concatenations. Names and object identity play no part.
+with w reached through reads, casts, reshapes and concatenations. Names and object identity play no part. All forms are
+rows of forms.FORMS.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.penalties.coefficients import coefficients, depends, undelayed
+from tf1_wd.penalties.forms import form_of
 
 
 @dataclass(frozen=True)
@@ -112,73 +114,14 @@ def _term(tensor):
 
 
 def _penalty(op):
-    if op.type not in ("L2Loss", "Sum", "Mean", "Square", "Pow", "Mul") or op.outputs[0].shape.num_elements() != 1:
+    form = form_of(op)
+    found = None if form is None else form.read(op)
+    if found is None:
         return None
-    tensor = op.outputs[0]
-    if op.type in ("Square", "Pow", "Mul"):
-        inner = _squared(op)
-        square = None if inner is None else _square_root(inner)
-        return None if square is None else _of(tensor, *square)
-    if op.type == "L2Loss":
-        return _of(tensor, graph.variables_behind(op.inputs[0]), 1.0)
-    square = _square(tensor)
-    return None if square is None else _of(tensor, *square)
-
-
-def _of(tensor, variables, factor):
-    if not variables:
-        return None
-    factors = {}
+    factors, (variables, factor) = {}, found
     for variable in variables:
         factors[variable] = factors.get(variable, 0.0) + factor
-    return Penalty(tensor, factors)
-
-
-def _square(tensor):
-    """(variables, m) if the sum of `tensor` is m/2 * the sum of the variables' squares, else None."""
-    factor = 2.0
-    while True:
-        op = tensor.op
-        if op.type in ("Sum", "Identity", "Cast", "Reshape"):
-            tensor = op.inputs[0]
-        elif op.type == "Mean":
-            n, m = op.inputs[0].shape.num_elements(), tensor.shape.num_elements()
-            if not n or not m:
-                return None
-            factor *= m / n
-            tensor = op.inputs[0]
-        elif op.type in ("Square", "Pow"):
-            inner = _squared(op)
-            variables = None if inner is None else graph.variables_behind(inner)
-            return variables and (variables, factor)
-        elif op.type in ("Mul", "RealDiv"):
-            a, b = op.inputs
-            variable = graph.read_source(a)
-            if op.type == "Mul" and variable is not None and graph.read_source(b) is variable:
-                return [variable], factor
-            if op.type == "Mul" and _constant_scalar(a) is not None:
-                a, b = b, a
-            constant = _constant_scalar(b)
-            if constant is None:
-                return None
-            factor = factor * constant if op.type == "Mul" else factor / constant
-            tensor = a
-        else:
-            return None
-
-
-def _squared(op):
-    """The tensor that `op` squares, or None if it does something else."""
-    if op.type == "Square" or (op.type == "Pow" and _constant_scalar(op.inputs[1]) == 2.0):
-        return op.inputs[0]
-    return op.inputs[0] if op.type == "Mul" and op.inputs[0] is op.inputs[1] else None
-
-
-def _square_root(tensor):
-    """As `_square`, of the tensor whose square root `tensor` is, such as tf.norm; else None."""
-    while tensor.op.type in ("Identity", "Squeeze", "Reshape", "Cast"):
-        tensor = tensor.op.inputs[0]
-    return _square(tensor.op.inputs[0]) if tensor.op.type == "Sqrt" else None
+    return Penalty(op.outputs[0], factors)
 
 
 def _is_beside(op, ys):
@@ -193,16 +136,11 @@ def gated_variables(ops, ys):
     """
     found = set()
     for op in ops:
-        if op.type in ("L2Loss", "Sum", "Mean") and op.outputs[0].shape.num_elements() == 1 and not _is_beside(op, ys):
-            inner = op if op.type == "L2Loss" else op.inputs[0].op
-            is_norm = any(c.type in ("Sqrt", "Rsqrt", "Maximum") for c in op.outputs[0].consumers())
-            if inner.type in ("L2Loss", "Square") and not is_norm:
-                found.update(graph.variables_behind(inner.inputs[0]) or ())
+        form = form_of(op)
+        if form is None or _is_beside(op, ys):
+            continue
+        weights = form.in_branch(op)
+        is_norm = any(c.type in ("Sqrt", "Rsqrt", "Maximum") for c in op.outputs[0].consumers())
+        if weights is not None and not is_norm:
+            found.update(graph.variables_behind(weights) or ())
     return found
-
-
-def _constant_scalar(tensor):
-    if tensor.shape.num_elements() != 1:
-        return None
-    value = _tf.constant_value(tensor)
-    return None if value is None else float(value.reshape(()))
