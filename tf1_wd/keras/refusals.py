@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Collection, Sequence
+
 from tf1_wd._tf import builds_a_graph, tf
 from tf1_wd.decay.refusals import OWN_DECAY
 from tf1_wd.errors import (
@@ -26,12 +28,12 @@ _ANEW = "make the plan anew, tf1_wd.keras.plan(model, rate), when all layers are
 # --- plans
 
 
-def refuse_kind(plan):
+def refuse_kind(plan: object) -> None:
     if not isinstance(plan, DecayPlan) or plan.order == COUPLED:
         raise InvalidOptionError("%s is no plan of tf1_wd.keras.plan(model, rate)" % plan)
 
 
-def refuse_backend(plan):
+def refuse_backend(plan: DecayPlan) -> None:
     for d in plan.decaying:
         value = d.variable if callable(d.variable.value) else d.variable.value  # a property in Keras 3
         if not hasattr(value, "assign_sub"):
@@ -47,7 +49,7 @@ def refuse_backend(plan):
             )
 
 
-def refuse_other_weights(model, plan):
+def refuse_other_weights(model: Any, plan: DecayPlan) -> None:
     """Refuses a plan that has weights which are not the model's, or has not all that the model trains."""
     own = {id(w) for w in model.weights}
     foreign = [d.name for d in plan.decaying if id(d.variable) not in own]
@@ -65,7 +67,7 @@ def refuse_other_weights(model, plan):
     refuse_unfrozen(plan, {id(underneath(w)) for w in model.trainable_weights})
 
 
-def refuse_unfrozen(plan, trained, first=""):
+def refuse_unfrozen(plan: DecayPlan, trained: Collection[int], first: str = "") -> None:
     """Refuses to train weights that were frozen when the plan was made.
 
     trained: ids of what is underneath the weights that train. first: what is to be done before there is a new plan.
@@ -78,7 +80,7 @@ def refuse_unfrozen(plan, trained, first=""):
         )
 
 
-def refuse_regularized(model, plan):
+def refuse_regularized(model: Any, plan: DecayPlan) -> None:
     if getattr(model, PENALISED, None) is not None:
         raise CoupledPenaltyError("the loss of %r holds the L2 of a plan already: build the model anew" % model.name)
     penalised = [d.name for d in plan.decaying if getattr(d.variable, PENALISED, None)]
@@ -99,7 +101,7 @@ def refuse_regularized(model, plan):
 # --- optimizers
 
 
-def refuse_optimizer(optimizer):
+def refuse_optimizer(optimizer: Any) -> None:
     kind = type(optimizer).__name__
     if isinstance(getattr(optimizer, "optimizer", optimizer), tf.train.Optimizer):
         raise UnsupportedUpdateError(
@@ -127,7 +129,7 @@ def refuse_optimizer(optimizer):
             raise UnsupportedUpdateError("%s has %s=%r: %s" % (kind, name, settings[name], why))
 
 
-def refuse_second(optimizer):
+def refuse_second(optimizer: Any) -> None:
     if getattr(optimizer, DECAYS, None) is not None:
         raise AlreadyDecoupledError(
             "%s decays by a plan already: compile with a new optimizer" % type(optimizer).__name__
@@ -137,7 +139,7 @@ def refuse_second(optimizer):
 # --- updates
 
 
-def refuse_strategy():
+def refuse_strategy() -> None:
     if tf.distribute.has_strategy():
         raise UnsupportedUpdateError(
             "a Keras optimizer that decays by a plan was called under a distribution strategy, where it is not known "
@@ -145,7 +147,7 @@ def refuse_strategy():
         )
 
 
-def refuse_decay_set_since(optimizer):
+def refuse_decay_set_since(optimizer: Any) -> None:
     """Refuses an optimizer that was told to decay by itself after it was decoupled."""
     for name in OWN_DECAY:
         value = vars(optimizer).get(name)  # its settings as a dict would read variables, which no tf.function can
@@ -156,7 +158,7 @@ def refuse_decay_set_since(optimizer):
             )
 
 
-def refuse_foreign_update(plan, variables):
+def refuse_foreign_update(plan: DecayPlan, variables: Sequence[Any]) -> None:
     """Refuses an update that has no weight of the plan at all. variables: all that it was given."""
     known = {id(underneath(d.variable)) for d in plan.decays}
     if variables and not any(id(underneath(v)) in known for v in variables):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any, Sequence
 
 from tf1_wd._tf import tf
 from tf1_wd.errors import NativeOpError, NativeOpWarning
@@ -12,7 +13,7 @@ from tf1_wd.native.twin import eager_name
 _warned = False
 
 
-def native_ops_for(variables, backend):
+def native_ops_for(variables: Sequence[tf.Variable], backend: str) -> Any:
     """The module of the compiled ops; None where the twin is to decay the variables.
 
     Warns, once, where "auto" takes the twin. Raises NativeOpError where "native" cannot be had.
@@ -48,25 +49,25 @@ def native_ops_for(variables, backend):
     return None
 
 
-def _has_kernel(variable):
+def _has_kernel(variable: tf.Variable) -> bool:
     return _device_type(variable) in (None, "CPU", "GPU")
 
 
-def _gpu_problem(variables):
+def _gpu_problem(variables: Sequence[tf.Variable]) -> str | None:
     """Why the native op cannot decay them on a GPU that TensorFlow sees; None if it can, or there is none."""
     may_be_there = any(_device_type(variable) != "CPU" for variable in variables)
     return loader.gpu_problem() if may_be_there and loader.gpu_visible() else None
 
 
-def _device_type(variable):
+def _device_type(variable: tf.Variable) -> str | None:
     return tf.DeviceSpec.from_string(variable.device or "").device_type
 
 
-def _job(variable):
+def _job(variable: tf.Variable) -> str | None:
     return tf.DeviceSpec.from_string(variable.device or "").job
 
 
-def _warn_once(reason):
+def _warn_once(reason: str) -> None:
     global _warned
     if not _warned:
         _warned = True

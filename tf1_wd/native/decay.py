@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import numpy as np
 
 from tf1_wd import _tf
@@ -15,7 +17,14 @@ from tf1_wd.plan.options import BACKENDS, is_rate
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
 
-def decay(variables, rates, scale, backend="auto", use_locking=True, name="weight_decay"):
+def decay(
+    variables: Sequence[tf.Variable],
+    rates: Any,
+    scale: Any,
+    backend: str = "auto",
+    use_locking: bool = True,
+    name: str = "weight_decay",
+) -> tf.Operation | None:
     """One graph op that decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation.
 
     In eager mode it decays them now, and returns None.
@@ -49,7 +58,7 @@ def decay(variables, rates, scale, backend="auto", use_locking=True, name="weigh
     return ops.tf1_wd_decay(operands, rates, scale, use_locking=use_locking, name=name)
 
 
-def _common_dtype(variables):
+def _common_dtype(variables: Sequence[tf.Variable]) -> tf.DType:
     if not variables:
         raise InvalidOptionError("variables is empty: give at least one variable to decay")
     first = variables[0]
@@ -73,7 +82,7 @@ def _common_dtype(variables):
     return first.dtype.base_dtype
 
 
-def _as_tensor(value, dtype, name):
+def _as_tensor(value: object, dtype: tf.DType, name: str) -> tf.Tensor:
     """`value` as a Tensor of `dtype`: one constant node for numbers, a fresh read for a variable."""
     if isinstance(value, tf.Variable):
         value = _tf.fresh_read(value)
@@ -82,11 +91,11 @@ def _as_tensor(value, dtype, name):
     return tf.cast(tf.convert_to_tensor(value, name=name), dtype)
 
 
-def _holds_tensors(value):
+def _holds_tensors(value: object) -> bool:
     return isinstance(value, (list, tuple)) and any(tf.is_tensor(item) for item in value)
 
 
-def check_rates(variables, rates, scale):
+def check_rates(variables: Sequence[tf.Variable], rates: tf.Tensor, scale: tf.Tensor) -> None:
     """Finds before the op runs what it would find later: shapes, and values known already.
 
     rates, scale: Tensors. Raises InvalidOptionError, InvalidRateError.

@@ -12,6 +12,7 @@ import inspect
 import math
 import re
 from dataclasses import dataclass
+from typing import Any, Callable, Sequence
 
 from tf1_wd.conventions.table import AFTER, BEFORE, CONVENTIONS, ETA, LEARNING_RATE, NOTHING
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
@@ -39,11 +40,11 @@ class Rules:
     """Validated options; see `make_rules`."""
 
     source: str
-    include: tuple  # of Selector; empty means every variable
-    exclude: tuple  # of Selector
-    rates: tuple  # of (Selector or None for every variable, float)
-    multipliers: tuple  # of (Selector, float)
-    scale: object  # float, "learning_rate", scalar tensor, variable, or callable of the global step
+    include: tuple[Selector, ...]  # empty means every variable
+    exclude: tuple[Selector, ...]
+    rates: tuple[tuple[Selector | None, float], ...]  # None stands for every variable
+    multipliers: tuple[tuple[Selector, float], ...]
+    scale: Any  # float, "learning_rate", scalar tensor, variable, or callable of the global step
     order: str
     convention: str
     backend: str
@@ -56,11 +57,11 @@ class Selector:
     """One way to name variables: `matches(variable, name)`, and `text`, how the user wrote it."""
 
     text: str
-    matches: object
+    matches: Callable[[Any, str], bool]
     option: str
 
 
-def make_rules(**options):
+def make_rules(**options: Any) -> Rules:
     """Checks the options of decoupled_weight_decay and attach, and fills in what the convention says.
 
     Raises InvalidOptionError (which name, word or type is wrong, what there is), InvalidRateError; NothingToDecayError
@@ -76,18 +77,18 @@ def make_rules(**options):
 
 
 def _make(
-    source="auto",
-    rates=None,
-    include=None,
-    exclude=None,
-    scale=None,
-    order=None,
-    convention="snippet",
-    backend="auto",
-    sparse=ALL_ROWS,
-    multipliers=None,
-    summary=False,
-):
+    source: str = "auto",
+    rates: Any = None,
+    include: Any = None,
+    exclude: Any = None,
+    scale: Any = None,
+    order: str | None = None,
+    convention: str = "snippet",
+    backend: str = "auto",
+    sparse: str = ALL_ROWS,
+    multipliers: Any = None,
+    summary: bool = False,
+) -> Rules:
     _one_of("source", source, SOURCES)
     _one_of("convention", convention, tuple(PRESETS))
     _one_of("backend", backend, BACKENDS)
@@ -118,13 +119,13 @@ def _make(
     )
 
 
-def selected(rules, variable, name):
+def selected(rules: Rules, variable: Any, name: str) -> tuple[bool, str]:
     """(True, "") if include and exclude let the variable decay, else (False, the reason in words)."""
     reason = left_out(rules, variable, name)
     return (True, "") if reason is None else (False, reason[1])
 
 
-def left_out(rules, variable, name):
+def left_out(rules: Rules, variable: Any, name: str) -> tuple[Reason, str] | None:
     """(Reason, the same in words) why include and exclude keep the variable from decaying; None if they do not."""
     for selector in rules.exclude:
         if selector.matches(variable, name):
@@ -134,7 +135,7 @@ def left_out(rules, variable, name):
     return None
 
 
-def given_rate(rules, variable, name):
+def given_rate(rules: Rules, variable: Any, name: str) -> tuple[float | None, str]:
     """(rate, how the user wrote it) from the option `rates`, the first that matches; (None, "") if none does."""
     for selector, rate in rules.rates:
         if selector is None:
@@ -144,7 +145,7 @@ def given_rate(rules, variable, name):
     return None, ""
 
 
-def multiplier(rules, variable, name):
+def multiplier(rules: Rules, variable: Any, name: str) -> tuple[float, str]:
     """(factor, how the user wrote it) from the option `multipliers`, the first that matches; (1.0, "") if none does."""
     for selector, factor in rules.multipliers:
         if selector.matches(variable, name):
@@ -152,7 +153,7 @@ def multiplier(rules, variable, name):
     return 1.0, ""
 
 
-def check_matches(rules, variables):
+def check_matches(rules: Rules, variables: Sequence[tuple[Any, str]]) -> None:
     """Raises NoMatchError if a selector of the rules matches none of the variables.
 
     variables: list of (variable, name).
@@ -167,14 +168,14 @@ def check_matches(rules, variables):
             )
 
 
-def check_rate(rate, name, where):
+def check_rate(rate: float, name: str, where: str) -> None:
     """Raises InvalidRateError unless `rate`, that of the variable `name`, is a finite number in [0, 1)."""
     if not is_rate(rate):
         advice = "Correct the coefficient, or give another with rates="
         raise InvalidRateError(_NO_RATE % (rate, "of variable %s (%s)" % (name, where), advice), variable=name)
 
 
-def is_rate(value):
+def is_rate(value: Any) -> bool:
     """True for a number in [0, 1): what a step may take off a weight, which is never all of it. NaN is none."""
     return 0.0 <= value < 1.0
 
@@ -182,7 +183,7 @@ def is_rate(value):
 _NO_RATE = "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
 
 
-def _near(selector, variables):
+def _near(selector: Selector, variables: Sequence[tuple[Any, str]]) -> str:
     names = list(dict.fromkeys(name for _, name in variables))
     if not names:
         return " The graph has no trainable variables yet: build the model before the train_op."
@@ -197,14 +198,14 @@ def _near(selector, variables):
     return " Near names: %s%s" % (", ".join(near[:5]), ", ..." if len(near) > 5 else "")
 
 
-def _one_of(option, value, words):
+def _one_of(option: str, value: object, words: Sequence[str]) -> None:
     if not isinstance(value, str) or value not in words:
         raise InvalidOptionError(
             "%s=%r is unknown; choose one of: %s" % (option, value, ", ".join(map(repr, words))), option=option
         )
 
 
-def _selectors(option, value):
+def _selectors(option: str, value: object) -> tuple[Selector, ...]:
     if value is None:
         return ()
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -214,7 +215,7 @@ def _selectors(option, value):
     return (_selector(option, value),)
 
 
-def _selector(option, value):
+def _selector(option: str, value: Any) -> Selector:
     if isinstance(value, str):
         try:
             pattern = re.compile(value)
@@ -236,7 +237,7 @@ def _selector(option, value):
     )
 
 
-def _answer(predicate, variable, what):
+def _answer(predicate: Callable[[Any], Any], variable: Any, what: str) -> bool:
     try:
         return bool(predicate(variable))
     except InvalidOptionError:
@@ -246,7 +247,7 @@ def _answer(predicate, variable, what):
         raise InvalidOptionError(text % (what, type(error).__name__, error)) from error
 
 
-def _rates(value):
+def _rates(value: Any) -> tuple[tuple[Selector | None, float], ...]:
     if value is None:
         return ()
     if hasattr(value, "items"):
@@ -257,7 +258,7 @@ def _rates(value):
     return ((None, _rate(value, "rates")),)
 
 
-def _multipliers(value):
+def _multipliers(value: Any) -> tuple[tuple[Selector, float], ...]:
     if value is None:
         return ()
     if not hasattr(value, "items") or not value:
@@ -265,7 +266,7 @@ def _multipliers(value):
     return tuple((_selector("multipliers", key), _factor(factor, key)) for key, factor in value.items())
 
 
-def _factor(value, key):
+def _factor(value: Any, key: Any) -> float:
     try:
         factor = float(value)
     except (TypeError, ValueError) as error:
@@ -275,7 +276,7 @@ def _factor(value, key):
     return factor
 
 
-def number_of(value, option):
+def number_of(value: Any, option: str) -> float:
     """`value`, that of a rate by an option, as a float. Raises InvalidRateError if it is no number."""
     try:
         return float(value)
@@ -283,7 +284,7 @@ def number_of(value, option):
         raise InvalidRateError("%s=%r is not a number" % (option, value), option=option) from error
 
 
-def _rate(value, option):
+def _rate(value: Any, option: str) -> float:
     rate = number_of(value, option)
     if not is_rate(rate):
         raise InvalidRateError(_NO_RATE % (rate, "given as %s" % option, "Give another"), option=option)

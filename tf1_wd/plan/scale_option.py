@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tf1_wd.conventions.table import LEARNING_RATE
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
@@ -10,12 +11,12 @@ from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 __all__ = ["LEARNING_RATE", "check_scalar", "check_scale", "is_function", "refuse_zero"]
 
 
-def is_function(value):
+def is_function(value: Any) -> bool:
     """True for a function, and not for a Tensor or a variable, which may be callable too."""
     return callable(value) and not hasattr(value, "dtype")
 
 
-def check_scale(value):
+def check_scale(value: Any) -> Any:
     """The option scale= as it is used: a float, "learning_rate", a scalar Tensor, a variable or a function.
 
     Raises InvalidOptionError, NothingToDecayError.
@@ -33,7 +34,7 @@ def check_scale(value):
     return value if is_function(value) else _number(value)
 
 
-def check_scalar(tensor):
+def check_scalar(tensor: Any) -> None:
     """Raises InvalidOptionError for a Tensor or variable, given as scale=, that is known to be no scalar."""
     if tensor.shape.rank not in (None, 0):
         raise InvalidOptionError(
@@ -41,7 +42,7 @@ def check_scalar(tensor):
         )
 
 
-def refuse_zero(is_zero, what):
+def refuse_zero(is_zero: bool, what: str) -> None:
     """Raises NothingToDecayError if the scale that the words `what` stand for is 0 in every step."""
     if is_zero:
         raise NothingToDecayError(
@@ -49,7 +50,7 @@ def refuse_zero(is_zero, what):
         )
 
 
-def _number(value):
+def _number(value: Any) -> float:
     try:
         scale = float(value) if getattr(value, "shape", ()) == () else None
     except (TypeError, ValueError):
