@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import numbers
 import warnings
-from typing import AbstractSet, Any, Callable, Iterable, Sequence, Tuple, Union
+from typing import AbstractSet, Any, Callable, Iterable, Sequence, Union
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -21,7 +21,6 @@ from tf1_wd.plan.same_variable import parts
 
 WeightDecay = Union[float, tf.Tensor, tf.Variable, Callable[..., Any]]
 VarList = Union[tf.Variable, Iterable[tf.Variable], None]  # None stands for all variables
-Pairs = Iterable[Tuple[Any, tf.Variable]]  # (gradient or None, variable)
 
 
 class DecoupledWeightDecayExtension:
@@ -102,7 +101,7 @@ class DecoupledWeightDecayExtension:
 
     def apply_gradients(
         self,
-        grads_and_vars: Pairs,
+        grads_and_vars: Iterable[tuple[Any, tf.Variable]],
         global_step: tf.Variable | None = None,
         name: str | None = None,
         decay_var_list: VarList = None,
@@ -125,7 +124,7 @@ class DecoupledWeightDecayExtension:
     def _distributed_apply(
         self,
         distribution: tf.distribute.Strategy,
-        grads_and_vars: Pairs,
+        grads_and_vars: Iterable[tuple[Any, tf.Variable]],
         global_step: tf.Variable | None = None,
         name: str | None = None,
     ) -> tf.Operation:
@@ -143,7 +142,7 @@ class DecoupledWeightDecayExtension:
         )
 
     def _apply_with_decay(
-        self, pairs: Pairs, global_step: tf.Variable | None, apply: Callable[[], tf.Operation]
+        self, pairs: list, global_step: tf.Variable | None, apply: Callable[[], tf.Operation]
     ) -> tf.Operation:
         """Calls `apply`, which updates, with the decay before it, or around it. pairs: of all copies of variables."""
         chosen = _chosen(self._decay_var_list, [v for g, v in pairs if g is not None])

@@ -24,8 +24,8 @@ from tf1_wd.penalties.forms import form_of
 class Penalty:
     """A scalar tensor and the factors of its gradient: d tensor / d variable = factor * variable."""
 
-    tensor: object
-    factors: dict  # op of the variable -> float
+    tensor: tf.Tensor
+    factors: dict[tf.Operation, float]
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Term:
     orthogonality); "inputs" if such terms also depend on what is fed or read (activities).
     """
 
-    tensor: object
-    penalties: tuple
-    rest: object
-    variables: tuple  # ops of the variables that the rest reaches
+    tensor: tf.Tensor
+    penalties: tuple[Penalty, ...]
+    rest: str | None
+    variables: tuple[tf.Operation, ...]  # ops of the variables that the rest reaches
 
 
 def find_penalties(ops, ys):

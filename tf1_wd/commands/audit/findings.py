@@ -71,7 +71,7 @@ def _numbers(step, scene):
 
 def _double_counted(scene):
     for step in scene.facts.steps:
-        hows = {}
+        hows: dict = {}
         for op, how in step.doubled.items():
             hows.setdefault(how.text if how.is_one_term else "", []).append((op, how.text))
         for members in hows.values():
@@ -108,7 +108,7 @@ def _inert(scene):
 
 def _empty_filters(scene):
     all_names = [v.name for v in scene.variables.values()]
-    seen = {}
+    seen: dict = {}
     for step in scene.facts.steps:
         for route in step.routes:
             for line in scene.frames(route.tensor.op):
@@ -261,7 +261,7 @@ def _own(names, sentence, remedy=None):
 
 
 def _ambiguous(scene):
-    reasons = {}
+    reasons: dict = {}
     for step in scene.facts.steps:
         for op, problem in step.problems.items():
             reasons.setdefault(problem.of_any or problem.text, []).append(op)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tf1_wd import graph
 from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared
@@ -31,7 +32,8 @@ def structural_facts(tf_graph):
 def update_ops(tf_graph):
     """{op of a trainable variable: the ops that update it by a gradient or by what they add to it}."""
     variables = {graph.variable_op(v) for v in trainable_variables(tf_graph)}
-    scalars, found = Scalars(), {}
+    scalars = Scalars()
+    found: dict = {}
     for op in tf_graph.get_operations():
         variable = written_variable(op)
         if variable in variables and ("Apply" in op.type or rests(op, variable, scalars)):
@@ -133,7 +135,8 @@ def _times(a, b):
 
 def structural_steps(tf_graph, updates):
     """A Step for each kind of update and learning rate. updates: {op of a variable: its update ops}."""
-    constants, groups = Constants(), {}
+    constants = Constants()
+    groups: dict[tuple[str, Any, bool], dict] = {}
     for variable, ops in updates.items():
         for op in ops:
             gradient = l2_in(gradient_of(op), variable, constants)

@@ -141,7 +141,12 @@ def _size(where):
 
 
 def _step(update, upstream, ops, order, constants):
-    rates, problems, behind_any, updated, given, loss_rates = {}, {}, {}, {}, {}, {}
+    rates: dict = {}
+    problems: dict[tf.Operation, Problem] = {}
+    behind_any: dict[int, GradientCall] = {}
+    updated: dict[tf.Operation, list] = {}
+    given: dict[tf.Operation, tf.Tensor] = {}
+    loss_rates: dict = {}
     for gradient, variable in update.pairs:
         op = graph.variable_op(variable)
         if gradient is None or op is None:
@@ -213,7 +218,7 @@ def _doubled(calls):
     found = {}
     for call in calls:
         terms = _collected_more_than_once(call)
-        by_variable = {}
+        by_variable: dict[tf.Operation, list] = {}
         for penalty in call.penalties:
             for variable in penalty.factors:
                 by_variable.setdefault(variable, []).append(penalty)
@@ -242,7 +247,7 @@ def _collected_more_than_once(call):
     inside = set(call.ops)
     terms = [(r, t) for r, t in _terms(call.ys[0].graph) if t.op in inside]
     weights = coefficients(call.ys, [t for _, t in terms])
-    found = {}
+    found: dict[tf.Operation, int] = {}
     if any(isinstance(w, float) and w > 1.5 for w in weights):
         ways = _ways(call)
         for (penalties, tensor), weight in zip(terms, weights):
@@ -260,7 +265,7 @@ def _terms(where):
 def _ways(call):
     """{op: the number of ways on which it goes into the loss}."""
     consumers = graph.consumers_among(call.ops)
-    ways = {}
+    ways: dict[tf.Operation, int] = {}
     ends = [y.op for y in call.ys]
     for op in _downwards(call.ops, consumers):
         ways[op] = ends.count(op) + sum(ways[c] for c in consumers.get(op, ()))

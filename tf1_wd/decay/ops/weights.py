@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ NAME = "weight_decay"
 
 
 def decay(
-    decays: list[Decay], scale: Scalar, backend: str, tables: frozenset[tf.Operation] = frozenset()
+    decays: Sequence[Decay], scale: Scalar, backend: str, tables: frozenset[tf.Operation] = frozenset()
 ) -> list[tf.Operation]:
     """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
 
@@ -55,7 +55,7 @@ def constrain(variables: list[tf.Variable]) -> list[tf.Operation]:
     return ops
 
 
-def differences(decays: list[Decay], scale: Scalar) -> list[tuple[tf.Variable, tf.Tensor]]:
+def differences(decays: Sequence[Decay], scale: Scalar) -> list[tuple[tf.Variable, tf.Tensor]]:
     """(variable, rate * scale * variable) of each, with the weights as they are when this runs."""
     found = []
     for d in decays:
@@ -73,7 +73,7 @@ def fraction_of(d: Decay, scale: Scalar) -> tf.Tensor:
         return tf.identity(fraction)
 
 
-def fractions_of(decays: list[Decay], scale: Scalar) -> list[tf.Tensor]:
+def fractions_of(decays: Sequence[Decay], scale: Scalar) -> list[tf.Tensor]:
     """[rate * scale] of some Decays, none of which is there before all are checked; see `fraction_of`."""
     found = []
     for d in decays:
