@@ -143,7 +143,10 @@ class DecoupledWeightDecayExtension:
         )
 
     def _apply_with_decay(
-        self, pairs: Pairs, global_step: tf.Variable | None, apply: Callable[[], tf.Operation]
+        self,
+        pairs: Sequence[tuple[Any, tf.Variable]],
+        global_step: tf.Variable | None,
+        apply: Callable[[], tf.Operation],
     ) -> tf.Operation:
         """Calls `apply`, which updates, with the decay before it, or around it. pairs: of all copies of variables."""
         chosen = _chosen(self._decay_var_list, [v for g, v in pairs if g is not None])
