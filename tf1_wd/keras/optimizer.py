@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable, Iterable, Sequence
+from typing import Any, Callable, Iterable
 
 from tf1_wd._tf import builds_a_graph, tf
 from tf1_wd.decay.ops import weights as weights_ops
@@ -69,7 +69,7 @@ def innermost(optimizer: Any) -> Any:
     return optimizer if inner is None else innermost(inner)
 
 
-def _update(optimizer: Any, decays: Sequence[Decay], order: str, apply: Callable[[], Any]) -> Any:
+def _update(optimizer: Any, decays: list[Decay], order: str, apply: Callable[[], Any]) -> Any:
     if not decays:
         return apply()
     scale = decays[0].scale
@@ -89,7 +89,7 @@ def _update(optimizer: Any, decays: Sequence[Decay], order: str, apply: Callable
     return result
 
 
-def _update_in_graph(decays: Sequence[Decay], order: str, scale: Any, apply: Callable[[], Any]) -> tf.Operation:
+def _update_in_graph(decays: list[Decay], order: str, scale: Any, apply: Callable[[], Any]) -> tf.Operation:
     scale = scale_now(scale, None, None)
     amounts = weights_ops.differences(decays, scale) if order == "before" else []
     # A learning rate by a schedule is that of the iteration before the update counts it.

@@ -7,7 +7,7 @@ from typing import Iterable, Sequence, Union
 Cell = Union[str, float, None]
 
 
-def table(rows: Iterable[Sequence[Cell]], header: Sequence[str]) -> str:
+def table(rows: Sequence[Sequence[Cell]], header: Sequence[str]) -> str:
     """Lines up rows of cells under a header; a column of numbers is right-aligned.
 
     rows: sequence of sequences of str, int, float or None. header: sequence of str. Returns one str without a final
