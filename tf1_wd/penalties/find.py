@@ -13,10 +13,12 @@ rows of forms.FORMS.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Iterable, List, Sequence, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.penalties.coefficients import coefficients, depends, undelayed
+from tf1_wd.graph.gradients import Scalar
+from tf1_wd.penalties.coefficients import Seeds, coefficients, depends, undelayed
 from tf1_wd.penalties.forms import form_of
 
 
@@ -25,7 +27,7 @@ class Penalty:
     """A scalar tensor and the factors of its gradient: d tensor / d variable = factor * variable."""
 
     tensor: tf.Tensor
-    factors: dict[tf.Operation, float]
+    factors: dict[tf.Operation, float]  # by the op of the variable
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ class Term:
     tensor: tf.Tensor
     penalties: tuple[Penalty, ...]
     rest: str | None
-    variables: tuple[tf.Operation, ...]  # ops of the variables that the rest reaches
+    variables: tuple[tf.Operation, ...]  # those that the rest reaches
 
 
-def find_penalties(ops, ys):
+Weighed = List[Tuple[Penalty, Scalar]]  # penalties, each with its coefficient in the loss
+
+
+def find_penalties(ops: Iterable[tf.Operation], ys: Sequence[tf.Tensor]) -> list[Penalty]:
     """The penalties among `ops`, each at its outermost tensor.
 
     A penalty in another branch or loop than ys is none: it comes and goes, see `gated_variables`.
@@ -50,13 +55,13 @@ def find_penalties(ops, ys):
     ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
     """
     found = [p for p in (_penalty(op) for op in ops if _is_beside(op, ys)) if p is not None]
-    inner = set()
+    inner: set[tf.Operation] = set()
     for penalty in found:
         inner.update(op for op in graph.ancestors([penalty.tensor]) if op is not penalty.tensor.op)
     return [p for p in found if p.tensor.op not in inner]
 
 
-def weigh(penalties, ys, grad_ys=None):
+def weigh(penalties: Sequence[Penalty], ys: Sequence[tf.Tensor], grad_ys: Seeds = None) -> Weighed:
     """[(penalty, coefficient)] of those that are penalties of ys indeed.
 
     A coefficient is a float, or a scalar tf.Tensor where it is known only at run time. Left out are penalties that no
@@ -65,7 +70,7 @@ def weigh(penalties, ys, grad_ys=None):
 
     penalties: what find_penalties found among the ancestors of ys.
     """
-    found = []
+    found: Weighed = []
     for penalty, coefficient in zip(penalties, coefficients(ys, [p.tensor for p in penalties], grad_ys)):
         if coefficient is None:
             continue
@@ -75,7 +80,7 @@ def weigh(penalties, ys, grad_ys=None):
     return found
 
 
-def _changes_with_weights(coefficient, penalty):
+def _changes_with_weights(coefficient: tf.Tensor, penalty: Penalty) -> bool:
     """True if the coefficient has a gradient by the penalty's weights; a guard, `where(is_nan(loss))`, has none."""
     behind = set(graph.ancestors([coefficient]))
     weights = [op.outputs[0] for op in penalty.factors if op in behind]
@@ -84,12 +89,12 @@ def _changes_with_weights(coefficient, penalty):
     return depends(coefficient, [penalty.tensor, *weights])
 
 
-def rates(weighed):
+def rates(weighed: Weighed) -> dict[tf.Operation, Scalar]:
     """The rate of each variable: the sum over its penalties of coefficient * factor.
 
     weighed: what `weigh` returns. Returns {op of the variable: float, or scalar tf.Tensor}.
     """
-    found = {}
+    found: dict[tf.Operation, Scalar] = {}
     for penalty, coefficient in weighed:
         for variable, factor in penalty.factors.items():
             with undelayed(penalty.tensor):
@@ -98,12 +103,12 @@ def rates(weighed):
     return found
 
 
-def read_collection(name=tf.GraphKeys.REGULARIZATION_LOSSES):
+def read_collection(name: str = tf.GraphKeys.REGULARIZATION_LOSSES) -> list[Term]:
     """The terms of a loss collection of the default graph, in their order."""
     return [_term(_tf.collection_tensor(entry)) for entry in tf.get_collection(name)]
 
 
-def _term(tensor):
+def _term(tensor: tf.Tensor) -> Term:
     penalties = tuple(find_penalties(graph.ancestors([tensor]), [tensor]))
     rest = graph.ancestors([tensor], stop=frozenset(p.tensor.op for p in penalties))
     variables = tuple(outer for outer in map(_tf.outer_op, rest) if graph.is_variable(outer))
@@ -113,28 +118,29 @@ def _term(tensor):
     return Term(tensor, penalties, kind, variables)
 
 
-def _penalty(op):
+def _penalty(op: tf.Operation) -> Penalty | None:
     form = form_of(op)
     found = None if form is None else form.read(op)
     if found is None:
         return None
-    factors, (variables, factor) = {}, found
+    variables, factor = found
+    factors: dict[tf.Operation, float] = {}
     for variable in variables:
         factors[variable] = factors.get(variable, 0.0) + factor
     return Penalty(op.outputs[0], factors)
 
 
-def _is_beside(op, ys):
+def _is_beside(op: tf.Operation, ys: Sequence[tf.Tensor]) -> bool:
     context = _tf.control_flow_context(op)
     return context is None or any(context is _tf.control_flow_context(y.op) for y in ys)
 
 
-def gated_variables(ops, ys):
+def gated_variables(ops: Iterable[tf.Operation], ys: Sequence[tf.Tensor]) -> set[tf.Operation]:
     """The variables (ops) with L2 inside another branch or loop than ys, where it comes and goes.
 
     ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
     """
-    found = set()
+    found: set[tf.Operation] = set()
     for op in ops:
         form = form_of(op)
         if form is None or _is_beside(op, ys):
