@@ -61,7 +61,7 @@ def variables_behind(tensor):
     return found
 
 
-def name_of(variable):
+def checkpoint_name(variable):
     """The variable's name in checkpoints: without the output number."""
     return variable_op(_tf.copies(variable)[0]).name
 
