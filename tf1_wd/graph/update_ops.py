@@ -10,34 +10,34 @@ from tf1_wd.plan.optimizer_table import BY_CLASS, BY_KERNEL, LEARNING_RATES, Opt
 _ASSIGNMENTS = frozenset(["AssignSub", "AssignSubVariableOp", "Assign", "AssignVariableOp"])
 
 
-def kind_of(op) -> str:
+def kind_of(op: tf.Operation) -> str:
     """What the optimizer of an update op is called: ResourceSparseApplyAdam -> Adam; of an assignment, its type."""
     return op.type.split("Apply")[-1] if "Apply" in op.type else op.type
 
 
-def row_of(op) -> OptimizerRow | None:
+def row_of(op: tf.Operation) -> OptimizerRow | None:
     """The row of an update op; None for an assignment, and for an optimizer that has no row."""
     return BY_KERNEL.get(kind_of(op)) if "Apply" in op.type else None
 
 
-def step_ignores_weights(optimizer_class) -> bool:
+def step_ignores_weights(optimizer_class: type) -> bool:
     """True if the step of this class of optimizers is known to depend on gradients and slots alone, not on weights."""
     ignoring = [getattr(tf.train, name) for name, row in BY_CLASS.items() if not row.step_reads_weights]
     return optimizer_class in ignoring
 
 
-def op_ignores_weights(op) -> bool:
+def op_ignores_weights(op: tf.Operation) -> bool:
     """The same of an update op."""
     row = row_of(op)
     return row is not None and not row.step_reads_weights
 
 
-def is_plain(name) -> bool:
+def is_plain(name: str) -> bool:
     """True for an optimizer under which L2 in the loss is weight decay. name: its class, or the kind of its ops."""
     row = BY_CLASS.get(name) or BY_KERNEL.get(name)
     return name in _ASSIGNMENTS or (row is not None and row.is_plain)
 
 
-def learning_rate_input(op):
+def learning_rate_input(op: tf.Operation) -> tf.Tensor | None:
     """The tensor that an update op takes as its learning rate, or None."""
     return argument(op, LEARNING_RATES)

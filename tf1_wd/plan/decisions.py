@@ -101,7 +101,7 @@ class DecayPlan:
         return tuple(d for d in self.decays if d.rate is None)
 
     def __str__(self) -> str:
-        rows = [(d.name, _shape(d.shape), _rate(d.rate), self._half_life(d), d.why) for d in self.decays]
+        rows = [(d.name, text_table.shape(d.shape), _rate(d.rate), self._half_life(d), d.why) for d in self.decays]
         lines = [text_table.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
         said = dict.fromkeys(text for _, text in self.notes)
@@ -262,10 +262,6 @@ def _product(shape: Sequence[int]) -> int:
     for dimension in shape:
         n *= dimension
     return n
-
-
-def _shape(shape: Shape) -> str:
-    return "x".join("?" if d is None else str(d) for d in shape) or "scalar"
 
 
 def _rate(rate: Any) -> float | str | None:

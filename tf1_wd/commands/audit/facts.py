@@ -22,7 +22,7 @@ class Route:
     tensor: the penalty. factors: {op of a variable: float}, see find.Penalty.
     """
 
-    tensor: object
+    tensor: tf.Tensor
     factors: dict
 
 
@@ -59,13 +59,13 @@ class Step:
     """
 
     optimizer: str
-    learning_rate: object
+    learning_rate: float | str | None
     updates: dict
     decays_only: bool = False
     rates: dict = field(default_factory=dict)
     problems: dict = field(default_factory=dict)
     own_decay: str = ""
-    own_rate: object = None
+    own_rate: float | str | None = None
     routes: tuple = ()
     doubled: dict = field(default_factory=dict)
     untrained: dict = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Facts:
     notes: sentences on what could not be known.
     """
 
-    graph: object
+    graph: tf.Graph
     steps: tuple
     collections: dict
     own_decays: tuple = ()

@@ -39,15 +39,15 @@ class AuditedVariable:
     shape: tuple
     dtype: str
     kind: str
-    rate: object = None
+    rate: float | str | None = None
     rule: str = ""
     place: str = "-"
-    source: object = None
+    source: str | None = None
     updated_by: tuple = ()
-    learning_rate: object = None
+    learning_rate: float | str | None = None
     frozen: bool = False
     role: str = ""
-    norm: object = None
+    norm: float | None = None
     why: str = ""
 
     @property

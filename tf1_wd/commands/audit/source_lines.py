@@ -41,7 +41,7 @@ class NameFilter:
     file: str
     number: int
     lowers: bool
-    whole: object = None
+    whole: str | None = None
 
     def matches(self, name):
         """True if one of the strings occurs in `name`, or is the name, as the test has it."""

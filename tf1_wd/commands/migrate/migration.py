@@ -24,9 +24,9 @@ class Weight:
 
     name: str
     shape: tuple
-    rate: object = None
+    rate: float | None = None
     has_gradient: bool = True
-    is_table: object = False
+    is_table: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Part:
 
     optimizer: str
     settings: dict
-    learning_rate: object
+    learning_rate: float | str
     weights: tuple
     order: str = COUPLED
-    scale: object = 1.0
+    scale: float | str = 1.0
     rate_name: str = ""
     l2: str = LOSS
     schedule: tuple = ()

@@ -25,8 +25,8 @@ class Run:
 
     plans: list = field(default_factory=list)
     warnings: list = field(default_factory=list)
-    error: object = None
-    raised: object = None
+    error: Tf1WdError | None = None
+    raised: BaseException | None = None
     has_own_scope: bool = False
 
 

@@ -23,7 +23,7 @@ class Stopped:
     """What became of the program: what `read` returned, or None, and what ended the program early, or None."""
 
     report: object = None
-    raised: object = None
+    raised: BaseException | None = None
 
 
 def stop_at_training(program, make_listener, read, steps=0, on_refusal=lambda report: None, lets_attach=True):

@@ -61,7 +61,7 @@ def _is_of_these(changes):
 
 def _changes(tensor, results, constants):
     """List of _Change of one gradient, in order."""
-    found = []
+    found: list[_Change] = []
     while not _is_result(tensor, results):
         op = tensor.op
         if op.type in _SAME:
@@ -93,7 +93,8 @@ def _is_result(tensor, results):
 
 def _behind(tensor, results):
     """How many results of tf.gradients a tensor is made of, as far as arithmetic leads to them."""
-    pending, seen, found = [tensor], set(), set()
+    pending, found = [tensor], set()
+    seen: set = set()
     while pending:
         tensor = pending.pop()
         if _is_result(tensor, results):

@@ -16,8 +16,8 @@ class Settings:
 
     optimizer: str
     values: tuple  # of (name, float or bool)
-    learning_rate: object
-    rate_key: object
+    learning_rate: float | str
+    rate_key: float | str
 
 
 def settings_of(op, constants):

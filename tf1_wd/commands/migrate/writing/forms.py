@@ -31,7 +31,7 @@ class Form:
     """
 
     decay: str
-    weight_decay: object = None
+    weight_decay: float | None = None
     is_own_momentum: bool = False
     differences: tuple = ()
     notes: tuple = ()

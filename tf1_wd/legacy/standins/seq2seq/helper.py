@@ -146,10 +146,10 @@ class TrainingHelper(_ScalarIds):
         return finished, self._read(0, finished)
 
     # signatures differ as they do in tf.contrib, here and in what is derived from this
-    def sample(self, time, outputs, name=None, **unused_kwargs):  # type: ignore[override, unused-ignore]
+    def sample(self, time, outputs, name=None, **unused_kwargs):  # type: ignore[override]
         return tf.argmax(outputs, axis=-1, output_type=tf.int32)
 
-    def next_inputs(self, time, outputs, state, name=None, **unused_kwargs):  # type: ignore[override, unused-ignore]
+    def next_inputs(self, time, outputs, state, name=None, **unused_kwargs):  # type: ignore[override]
         finished = time + 1 >= self._sequence_length
         return finished, self._read(time + 1, finished), state
 
