@@ -20,6 +20,7 @@ from tf1_wd.graph.walk import (
     same_structure,
     sources,
     tensor_named,
+    through,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "same_structure",
     "sources",
     "tensor_named",
+    "through",
     "variable_op",
     "variables_behind",
 ]
