@@ -20,19 +20,19 @@ MODULES = {
 MAY_IMPORT = {
     "errors": "",
     "_tf": "",
-    "plan": "",
     "conventions": "",
+    "plan": "conventions",
     "legacy": "",
-    "native": "_tf",
-    "graph": "_tf native",
+    "native": "_tf plan",
+    "graph": "_tf plan native",
     "penalties": "_tf graph",
     "decay.ops": "_tf plan native graph penalties",
-    "decay.refusals": "_tf graph",
+    "decay.refusals": "_tf graph decay.ops",
     "decay.coupled": "_tf plan native graph penalties decay.ops decay.refusals",
     "decay.scope": "_tf plan graph penalties decay.ops decay.refusals decay.coupled",
     "decay": "_tf plan graph penalties decay.ops decay.refusals decay.scope",
-    "tf2": "_tf native decay.ops",
-    "keras": "_tf plan decay.ops",
+    "tf2": "_tf plan native decay.ops",
+    "keras": "_tf plan decay.ops decay.refusals",
     "optimizers": "_tf plan native graph penalties decay.ops decay.refusals",
     "__init__": "",
     "commands": "native",
@@ -44,10 +44,10 @@ MAY_IMPORT = {
     "commands.migrate.writing": "plan conventions commands.audit commands.migrate.migration commands.migrate.from_plan",
     "commands.migrate.reading": "_tf plan graph penalties decay commands.audit commands.migrate.migration"
     " commands.migrate.writing",
-    "commands.migrate": "graph decay.scope commands.run commands.audit commands.migrate.reading",
+    "commands.migrate": "decay.scope commands.run commands.audit commands.migrate.reading",
     "commands.patch": "",
     "cli": "_tf plan native legacy commands commands.run commands.audit commands.demo commands.patch"
-    " commands.migrate commands.migrate.from_plan commands.migrate.migration commands.migrate.writing __init__",
+    " commands.migrate commands.migrate.from_plan commands.migrate.writing __init__",
     "__main__": "cli",
 }
 MAY_NAME_TENSORFLOW = ("_tf", "legacy")

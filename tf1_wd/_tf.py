@@ -1,11 +1,12 @@
 """The only file that imports TensorFlow, and the only one that touches its private names.
 
-Each private name is listed with the versions it was checked on.
+Each private name is listed where it is used: checked on the versions in TESTED, or on those that stand beside it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import threading
 
@@ -15,22 +16,21 @@ from tensorflow.python.client import session as session_module
 from tensorflow.python.framework import smart_cond
 from tensorflow.python.ops import control_flow_util, gradients_util, resource_variable_ops
 
-__all__ = ["tf"]
+__all__ = ["TESTED", "tf"]
+TESTED = ("1.15.5", "2.15.1", "2.21.0")  # of TensorFlow; tests/test_versions.py holds docs and CI to these
 
 _gradients_helper = gradients_util._GradientsHelper
-SavedModel = saved_model_pb2.SavedModel  # private: tensorflow.core.protobuf (1.15.5, 2.15.1, 2.21.0)
+SavedModel = saved_model_pb2.SavedModel  # private: tensorflow.core.protobuf
 
 
 def is_resource(variable):
-    """True for a resource variable. Private: resource_variable_ops.is_resource_variable (1.15.5, 2.15.1, 2.21.0)."""
+    """True for a resource variable. Private: resource_variable_ops.is_resource_variable."""
     return resource_variable_ops.is_resource_variable(variable)
 
 
 def operand(variable):
-    """What an op that updates `variable` takes as input: its handle, or the reference itself.
-
-    Private: RefVariable._ref (1.15.5, 2.15.1, 2.21.0).
-    """
+    """What an op that updates `variable` takes as input: its handle, or the reference itself."""
+    # private: RefVariable._ref
     return variable.handle if is_resource(variable) else variable._ref()
 
 
@@ -38,7 +38,7 @@ def copies(variable):
     """The copies of a variable on the replicas of a distribution strategy; elsewhere the variable alone.
 
     variable: the strategy's own, or one of its copies. Private: _distributed_container, a weak reference from a copy to
-    the strategy's variable (1.15.5, 2.15.1, 2.21.0).
+    the strategy's variable.
     """
     if not tf.distribute.has_strategy():
         return (variable,)
@@ -47,24 +47,26 @@ def copies(variable):
     return tf.distribute.get_strategy().experimental_local_results(variable)
 
 
+def builds_a_graph():
+    """True where a session runs what is built; False in eager mode, and in the tf.functions that it calls."""
+    with tf.init_scope():  # out of a tf.function, but not of a tf.Graph
+        return not tf.executing_eagerly()
+
+
 def in_replica():
     """True in a function that a distribution strategy runs once per replica."""
     return tf.distribute.has_strategy() and tf.distribute.get_replica_context() is not None
 
 
 def distributed_apply(optimizer, strategy, grads_and_vars, global_step, name):
-    """The cross-replica part of apply_gradients, for values that the strategy has put together.
-
-    Private: Optimizer._distributed_apply (1.15.5, 2.15.1, 2.21.0).
-    """
+    """The cross-replica part of apply_gradients, for values that the strategy has put together."""
+    # private: Optimizer._distributed_apply
     return optimizer._distributed_apply(strategy, grads_and_vars, global_step, name)
 
 
 def constant_value(tensor):
-    """The value of a tensor that depends on constants alone, as a NumPy array, else None; opens no session.
-
-    Private: smart_cond.smart_constant_value (1.15.5, 2.15.1, 2.21.0).
-    """
+    """The value of a tensor that depends on constants alone, as a NumPy array, else None; opens no session."""
+    # private: smart_cond.smart_constant_value
     return smart_cond.smart_constant_value(tensor)
 
 
@@ -78,15 +80,13 @@ def collection_tensor(entry):
 
 
 def control_flow_context(op):
-    """The branch of a cond or the body of a while loop that holds `op`; None outside of all.
-
-    Private: Operation._get_control_flow_context (1.15.5, 2.15.1, 2.21.0).
-    """
+    """The branch of a cond or the body of a while loop that holds `op`; None outside of all."""
+    # private: Operation._get_control_flow_context
     return op._get_control_flow_context()
 
 
 def predicate(op):
-    """What decides whether the branch runs that holds `op`; None outside. Private: CondContext.pred (as above)."""
+    """What decides whether the branch runs that holds `op`; None outside. Private: CondContext.pred."""
     return getattr(control_flow_context(op), "pred", None)
 
 
@@ -98,7 +98,7 @@ def awaited(op):
     loop hands out, the gradients of its invariants among it, is outside of that loop.
 
     Private: Graph._get_control_flow_context, control_flow_util.GetContainingWhileContext, GetOutputContext,
-    FuncGraph.outer_graph (1.15.5, 2.15.1, 2.21.0).
+    FuncGraph.outer_graph.
     """
     here = tf.get_default_graph()
     inner, outer = here._get_control_flow_context(), control_flow_util.GetOutputContext(op)
@@ -112,14 +112,14 @@ def awaited(op):
 
 
 def is_function(op):
-    """True for a call of a function.Defun by its name. Private: Graph._is_function (1.15.5, 2.15.1, 2.21.0)."""
+    """True for a call of a function.Defun by its name. Private: Graph._is_function."""
     return op.graph._is_function(op.type)
 
 
 def outer(tensor):
     """The tensor outside of a function body that `tensor`, an argument of the body, stands for; others are themselves.
 
-    Private: FuncGraph.captures (1.15.5, 2.15.1, 2.21.0).
+    Private: FuncGraph.captures.
     """
     while tensor.op.type == "Placeholder" and hasattr(tensor.graph, "captures"):
         found = next((outside for outside, inside in tensor.graph.captures if inside is tensor), None)
@@ -135,10 +135,7 @@ def outer_op(op):
 
 
 def add_control_inputs(op, control_inputs):
-    """Makes an existing op wait for others.
-
-    Private: Operation._add_control_inputs (1.15.5, 2.15.1, 2.21.0).
-    """
+    """Makes an existing op wait for others. Private: Operation._add_control_inputs."""
     op._add_control_inputs(control_inputs)
 
 
@@ -161,7 +158,7 @@ def patched_attribute(owner, name, value):
 def finish_of(optimizer):
     """The optimizer's hook that closes an update: `finish(update_ops, name_scope) -> op`.
 
-    Private: Optimizer._finish, an override point that subclasses use too (1.15.5, 2.15.1, 2.21.0).
+    Private: Optimizer._finish, an override point that subclasses use too.
     """
     return optimizer._finish
 
@@ -174,8 +171,8 @@ def patched_finish(optimizer, finish):
 def learning_rate(optimizer):
     """The optimizer's own current learning rate: a float or a Tensor; None if it keeps none.
 
-    Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train (1.15.5,
-    2.15.1, 2.21.0). The tensor made by _prepare() does not exist yet when a decay goes before the update.
+    Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train. The tensor made
+    by _prepare() does not exist yet when a decay goes before the update.
     """
     for name in ("_lr", "_learning_rate"):
         rate = getattr(optimizer, name, None)
@@ -230,7 +227,7 @@ def patched_gradients(wrapper):
     arguments: the call's arguments by name (ys, xs, grad_ys, stop_gradients, ...), which the wrapper may change
     before it calls `compute(**arguments)`. Nested calls (gradients of functions and loop bodies) are left alone.
 
-    Private: gradients_util._GradientsHelper(ys, xs, grad_ys, ..., stop_gradients, ...) (1.15.5, 2.15.1, 2.21.0).
+    Private: gradients_util._GradientsHelper(ys, xs, grad_ys, ..., stop_gradients, ...).
     """
     compute = gradients_util._GradientsHelper
     signature = inspect.signature(compute)
@@ -257,7 +254,7 @@ def patched_sessions(before_run):
 
     For Session.make_callable it is called once, when the callable is made.
 
-    Private: session.BaseSession, its _do_run(handle, target_list, fetch_list, ...) (1.15.5, 2.15.1, 2.21.0).
+    Private: session.BaseSession, its _do_run(handle, target_list, fetch_list, ...).
     """
     base = session_module.BaseSession
     do_run, make_callable = base._do_run, base.make_callable
@@ -275,11 +272,14 @@ def patched_sessions(before_run):
         yield
 
 
-def outermost(graph):
-    """The graph of the program that holds `graph`, the body of a function (2.x), or is it.
+def sessions_of(graph):
+    """The sessions on a graph that are still held somewhere; TensorFlow keeps no list of them."""
+    return [o for o in gc.get_objects() if issubclass(type(o), tf.Session) and o.graph is graph]
 
-    Private: FuncGraph.outer_graph (1.15.5, 2.15.1, 2.21.0).
-    """
+
+def outermost(graph):
+    """The graph of the program that holds `graph`, the body of a function (2.x), or is it."""
+    # private: FuncGraph.outer_graph
     while getattr(graph, "outer_graph", None) is not None:
         graph = graph.outer_graph
     return graph
@@ -291,7 +291,7 @@ def gradients(ys, xs, grad_ys=None, stop_gradients=None):
 
 
 def unfinalized(graph):
-    """Context manager: ops may be added to a finalized graph. Private: Graph._finalized (1.15.5, 2.15.1, 2.21.0)."""
+    """Context manager: ops may be added to a finalized graph. Private: Graph._finalized."""
     return patched_attribute(graph, "_finalized", False)
 
 

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound="Tf1WdError")
+
 
 class Tf1WdError(Exception):
-    """Base of all errors that tf1_wd raises on purpose; the message says what to do."""
+    """Base of all errors that tf1_wd raises on purpose; the message says what to do.
+
+    Programs read what an error is about from its attributes. Each is None where the error is about no such thing.
+
+    variable: the name of the variable, of the first where there are several.
+    pattern: the pattern that matches nothing, as the user wrote it.
+    option: the option that is wrong, as the message names it.
+    reason: what is wrong, in words without the advice and without the variable's name.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        variable: str | None = None,
+        pattern: str | None = None,
+        option: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.variable = variable
+        self.pattern = pattern
+        self.option = option
+        self.reason = reason
+
+    @classmethod
+    def of_gradient(cls: type[_Error], variable: str, what: str) -> _Error:
+        """An error that says `what` of the gradient of a variable."""
+        return cls("the gradient of %s %s" % (variable, what), variable=variable, reason="its gradient " + what)
 
 
 class Tf1WdWarning(UserWarning):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence, Union
+
 import numpy as np
 
 from tf1_wd import _tf
@@ -10,11 +12,19 @@ from tf1_wd.decay.ops.weights import on_device
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UnsupportedUpdateError
 from tf1_wd.native.decay import check_rates
 from tf1_wd.native.decay import decay as decay_op
-from tf1_wd.native.twin import name_of, range_checks, with_known_shapes
+from tf1_wd.native.twin import eager_name, range_checks, with_known_shapes
+from tf1_wd.plan.same_variable import copies_of
+
+Numbers = Union[float, np.ndarray, tf.Tensor, tf.Variable, Sequence[Any]]
 
 
 @tf.autograph.experimental.do_not_convert
-def decay(variables, rates, scale=1.0, backend="auto"):
+def decay(
+    variables: Sequence[tf.Variable],
+    rates: Numbers,
+    scale: float | tf.Tensor | tf.Variable = 1.0,
+    backend: str = "auto",
+) -> None:
     """Decays variables in place, in eager mode now, in a tf.function whenever that runs.
 
         w <- w - (rate * scale) * w
@@ -49,9 +59,7 @@ def decay(variables, rates, scale=1.0, backend="auto"):
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019).
     """
-    with tf.init_scope():  # out of a tf.function, but not of a tf.Graph
-        is_graph = not tf.executing_eagerly()
-    if is_graph:
+    if _tf.builds_a_graph():
         raise UnsupportedUpdateError(
             "tf1_wd.tf2.decay is for eager mode and tf.function, and this is a graph of TensorFlow 1: use "
             "tf1_wd.decoupled_weight_decay, or leave out disable_v2_behavior() and tf.Graph().as_default()"
@@ -63,7 +71,7 @@ def decay(variables, rates, scale=1.0, backend="auto"):
     rates, scale = _number(rates, "rates", len(variables)), _number(scale, "scale", len(variables))
     check_rates(variables, rates, scale)
     rates, scale = with_known_shapes(variables, rates, scale)
-    groups = {}
+    groups: dict[tuple[str, tf.DType], list[tuple[int, tf.Variable]]] = {}
     for i, variable in enumerate(variables):
         for copy in _copies(variable):
             groups.setdefault((copy.device, copy.dtype.base_dtype), []).append((i, copy))
@@ -76,7 +84,7 @@ def decay(variables, rates, scale=1.0, backend="auto"):
                 decay_op([copy for _, copy in members], chosen, scale, backend=backend)
 
 
-def _listed(variables):
+def _listed(variables: Any) -> list[Any]:
     if hasattr(variables, "dtype"):
         raise InvalidOptionError("variables is one variable or array: give a list of variables")
     try:
@@ -85,39 +93,38 @@ def _listed(variables):
         raise InvalidOptionError("variables must be a list of variables; got %r" % (variables,)) from None
 
 
-def _variable(variable):
+def _variable(variable: Any) -> tf.Variable:
     """The tf.Variable itself, or the one in a variable of Keras 3."""
-    inside = getattr(variable, "value", None)  # a method of tf.Variable, and a property there
-    inside = variable if callable(inside) else inside
+    value = getattr(variable, "value", None)  # a method of tf.Variable, and a property there
+    inside: Any = variable if callable(value) else value
     if not _tf.is_resource(inside):
         raise InvalidOptionError("variables must be tf.Variables or variables of Keras; got %r" % (variable,))
     if not inside.dtype.is_floating:
         raise InvalidOptionError(
-            "variable %s is %s: only floating variables can decay" % (name_of(inside), inside.dtype)
+            "variable %s is %s: only floating variables can decay" % (eager_name(inside), inside.dtype)
         )
     return inside
 
 
-def _refuse_twice(variables):
+def _refuse_twice(variables: Sequence[tf.Variable]) -> None:
     seen = set()
     for variable in variables:
         if id(variable) in seen:
-            raise InvalidOptionError("variable %s is listed twice: it would decay twice" % name_of(variable))
+            raise InvalidOptionError("variable %s is listed twice: it would decay twice" % eager_name(variable))
         seen.add(id(variable))
 
 
-def _copies(variable):
+def _copies(variable: tf.Variable) -> list[tf.Variable]:
     """The copies of a variable on the replicas of a distribution strategy, or the variable alone."""
-    copies = getattr(variable, "values", None)
     if _tf.in_replica() and tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise UnsupportedUpdateError(
             "variable %s would decay on each replica of the strategy: call tf1_wd.tf2.decay outside of strategy.run, "
-            "where it decays every copy once" % name_of(variable)
+            "where it decays every copy once" % eager_name(variable)
         )
-    return copies if isinstance(copies, (list, tuple)) else [variable]
+    return copies_of(variable)
 
 
-def _number(value, name, count):
+def _number(value: Any, name: str, count: int) -> tf.Tensor:
     """`value` as a Tensor of float64, which holds every rate of float32 exactly."""
     if callable(value) and not hasattr(value, "dtype"):
         raise InvalidOptionError("%s is a function: call it, and pass the number or Tensor that it returns" % name)

@@ -8,8 +8,7 @@ from tensorflow.python.framework import kernels
 
 from support.decay_op import DTYPES, both_kinds, session, variable
 from tf1_wd import errors
-from tf1_wd.native import decay as decay_module
-from tf1_wd.native import loader
+from tf1_wd.native import choose, loader
 from tf1_wd.native.decay import decay
 
 
@@ -45,7 +44,7 @@ def test_auto_is_native_where_the_variable_may_be_on_a_gpu(monkeypatch):
 
 
 def test_a_driver_that_cannot_run_the_op_is_told_before_the_graph_runs(monkeypatch, recwarn):
-    monkeypatch.setattr(decay_module, "_warned", False)
+    monkeypatch.setattr(choose, "_warned", False)
     monkeypatch.setattr(loader, "gpu_visible", lambda: True)
     monkeypatch.setattr(loader, "gpu_problem", lambda: "the CUDA driver is too old")
     with session() as opened:
@@ -74,7 +73,7 @@ def test_a_variable_on_another_kind_of_device_decays_by_the_twin():
 
 
 def test_auto_without_the_op_warns_once_and_uses_the_twin(monkeypatch, recwarn):
-    monkeypatch.setattr(decay_module, "_warned", False)
+    monkeypatch.setattr(choose, "_warned", False)
     monkeypatch.setattr(loader, "_loaded", (loader.Status("twin", None, "no C++ compiler", None), None))
     with session() as opened:
         w = variable("w", [4.0], "resource")

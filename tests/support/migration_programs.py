@@ -12,7 +12,7 @@ from support.migration_cases import LR, STEPS, fades, halves
 from support.watching import regularization
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.migrate.from_plan import from_plan
-from tf1_wd.commands.migrate.program import Listener, migrate_file, results_in
+from tf1_wd.commands.migrate.program import Listener, migrate_file
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.decay.scope import hooks
 from tf1_wd.graph.walk import predecessors
@@ -221,7 +221,7 @@ def in_a_scope(name):
     with built.graph.as_default():
         train_ops, scope = IN_A_SCOPE[name](built.loss, built.variables)
         run = list(predecessors([getattr(op, "op", op) for op in train_ops[:1]]))
-        found = from_facts("program", structural_facts(built.graph), results_in(scope), [scope], run=run)
+        found = from_facts("program", structural_facts(built.graph), scope._listener.gradient_keys, [scope], run=run)
     return built.weights(train_ops), found
 
 

@@ -16,7 +16,7 @@ from support.page_tables import rows
 from support.pages import ROOT, assert_alike, runs
 from tf1_wd import errors
 from tf1_wd.graph.walk import predecessors
-from tf1_wd.native import decay
+from tf1_wd.native import choose, decay
 
 # deprecated, for distribution strategies, which parameter servers are not
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -211,7 +211,7 @@ def native_ops(ops):
 
 
 def test_auto_does_not_trust_a_server_to_have_the_op_and_says_how_to_get_it(kind, monkeypatch):
-    monkeypatch.setattr(decay, "_warned", False)
+    monkeypatch.setattr(choose, "_warned", False)
     with pytest.warns(errors.NativeOpWarning) as caught:
         ops, _ = build(kind, "auto", tf.train.AdamOptimizer())
     assert native_ops(ops) == []

@@ -6,11 +6,10 @@ import argparse
 import json
 import os
 import sys
-import threading
 
-from tf1_wd import legacy
 from tf1_wd.cli import output
-from tf1_wd.cli.output import ended, names_a_graph, stdout_to_stderr
+from tf1_wd.cli.output import names_a_graph
+from tf1_wd.cli.programs import report_on
 from tf1_wd.commands.audit import html_page, text
 from tf1_wd.commands.run import execute
 from tf1_wd.errors import InvalidOptionError
@@ -41,16 +40,16 @@ def run(args):
     except InvalidOptionError as error:
         print("tf1-wd audit: %s" % error, file=sys.stderr)
         return 2
-    before = set(threading.enumerate())
-    report = _of_graph(words[0], args.checkpoint) if _is_graph(args, words) else _of_program(args, words)
-    _print(report, args)
-    if any(not thread.daemon for thread in set(threading.enumerate()) - before):
-        ended(_code(report, args))
-    return _code(report, args)
+    if _is_graph(args, words):
+        return _print(_of_graph(words[0], args.checkpoint), args)
+    target = execute.Program(words[0], tuple(words[1:]), args.is_module)
 
+    def read(on_refusal):
+        from tf1_wd.commands.audit import program
 
-def _code(report, args):
-    return 1 if args.strict and report.findings else 0
+        return program.audit_program(target, args.steps, on_refusal)
+
+    return report_on(read, lambda report: _print(report, args))
 
 
 def _checked(args):
@@ -72,6 +71,7 @@ def _checked(args):
 
 
 def _print(report, args):
+    """Writes the report; the exit code."""
     if args.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
@@ -80,6 +80,7 @@ def _print(report, args):
         with open(args.html, "w", encoding="utf-8") as file:
             file.write(html_page.page(report))
         print("tf1-wd audit: page written to %s" % args.html, file=sys.stderr)
+    return 1 if args.strict and report.findings else 0
 
 
 def _is_graph(args, words):
@@ -90,21 +91,3 @@ def _of_graph(path, checkpoint):
     with output.tensorflow_import():
         from tf1_wd.commands.audit import assemble
     return assemble.audit_file(path, checkpoint)
-
-
-def _of_program(args, words):
-    target = execute.Program(words[0], tuple(words[1:]), args.is_module)
-    with stdout_to_stderr() as restore:
-        legacy.install()
-        from tf1_wd.commands.audit import program as audit_program
-
-        def end(report):
-            restore()
-            _print(report, args)
-            ended(_code(report, args))
-
-        result = audit_program.audit_program(target, args.steps, on_refusal=end)
-    if result.report is None:
-        execute.end(result.raised)
-        raise SystemExit(1)  # not reached: end raises what the program raised
-    return result.report

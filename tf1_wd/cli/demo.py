@@ -95,7 +95,7 @@ def _train(args):
 
 
 def text(report):
-    """The report of tf1_wd.demo.run as it is printed."""
+    """The report of train.run as it is printed."""
     return _TEXT % dict(
         report,
         table=text_table.table([_row(method) for method in report["methods"]], _HEADER),

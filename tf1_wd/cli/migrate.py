@@ -7,18 +7,16 @@ import contextlib
 import json
 import os
 import sys
-import threading
 
-from tf1_wd import legacy
 from tf1_wd.cli import output
-from tf1_wd.cli.output import ended, names_a_graph, stdout_to_stderr
+from tf1_wd.cli.output import names_a_graph
+from tf1_wd.cli.programs import report_on
 from tf1_wd.cli.shared_options import add_rules, given_rules, program_of, rates_of, rules_of
-from tf1_wd.commands.migrate import migration
 from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.writing import module
 from tf1_wd.commands.migrate.writing.forms import AUTO, FORMS
-from tf1_wd.commands.run.execute import end
 from tf1_wd.errors import InvalidOptionError
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import make_rules
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
@@ -41,7 +39,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--strict", action="store_true", help="exit code 1 if the code is not equivalent")
     plan = parser.add_argument_group("of a plan (tf1-wd run --report FILE writes one)")
-    plan.add_argument("--optimizer", choices=sorted(migration.OPTIMIZERS), help="the optimizer, of tf.train")
+    plan.add_argument("--optimizer", choices=sorted(MIGRATED), help="the optimizer, of tf.train")
     plan.add_argument("--learning-rate", metavar="X", help="a number; left out, the code asks for a schedule")
     plan.add_argument(
         "--setting", action="append", default=[], metavar="NAME=X", help="of the optimizer, such as epsilon=1e-3"
@@ -69,7 +67,13 @@ def run(args):
         with output.tensorflow_import():
             from tf1_wd.commands.migrate import program
         return _write(program.migrate_file(path, rules, rates), args)
-    return _of_program(target, rules, rates, args)
+
+    def read(on_refusal):
+        from tf1_wd.commands.migrate import program
+
+        return program.migrate_program(target, rules, rates, on_refusal)
+
+    return report_on(read, lambda found: _write(found, args))
 
 
 def _checked(args):
@@ -130,25 +134,6 @@ def _setting(text):
         return name, float(value)
     except ValueError:
         raise InvalidOptionError("--setting %s: it takes NAME=NUMBER" % text) from None
-
-
-def _of_program(target, rules, rates, args):
-    before = set(threading.enumerate())
-    with stdout_to_stderr() as restore:
-        legacy.install()
-        from tf1_wd.commands.migrate import program
-
-        def refused(found):
-            restore()
-            ended(_write(found, args))
-
-        result = program.migrate_program(target, rules, rates, on_refusal=refused)
-    if result.report is None:
-        end(result.raised)
-    code = _write(result.report, args)
-    if any(not thread.daemon for thread in set(threading.enumerate()) - before):
-        ended(code)
-    return code
 
 
 def _write(found, args):

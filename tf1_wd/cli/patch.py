@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from tf1_wd.errors import InvalidOptionError
-from tf1_wd.plan.options import BACKENDS, CONVENTIONS, ORDERS, SOURCES, SPARSE, make_rules
+from tf1_wd.plan.options import BACKENDS, ORDERS, PRESETS, SOURCES, SPARSE, make_rules
 
 
 def add_arguments(parser):
@@ -18,7 +18,7 @@ def add_arguments(parser):
         "--to-compat-v1", action="store_true", help="also rewrite the imports to tensorflow.compat.v1 and tf_slim"
     )
     call = parser.add_argument_group("options of the generated call")
-    call.add_argument("--convention", choices=sorted(CONVENTIONS), help="default: adamw")
+    call.add_argument("--convention", choices=sorted(PRESETS), help="default: adamw")
     call.add_argument("--source", choices=SOURCES, help="where rates come from; default: loss")
     call.add_argument("--order", choices=ORDERS)
     call.add_argument("--scale", help="a number, or learning_rate")

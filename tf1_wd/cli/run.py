@@ -114,7 +114,7 @@ def _where(error):
     frames = traceback.extract_tb(execute.frames_of_program(error))
     for frame in reversed(frames):
         if "site-packages" not in frame.filename and not frame.filename.startswith(execute.PACKAGE):
-            return "\n  at %s:%d: %s" % (frame.filename, frame.lineno, frame.line)
+            return "\n  at %s:%s: %s" % (frame.filename, frame.lineno, frame.line)
     return ""
 
 
@@ -135,7 +135,7 @@ def _rate(decay):
 
 
 def _grouped(decays, key):
-    groups = {}
+    groups: dict = {}
     for d in decays:
         groups.setdefault(key(d), []).append(d.name)
     return [(text, text_table.some(names)) for text, names in groups.items()]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tf1_wd.commands.run import execute
 from tf1_wd.errors import InvalidOptionError
-from tf1_wd.plan.options import BACKENDS, CONVENTIONS, ORDERS, SOURCES, SPARSE, make_rules
+from tf1_wd.plan.options import BACKENDS, ORDERS, PRESETS, SOURCES, SPARSE, make_rules
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
 def add_rules(parser):
     """The options of decoupled_weight_decay, as options of the command."""
     parser.add_argument(
-        "--convention", choices=sorted(CONVENTIONS), default="adamw", help="scale and order (default: %(default)s)"
+        "--convention", choices=sorted(PRESETS), default="adamw", help="scale and order (default: %(default)s)"
     )
     parser.add_argument("--order", choices=ORDERS, help="decay the updated weights, or take r * old weights off")
     parser.add_argument("--scale", metavar="S", help="what multiplies every rate: a number, or %r" % LEARNING_RATE)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from tf1_wd.conventions.table import AFTER, CONVENTIONS, ETA, LEARNING_RATE, NOTHING
+from tf1_wd.conventions.table import AFTER, CONVENTIONS, ETA, LEARNING_RATE, NOTHING, Convention
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoEqualRateError
 
 
-def convert_rate(rate, from_, to, learning_rate=None, eta=None, optimizer=None, approximate=False):
+def convert_rate(
+    rate: float,
+    from_: str,
+    to: str,
+    learning_rate: float | None = None,
+    eta: float | None = None,
+    optimizer: str | None = None,
+    approximate: bool = False,
+) -> float:
     """The rate that does in one system what `rate` does in another: the same weights after every step.
 
         fraction of a weight that leaves it in a step:  rate * lr ("adamw": Keras, PyTorch, optax, BERT),
@@ -55,7 +64,7 @@ def convert_rate(rate, from_, to, learning_rate=None, eta=None, optimizer=None, 
     return converted
 
 
-def _convention(option, name):
+def _convention(option: str, name: object) -> Convention:
     if not isinstance(name, str) or name not in CONVENTIONS:
         raise InvalidOptionError(
             "%s=%r is unknown; choose one of: %s" % (option, name, ", ".join(map(repr, sorted(CONVENTIONS))))
@@ -63,7 +72,7 @@ def _convention(option, name):
     return CONVENTIONS[name]
 
 
-def _number(option, value):
+def _number(option: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
@@ -73,7 +82,7 @@ def _number(option, value):
     return number
 
 
-def _ratio(source, target, from_, to, learning_rate, eta):
+def _ratio(source: str, target: str, from_: str, to: str, learning_rate: float | None, eta: float | None) -> float:
     """What a rate is multiplied by, from one system to another, so that times * rate stays the same."""
     if source == target:
         return 1.0
@@ -85,7 +94,7 @@ def _ratio(source, target, from_, to, learning_rate, eta):
     return factors[source] / factors[target]
 
 
-def _constant(option, value, from_, to):
+def _constant(option: str, value: Any, from_: str, to: str) -> float:
     if value is None:
         raise InvalidOptionError(
             "%s= is missing: of %r and %r one multiplies its rate by it in every step, and the other does not"
@@ -109,14 +118,14 @@ _SCHEDULE = (
 )
 
 
-def _check_fraction(fraction, rate, from_):
+def _check_fraction(fraction: float, rate: float, from_: str) -> None:
     if fraction >= 1:
         raise InvalidRateError(
             "rate=%g of %r takes %g of a weight off in a step, and must take less than 1" % (rate, from_, fraction)
         )
 
 
-def _refuse_coupled(from_, to, optimizer):
+def _refuse_coupled(from_: str, to: str, optimizer: object) -> None:
     if optimizer is None:
         raise InvalidOptionError(
             "optimizer= is missing: of %r and %r one adds the decay to the gradient, and what becomes of it there "
@@ -139,7 +148,7 @@ _WHY = {
 }
 
 
-def _refuse_order(fraction, from_, to):
+def _refuse_order(fraction: float, from_: str, to: str) -> None:
     after, before = (from_, to) if CONVENTIONS[from_].order == AFTER else (to, from_)
     raise NoEqualRateError(
         "%r decays the weights after the step and %r those before it: (1 - r)(w - step) is w - (1 - r) step - r w, so "

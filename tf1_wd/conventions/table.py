@@ -25,7 +25,7 @@ class Convention:
 
     system: str
     formula: str
-    lines: dict
+    lines: dict[str, str]
     times: str
     order: str = BEFORE
     coupled: bool = False

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import NamedTuple
+import functools
+from typing import Any, Callable, List, NamedTuple, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.ordering import build_after, build_before
-from tf1_wd.decay.ops.scale import describe, scale_now
+from tf1_wd.decay.ops.scale import scale_now, with_scale
 from tf1_wd.decay.ops.summaries import add_summaries
-from tf1_wd.decay.ops.update import collection_now, plan_update
+from tf1_wd.decay.ops.update import AppliedUpdate, Collection, collection_now, plan_update
 from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.decay.scope import hooks
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
@@ -22,22 +22,36 @@ from tf1_wd.errors import (
     UnsupportedUpdateError,
 )
 from tf1_wd.graph.assignments import gradient_of, updates_among
+from tf1_wd.graph.gradients import Gradient
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
-from tf1_wd.graph.update_ops import STEP_IGNORES_WEIGHTS
+from tf1_wd.graph.update_ops import learning_rate_input, op_ignores_weights
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
-from tf1_wd.plan.decisions import DecayPlan, check_rows
+from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows
 from tf1_wd.plan.options import LAZY, Rules, make_rules
+from tf1_wd.plan.reasons import Fate
+from tf1_wd.plan.same_variable import copies_of
+
+Updates = List[Tuple[tf.Variable, List[tf.Operation]]]
+Edges = List[Tuple[tf.Operation, List[tf.Operation]]]  # (op, what it must wait for)
 
 
 class Attached(NamedTuple):
-    """What attach decays: DecayPlan and Rules, as a scope.Scope has them."""
+    """What attach decided, as hooks.Listener.give_way takes it."""
 
     plan: DecayPlan
     rules: Rules
+    gradient_keys: None = None  # attach hears no call of tf.gradients
 
 
-def attach(train_op, report=None, **options):
+class Group(NamedTuple):
+    """Updates that are given one learning rate. members: [(tf.Variable, the ops that update it)]."""
+
+    applied: AppliedUpdate
+    members: list[tuple[tf.Variable, list[tf.Operation]]]
+
+
+def attach(train_op: Any, report: Callable[[DecayPlan], Any] | None = None, **options: Any) -> Any:
     """Ties a decay to the updates behind a train_op that was built elsewhere; the gradient is taken as it is.
 
         order="after":   w <- (1 - r) (w - step)      order="before":  w <- w - step - r w
@@ -69,7 +83,8 @@ def attach(train_op, report=None, **options):
             raise InvalidOptionError("%r has a train_op, but no _replace: attach to its train_op" % (train_op,))
         return train_op._replace(train_op=attach(train_op.train_op, report, **options))
     refuse_eager()
-    if not getattr(hooks.current(), "lets_attach", hooks.current() is None):
+    listener = hooks.current()
+    if listener is not None and not listener.lets_attach:
         raise NestedScopeError("attach() inside a weight decay scope would decay twice: use one of the two")
     if _tf.is_resource(train_op):  # what assign_add on a resource variable returns
         train_op = tf.convert_to_tensor(train_op)
@@ -88,55 +103,62 @@ def attach(train_op, report=None, **options):
         return _attach(train_op, op, rules, report)
 
 
-def _attach(train_op, op, rules, report):
+def _attach(
+    train_op: Any, op: tf.Operation, rules: Rules, report: Callable[[DecayPlan], Any] | None
+) -> tf.Operation | tf.Tensor:
     _refuse_copies()
     behind = list(graph.predecessors([op]))
-    others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
-    if any(is_decay(o) for o in behind if o not in others):
-        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
+    _refuse_second_decay(op, behind)
     updates = updates_among(behind, op)
-    pairs = [(gradient, variable) for variable, ops in updates for gradient in _gradients(ops)]
     collection = collection_now()
-    groups, decisions, notes = [], [], {}
-    for learning_rate, members in _by_learning_rate(updates, rules):
-        chosen = [pair for pair in pairs if any(pair[1] is v for v, _ in members)]
-        update = plan_update(chosen, rules, [], {}, collection)
-        scale = 1.0 if update.is_empty else scale_now(rules.scale, learning_rate, None)
-        groups.append((update, scale, members))
-        decisions += [replace(d, scale=describe(scale)) for d in update.decisions]
-        notes.update(update.notes)
-    plan = DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
-    groups = [group for group in groups if not group[0].is_empty]
+    groups = _groups(updates, rules, collection)
+    plan = _plan_of(groups, rules)
+    groups = [group for group in groups if not group.applied.update.is_empty]
     if not groups:
-        raise NothingToDecayError(
-            "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
-            "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s"
-            % (len(updates), op.name, len(collection.terms), plan)
-        )
+        _refuse_nothing(op, updates, collection, plan)
     check_rows(rules, plan)
     refuse_own_decay([d.variable for d in plan.decaying])
     _refuse_coupled(updates, {d.name for d in plan.decaying})
     edges = _steps_before_increment(groups, behind)
-    if (edges or rules.order == "before") and graph.has_session(op.graph):
-        raise UnsupportedUpdateError(
-            "a tf.Session on this graph exists already, and new control edges between its ops might be ignored. Attach "
-            "before the session is made, or use order='after'%s" % (" and a scale that is no callable" if edges else "")
-        )
-    warn_of_uncounted(rules, [(scale, op.graph) for _, scale, _ in groups], stacklevel=3)
+    _refuse_sessions(op, rules, edges)
+    warn_of_uncounted(rules, [group.applied for group in groups], stacklevel=3)
     if report is not None:
         report(plan)
-    moment = _moment_before(updates, op) if rules.order == "before" else None
-    followers = []
-    for update, scale, members in groups:
-        new_edges, more = _build(update, rules, scale, members, op, moment)
-        edges += new_edges
-        followers += more
-    for target, sources in edges:  # last, so that nothing is half-applied
+    moment = _moment_before(updates, op) if rules.order == "before" else []
+    followers, more_edges = _build(groups, rules, op, moment)
+    for target, sources in edges + more_edges:  # last, so that nothing is half-applied
         _tf.add_control_inputs(target, sources)
     if rules.summary:
-        add_summaries([(update, scale, op.graph) for update, scale, _ in groups])
-    if hooks.current() is not None:
-        hooks.current().give_way(Attached(plan, rules))
+        add_summaries([group.applied for group in groups])
+    listener = hooks.current()
+    if listener is not None:
+        listener.give_way(Attached(plan, rules))
+    return _behind(train_op, followers)
+
+
+def _groups(updates: Updates, rules: Rules, collection: Collection) -> list[Group]:
+    """What is applied to the variables of each learning rate."""
+    pairs = [(gradient, variable) for variable, ops in updates for gradient in _gradients(ops)]
+    groups = []
+    for learning_rate, members in _by_learning_rate(updates, rules):
+        chosen = [pair for pair in pairs if any(pair[1] is v for v, _ in members)]
+        update = plan_update(chosen, rules, [], {}, collection)
+        scale = 1.0 if update.is_empty else scale_now(rules.scale, learning_rate, None)
+        groups.append(Group(AppliedUpdate(update, scale, tf.get_default_graph()), members))
+    return groups
+
+
+def _plan_of(groups: list[Group], rules: Rules) -> DecayPlan:
+    decisions: list[Decay] = []
+    notes: dict[str, Fate] = {}
+    for applied, _ in groups:
+        decisions += [with_scale(d, applied.scale) for d in applied.update.decisions]
+        notes.update(applied.update.notes)
+    return DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
+
+
+def _behind(train_op: tf.Operation | tf.Tensor, followers: list[tf.Operation]) -> tf.Operation | tf.Tensor:
+    """The train_op, of the kind it was, behind the ops that follow it."""
     if not followers:
         return train_op
     with tf.control_dependencies(followers):
@@ -145,17 +167,39 @@ def _attach(train_op, op, rules, report):
         return tf.group(train_op, name="train_op_and_decay")
 
 
-def _refuse_copies():
+def _refuse_second_decay(op: tf.Operation, behind: list[tf.Operation]) -> None:
+    others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
+    if any(is_decay(o) for o in behind if o not in others):
+        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
+
+
+def _refuse_nothing(op: tf.Operation, updates: Updates, collection: Collection, plan: DecayPlan) -> None:
+    raise NothingToDecayError(
+        "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
+        "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s" % (len(updates), op.name, len(collection.terms), plan)
+    )
+
+
+def _refuse_sessions(op: tf.Operation, rules: Rules, edges: Edges) -> None:
+    """Raises UnsupportedUpdateError if edges are to be added between ops that a tf.Session may hold already."""
+    if (edges or rules.order == "before") and graph.has_session(op.graph):
+        raise UnsupportedUpdateError(
+            "a tf.Session on this graph exists already, and new control edges between its ops might be ignored. Attach "
+            "before the session is made, or use order='after'%s" % (" and a scale that is no callable" if edges else "")
+        )
+
+
+def _refuse_copies() -> None:
     for variable in tf.trainable_variables():
-        copies = getattr(variable, "values", ())
-        if isinstance(copies, (list, tuple)) and len(copies) > 1:
+        copies = copies_of(variable)
+        if len(copies) > 1:
             raise UnsupportedUpdateError(
                 "%s has %d copies on the replicas of a distribution strategy: put tf1_wd.decoupled_weight_decay around "
                 "the function that the strategy runs" % (variable.name, len(copies))
             )
 
 
-def _gradients(ops):
+def _gradients(ops: list[tf.Operation]) -> list[Gradient]:
     """What the updates of one variable take as its gradient: tf.IndexedSlices if each of them names rows."""
     indices = [graph.argument(op, ("indices",)) for op in ops]
     if any(i is None for i in indices):
@@ -163,23 +207,33 @@ def _gradients(ops):
     return [tf.IndexedSlices(gradient_of(op), i) for op, i in zip(ops, indices)]
 
 
-def _build(update, rules, scale, members, train_op, moment):
-    """(edges to add, as (op, ops that it must wait for); ops that follow the train_op)."""
-    if rules.order == "after":
+def _build(
+    groups: list[Group], rules: Rules, train_op: tf.Operation, moment: list[tf.Tensor]
+) -> tuple[list[tf.Operation], Edges]:
+    """(ops that follow the train_op, edges by which the updates wait for a decay).
+
+    moment: of order "before", the tensors after which all gradients are computed and nothing is updated yet.
+    """
+    followers: list[tf.Operation] = []
+    edges: Edges = []
+    for applied, members in groups:
+        ops = [o for _, found in members for o in found]
+        first: list[tf.Operation] = []
+        build_rest: Callable[[], list[tf.Operation]] = functools.partial(build_after, applied, rules)
+        if rules.order == "before":
+            in_place = all(map(op_ignores_weights, ops))
+            with tf.control_dependencies(moment if in_place else []):
+                first, build_rest = build_before(applied, rules, in_place)
+        edges += [(o, first) for o in ops if first]
         with tf.control_dependencies([train_op]):
-            return [], build_after(update, rules, scale)
-    ops = [o for _, found in members for o in found]
-    in_place = all(o.type in STEP_IGNORES_WEIGHTS for o in ops)
-    with tf.control_dependencies(moment if in_place else []):
-        first, build_rest = build_before(update, rules, scale, in_place)
-    with tf.control_dependencies([train_op]):
-        return [(o, first) for o in ops], build_rest()
+            followers += build_rest()
+    return followers, edges
 
 
-def _steps_before_increment(groups, behind):
+def _steps_before_increment(groups: list[Group], behind: list[tf.Operation]) -> Edges:
     """Edges that let a callable scale see the global step before the train_op increments it."""
     global_step = tf.train.get_global_step()
-    scales = [scale.op for _, scale, _ in groups if not isinstance(scale, float)]
+    scales = [group.applied.scale.op for group in groups if not isinstance(group.applied.scale, float)]
     if global_step is None or not scales:
         return []
     holder = graph.variable_op(global_step)
@@ -189,7 +243,7 @@ def _steps_before_increment(groups, behind):
     return [(op, reads) for op in increments if reads and op not in earlier]
 
 
-def _moment_before(updates, train_op):
+def _moment_before(updates: Updates, train_op: tf.Operation) -> list[tf.Tensor]:
     """The tensors to wait for so that all gradients are computed and nothing is updated yet."""
     ops = [o for _, found in updates for o in found]
     inputs = [t for o in ops for t in o.inputs if t.dtype == t.dtype.base_dtype != tf.resource]
@@ -201,18 +255,18 @@ def _moment_before(updates, train_op):
     return inputs
 
 
-def _by_learning_rate(updates, rules):
+def _by_learning_rate(updates: Updates, rules: Rules) -> list[tuple[tf.Tensor | None, Updates]]:
     """[(learning rate or None, updates that use it)]; one group unless the scale is the learning rate."""
     if not isinstance(rules.scale, str):  # LEARNING_RATE is the only word
         return [(None, updates)]
-    groups = {}
+    groups: dict[str | None, tuple[tf.Tensor | None, Updates]] = {}
     for variable, ops in updates:
-        rate = graph.argument(ops[0], ("lr", "alpha"))
+        rate = learning_rate_input(ops[0])
         groups.setdefault(None if rate is None else rate.name, (rate, []))[1].append((variable, ops))
     return list(groups.values())
 
 
-def _refuse_coupled(updates, decaying):
+def _refuse_coupled(updates: Updates, decaying: set[str]) -> None:
     coupled, scalars = [], Scalars()
     for variable, ops in updates:
         holder = graph.variable_op(variable)

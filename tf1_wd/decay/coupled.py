@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.other_terms import term_steps
 from tf1_wd.decay.ops.scale import scalar
 from tf1_wd.decay.ops.sparse_rows import gather, rows_once
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.decay.ops.weights import fractions_of, on_device
 from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError, NothingToDecayError
+from tf1_wd.graph.gradients import Gradient, Pairs, Scalar
 from tf1_wd.graph.variables import dims_of, name_of
-from tf1_wd.native.twin import name_of as name_now
+from tf1_wd.native.twin import eager_name
 from tf1_wd.penalties import added_by_hand
-from tf1_wd.plan.decisions import DecayPlan, Trained, decide
-from tf1_wd.plan.options import COUPLED, LAZY, TOUCHED_ROWS, check_matches, check_rate, make_rules
+from tf1_wd.plan.decisions import Decay, DecayPlan, Trained, decide
+from tf1_wd.plan.options import COUPLED, LAZY, TOUCHED_ROWS, Rules, check_matches, check_rate, make_rules
 from tf1_wd.plan.scale_option import LEARNING_RATE, check_scale, is_function
 from tf1_wd.plan.text_table import some
 
 
-def plan_decay(variables, rates, include=None, exclude=None, multipliers=None):
+def plan_decay(
+    variables: Any, rates: Any, include: Any = None, exclude: Any = None, multipliers: Any = None
+) -> DecayPlan:
     """Decides which variables decay at which rate, outside of any scope.
 
         rate of a variable = first of `rates` that matches * first of `multipliers` that matches
@@ -41,7 +46,7 @@ def plan_decay(variables, rates, include=None, exclude=None, multipliers=None):
     Source: the options of decoupled_weight_decay.
     """
     rules = make_rules(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
-    trained = [Trained(i, v, name_now(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
+    trained = [Trained(i, v, eager_name(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
     check_matches(rules, [(t.variable, t.name) for t in trained])
     plan = DecayPlan(tuple(decide(trained, rules, {}, {})), (), COUPLED)
     if not plan.decaying:
@@ -49,7 +54,7 @@ def plan_decay(variables, rates, include=None, exclude=None, multipliers=None):
     return plan
 
 
-def add_decay_to_gradients(grads_and_vars, plan, scale=1.0):
+def add_decay_to_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: Scalar = 1.0) -> list:
     """Puts L2 into gradients, as a penalty in the loss does: for every variable that decays by the plan,
 
         gradient <- gradient + (rate * scale) * w
@@ -83,7 +88,7 @@ def add_decay_to_gradients(grads_and_vars, plan, scale=1.0):
     return _changed(pairs, plan, scale, 1.0)
 
 
-def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
+def remove_decay_from_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: Scalar = 1.0) -> list:
     """Takes L2 out of gradients again: for every variable that decays by the plan,
 
         gradient <- gradient - (rate * scale) * w
@@ -105,7 +110,7 @@ def remove_decay_from_gradients(grads_and_vars, plan, scale=1.0):
     return _changed(pairs, plan, scale, -1.0)
 
 
-def coupled_rules(**options):
+def coupled_rules(**options: Any) -> Rules:
     """Rules of coupled_weight_decay, from the options of decoupled_weight_decay."""
     rules = make_rules(**options)
     if rules.sparse == LAZY:
@@ -115,11 +120,12 @@ def coupled_rules(**options):
     return replace(rules, order=COUPLED, scale=scale)
 
 
-def couple(update, pairs, scale):
-    """The pairs of an update.Update with its decays, and its terms that are not L2, in the gradients."""
+def couple(applied: AppliedUpdate, pairs: Pairs) -> Pairs:
+    """The pairs of an AppliedUpdate with its decays, and its terms that are not L2, in the gradients."""
+    update, scale = applied.update, applied.scale
     reads = [w for ops in update.reads.values() for op in ops for w in _tf.awaited(op)]
     with tf.control_dependencies(reads):  # a loss fetched in the same run has the penalties of the old weights
-        amounts = {}
+        amounts: dict[tf.Operation, list[tf.Tensor]] = {}
         for term in update.replayed:
             for variable, amount in term_steps(term, update.movable, scale):
                 amounts.setdefault(graph.variable_op(variable), []).append(amount)
@@ -127,22 +133,22 @@ def couple(update, pairs, scale):
         return _with_l2(pairs, {d.name: d for d in update.decays}, 1.0, scale)[0]
 
 
-def _waiting(gradient):
+def _waiting(gradient: Gradient) -> Gradient:
     """The gradient behind the control dependencies in force, also of a variable that does not decay."""
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(tf.identity(gradient.values), gradient.indices, gradient.dense_shape)
     return None if gradient is None else tf.identity(gradient)
 
 
-def _plus(gradient, amounts):
+def _plus(gradient: Gradient, amounts: list[tf.Tensor]) -> Gradient:
     return tf.add_n([tf.convert_to_tensor(gradient), *amounts]) if amounts else gradient
 
 
-def _is_variable(x):
+def _is_variable(x: Any) -> bool:
     return hasattr(x, "assign") and hasattr(x, "shape")
 
 
-def _listed(variables):
+def _listed(variables: Any) -> list[tf.Variable]:
     """The variables that an argument stands for, each once."""
     try:
         listed = [variables] if _is_variable(variables) else list(variables)
@@ -155,7 +161,7 @@ def _listed(variables):
     return list({id(v): v for v in found}.values())
 
 
-def _checked(grads_and_vars, plan, scale):
+def _checked(grads_and_vars: Any, plan: Any, scale: Any) -> tuple[Pairs, Scalar]:
     """The pairs and the scale (a float or a tensor), once nothing is wrong with the arguments."""
     refuse_eager()
     if isinstance(grads_and_vars, DecayPlan):
@@ -176,7 +182,7 @@ def _checked(grads_and_vars, plan, scale):
     return [tuple(pair) for pair in pairs], _scale_of(scale)
 
 
-def _refuse_unknown(pairs, plan):
+def _refuse_unknown(pairs: Pairs, plan: DecayPlan) -> None:
     known = {d.name: d for d in plan.decays}
     names = [name_of(variable) for _, variable in pairs]
     unknown = [name for name in names if name not in known]
@@ -186,7 +192,7 @@ def _refuse_unknown(pairs, plan):
         raise NothingToDecayError("none of these %d variables decays by the plan:\n%s" % (len(names), plan))
 
 
-def _scale_of(scale):
+def _scale_of(scale: Any) -> Scalar:
     scale = check_scale(scale)
     if is_function(scale):
         raise InvalidOptionError("scale is a function: call it, and pass the number or Tensor that it returns")
@@ -198,12 +204,12 @@ def _scale_of(scale):
     return scalar(scale)
 
 
-def _decaying(pairs, plan):
+def _decaying(pairs: Pairs, plan: DecayPlan) -> Pairs:
     names = {d.name for d in plan.decaying}
     return [(gradient, variable) for gradient, variable in pairs if name_of(variable) in names]
 
 
-def _changed(pairs, plan, scale, sign):
+def _changed(pairs: Pairs, plan: DecayPlan, scale: Scalar, sign: float) -> list:
     decays = {d.name: d for d in plan.decaying}
     chosen = {name_of(v): decays[name_of(v)] for _, v in _decaying(pairs, plan)}
     for d in chosen.values():
@@ -213,7 +219,7 @@ def _changed(pairs, plan, scale, sign):
     return changed
 
 
-def _refuse_rate(d, scale):
+def _refuse_rate(d: Decay, scale: Scalar) -> None:
     if d.rows == LAZY:
         raise InvalidOptionError("%s decays lazily, which a gradient cannot: make the plan without sparse=" % d.name)
     if isinstance(d.rate, float) and isinstance(scale, float):
@@ -222,7 +228,9 @@ def _refuse_rate(d, scale):
         raise InvalidRateError("the rate of %s is known at the run of another graph only: pass rates=" % d.name)
 
 
-def _with_l2(pairs, decays, sign, scale):
+def _with_l2(
+    pairs: Pairs, decays: dict[str, Decay], sign: float, scale: Scalar
+) -> tuple[list[tuple[Gradient, tf.Variable]], list[tf.Tensor]]:
     """(the pairs with sign * rate * scale * w in their gradients, the tensors that came to them).
 
     decays: {name of a variable: its Decay}. A variable that is listed twice gets its L2 once.
@@ -242,7 +250,7 @@ def _with_l2(pairs, decays, sign, scale):
     return changed, amounts
 
 
-def _plus_l2(gradient, variable, factor, by_rows):
+def _plus_l2(gradient: Gradient, variable: tf.Variable, factor: tf.Tensor, by_rows: bool) -> tuple[Gradient, tf.Tensor]:
     """(gradient + factor * w, factor * w) of one variable."""
     wide = factor.dtype
     if isinstance(gradient, tf.IndexedSlices) and by_rows:

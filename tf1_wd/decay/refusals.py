@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numbers
 
-from tf1_wd import graph
+from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
 
 
-def refuse_no_function(build):
+def refuse_no_function(build: object) -> None:
     """Raises InvalidOptionError for what a scope cannot decorate."""
     if isinstance(build, (property, staticmethod, classmethod)):
         raise InvalidOptionError(
@@ -23,11 +24,9 @@ def refuse_no_function(build):
         )
 
 
-def refuse_eager():
+def refuse_eager() -> None:
     """Raises EagerModeError in eager mode, and in a tf.function that is traced there; not in those of a tf.Graph."""
-    with tf.init_scope():
-        is_eager = tf.executing_eagerly()
-    if is_eager:
+    if not _tf.builds_a_graph():
         raise EagerModeError(
             "weight decay is built into a graph of TensorFlow 1, and TensorFlow executes eagerly here, a tf.function "
             "included: call tf1_wd.tf2.decay in the training step; or build the train_op inside `with "
@@ -35,11 +34,11 @@ def refuse_eager():
         )
 
 
-def refuse_inputs(update, scale):
+def refuse_inputs(applied: AppliedUpdate) -> None:
     """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
-    asked = [("the rate of %s" % d.name, d.rate) for d in update.decays] + [("scale", scale)]
+    asked = [("the rate of %s" % d.name, d.rate) for d in applied.decays] + [("scale", applied.scale)]
     asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]
-    if not asked or not graph.is_taken(update.gradients):
+    if not asked or not graph.is_taken(applied.update.gradients):
         return
     for what, tensor in asked:
         inputs = [op.name for op in graph.ancestors([tensor]) if graph.is_input(op) and op.type not in graph.CALLS]
@@ -54,7 +53,7 @@ def refuse_inputs(update, scale):
 _STRATEGIES = ("MirroredStrategy", "MirroredStrategyV1", "OneDeviceStrategy", "OneDeviceStrategyV1")
 
 
-def refuse_strategy():
+def refuse_strategy() -> None:
     """Raises for a strategy whose updates are not known to happen once for each copy, and outside of its replicas."""
     if not tf.distribute.has_strategy():
         return
@@ -71,13 +70,27 @@ def refuse_strategy():
         )
 
 
-def refuse_decoupled(optimizer):
-    for name in ("weight_decay_rate", "_weight_decay", "weight_decay", "_l2_regularization_strength"):
+# setting of an optimizer that decays by itself -> the attributes that hold it in optimizers of tf.train
+OWN_DECAY = {
+    "weight_decay_rate": ("weight_decay_rate",),
+    "weight_decay": ("_weight_decay", "weight_decay"),
+    "l2_regularization_strength": ("_l2_regularization_strength",),
+}
+
+
+def own_decay_of(optimizer: tf.train.Optimizer) -> str | None:
+    """How an optimizer is known to decay weights by itself, in words; None if it is not."""
+    for name in (name for names in OWN_DECAY.values() for name in names):
         value = getattr(optimizer, name, None)
         # A function that the object holds is a rate that it calls; one of its class is a method.
         is_method = callable(value) and name not in getattr(optimizer, "__dict__", {})
         if value is not None and not is_method and not (isinstance(value, numbers.Number) and value == 0):
-            raise AlreadyDecoupledError(
-                "%s decays weights by itself (%s=%r): use it outside of the scope, or set its decay to 0"
-                % (type(optimizer).__name__, name, value)
-            )
+            return "%s decays weights by itself (%s=%r)" % (type(optimizer).__name__, name, value)
+    return None
+
+
+def refuse_decoupled(optimizer: tf.train.Optimizer) -> None:
+    """Raises AlreadyDecoupledError if the optimizer is known to decay weights by itself."""
+    own = own_decay_of(optimizer)
+    if own is not None:
+        raise AlreadyDecoupledError("%s: use it outside of the scope, or set its decay to 0" % own, reason=own)

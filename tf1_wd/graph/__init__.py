@@ -19,7 +19,6 @@ from tf1_wd.graph.walk import (
     predecessors,
     same_structure,
     sources,
-    tensor_named,
     through,
 )
 
@@ -45,7 +44,6 @@ __all__ = [
     "read_source",
     "same_structure",
     "sources",
-    "tensor_named",
     "through",
     "variable_op",
     "variables_behind",

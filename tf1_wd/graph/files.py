@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from tf1_wd import _tf
@@ -57,10 +56,9 @@ def values_in_session(tf_graph: tf.Graph, tensors: dict[Any, tf.Tensor]) -> dict
 
     tensors: {key: tf.Tensor}.
     """
-    for session in [o for o in gc.get_objects() if issubclass(type(o), tf.Session)]:
-        if session.graph is tf_graph:
-            try:
-                return session.run(tensors)
-            except Exception:  # closed, or not initialized: each version raises its own
-                continue
+    for session in _tf.sessions_of(tf_graph):
+        try:
+            return session.run(tensors)
+        except Exception:  # closed, or not initialized: each version raises its own
+            continue
     return {}

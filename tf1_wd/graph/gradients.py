@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Sequence, Tuple, Union
+
 from tf1_wd._tf import tf
+
+Scalar = Union[float, tf.Tensor]  # a scalar tensor where the number is known at run time only
+Gradient = Union[tf.Tensor, tf.IndexedSlices, None]
+Pairs = Sequence[Tuple[Gradient, tf.Variable]]
 
 
 def as_list(value):

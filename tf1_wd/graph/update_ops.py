@@ -1,40 +1,43 @@
-"""What is known of the update ops of optimizers."""
+"""Reads the update ops of optimizers: what is known of their optimizer, and what they are given."""
 
 from __future__ import annotations
 
 from tf1_wd._tf import tf
+from tf1_wd.graph.walk import argument
+from tf1_wd.plan.optimizer_table import BY_CLASS, BY_KERNEL, LEARNING_RATES, OptimizerRow
+
+# what a program updates by itself: plain gradient descent, as far as its ops tell
+_ASSIGNMENTS = frozenset(["AssignSub", "AssignSubVariableOp", "Assign", "AssignVariableOp"])
 
 
-def step_ignores_weights(optimizer_class):
-    """True if the step of this class of optimizers is known to depend on gradients and slots alone, not on weights."""
-    return optimizer_class in (
-        tf.train.GradientDescentOptimizer,
-        tf.train.MomentumOptimizer,
-        tf.train.AdamOptimizer,
-        tf.train.RMSPropOptimizer,
-        tf.train.AdagradOptimizer,
-        tf.train.AdadeltaOptimizer,
-    )
-
-
-# kernels whose step is made of gradients and slots alone
-STEP_IGNORES_WEIGHTS = tuple(
-    prefix + "Apply" + name
-    for prefix in ("", "Resource", "Sparse", "ResourceSparse")
-    for name in (
-        "GradientDescent",
-        "Momentum",
-        "KerasMomentum",
-        "Adam",
-        "RMSProp",
-        "CenteredRMSProp",
-        "Adagrad",
-        "AdagradV2",
-        "Adadelta",
-    )
-)
-
-
-def kind_of(op):
+def kind_of(op) -> str:
     """What the optimizer of an update op is called: ResourceSparseApplyAdam -> Adam; of an assignment, its type."""
     return op.type.split("Apply")[-1] if "Apply" in op.type else op.type
+
+
+def row_of(op) -> OptimizerRow | None:
+    """The row of an update op; None for an assignment, and for an optimizer that has no row."""
+    return BY_KERNEL.get(kind_of(op)) if "Apply" in op.type else None
+
+
+def step_ignores_weights(optimizer_class) -> bool:
+    """True if the step of this class of optimizers is known to depend on gradients and slots alone, not on weights."""
+    ignoring = [getattr(tf.train, name) for name, row in BY_CLASS.items() if not row.step_reads_weights]
+    return optimizer_class in ignoring
+
+
+def op_ignores_weights(op) -> bool:
+    """The same of an update op."""
+    row = row_of(op)
+    return row is not None and not row.step_reads_weights
+
+
+def is_plain(name) -> bool:
+    """True for an optimizer under which L2 in the loss is weight decay. name: its class, or the kind of its ops."""
+    row = BY_CLASS.get(name) or BY_KERNEL.get(name)
+    return name in _ASSIGNMENTS or (row is not None and row.is_plain)
+
+
+def learning_rate_input(op):
+    """The tensor that an update op takes as its learning rate, or None."""
+    return argument(op, LEARNING_RATES)

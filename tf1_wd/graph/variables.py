@@ -5,6 +5,7 @@ from __future__ import annotations
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.graph.op_types import GATES, JOINS, READS, REARRANGEMENTS, VARIABLES
+from tf1_wd.plan.same_variable import copies_of
 
 
 def is_variable(op: tf.Operation) -> bool:
@@ -75,7 +76,7 @@ def trainable_variables(tf_graph: tf.Graph) -> list[tf.Variable]:
     """The trainable variables of a graph, each of a strategy's or a partitioned one on its own."""
     found: dict[tf.Operation, tf.Variable] = {}
     for v in tf_graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES):
-        for part in getattr(v, "values", None) or [v]:
+        for part in copies_of(v):
             found.setdefault(variable_op(part), part)
     return list(found.values())
 
@@ -83,4 +84,4 @@ def trainable_variables(tf_graph: tf.Graph) -> list[tf.Variable]:
 def later_copies(tf_graph: tf.Graph) -> set[tf.Operation]:
     """The ops of all copies of a strategy's variables, but for the first of each."""
     trainable = tf_graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
-    return {variable_op(copy) for v in trainable for copy in list(getattr(v, "values", None) or [v])[1:]}
+    return {variable_op(copy) for v in trainable for copy in copies_of(v)[1:]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import AbstractSet, Callable, Iterable, Iterator, Sequence
 
 from tf1_wd import _tf
@@ -47,14 +46,6 @@ def sources(op: tf.Operation) -> Sequence[tf.Tensor]:
         return op.inputs
     puts = [put for put in op.inputs[0].consumers() if put.type.endswith("AccumulatorApplyGradient")]
     return [argument(put, ("gradient", "gradient_values")) for put in puts]
-
-
-def tensor_named(tf_graph: tf.Graph, name: str) -> tf.Tensor | None:
-    """The tensor of that name in a graph; None without."""
-    try:
-        return tf_graph.get_tensor_by_name(name)
-    except (KeyError, ValueError):
-        return None
 
 
 def argument(op: tf.Operation, names: Sequence[str]) -> tf.Tensor | None:
@@ -183,4 +174,4 @@ def is_uniform(tensor: tf.Tensor) -> bool:
 
 def has_session(tf_graph: tf.Graph) -> bool:
     """True if a tf.Session on `tf_graph` exists. It may hold the ops already, and then their edges are fixed."""
-    return any(issubclass(type(o), tf.Session) and o.graph is tf_graph for o in gc.get_objects())
+    return bool(_tf.sessions_of(tf_graph))

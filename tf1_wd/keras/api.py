@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from typing import Any, Callable, Iterable, Sequence
 
 from tf1_wd.errors import InvalidOptionError, InvalidRateError
 from tf1_wd.keras import layers as keras_layers
 from tf1_wd.keras import optimizer
 from tf1_wd.keras.layers import BIAS, DEPTHWISE, EMBEDDINGS, KERNEL, RECURRENT
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.options import is_rate, make_rules, number_of
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
-def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, **options) -> DecayPlan:
+def plan(
+    model: Any,
+    rate: float,
+    depthwise: float = 0.0,
+    bias: float = 0.0,
+    embeddings: float = 0.0,
+    recurrent: float | None = None,
+    **options: Any,
+) -> DecayPlan:
     """Which weights of a Keras model decay, and at which rate: the kernels, and what else is asked for.
 
         order="after":   w <- (1 - r) (w - step)        (convention "snippet", the default)
@@ -62,25 +71,24 @@ def plan(model, rate, depthwise=0.0, bias=0.0, embeddings=0.0, recurrent=None, *
     rules = make_rules(**options)
     if not isinstance(rules.scale, float) and rules.scale != LEARNING_RATE:
         raise InvalidOptionError("scale=%r: a Keras plan takes a float or %r" % (rules.scale, LEARNING_RATE))
-    recurrent, of_recurrent = (rate, "rate=%g") if recurrent is None else (recurrent, "recurrent=%g")
-    texts = (
-        (KERNEL, rate, "rate=%g"),
-        (DEPTHWISE, depthwise, "depthwise=%g"),
-        (BIAS, bias, "bias=%g"),
-        (EMBEDDINGS, embeddings, "embeddings=%g"),
-        (RECURRENT, recurrent, of_recurrent),
+    given = (
+        (KERNEL, "rate", rate),
+        (DEPTHWISE, "depthwise", depthwise),
+        (BIAS, "bias", bias),
+        (EMBEDDINGS, "embeddings", embeddings),
+        (RECURRENT, "rate", rate) if recurrent is None else (RECURRENT, "recurrent", recurrent),
     )
     rates_by_role = {}
-    for role, value, text in texts:
-        value = _number(value, text.split("=")[0])
-        rates_by_role[role] = (value, text % value)
+    for role, option, value in given:
+        number = _rate_of(value, option)
+        rates_by_role[role] = (number, "%s=%g" % (option, number))
     unused = [layer for layer in keras_layers.unbuilt(layers) if any(_means(item, layer) for item in excluded)]
     left_out = [inner for layer in unused for inner in keras_layers.layers_of(layer)]
     matched = [s for s, item in zip(rules.exclude, excluded) if any(_means(item, layer) for layer in unused)]
     return keras_layers.decide(keras_layers.weights_of(model, left_out), rates_by_role, rules, matched)
 
 
-def rates(plan):
+def rates(plan: DecayPlan) -> dict[str, float]:
     """A plan as the option rates= of decoupled_weight_decay and attach, for tf.train optimizers in graph mode.
 
     plan: what `plan` returned. Returns: {regular expression of one variable's whole name: rate}; a float scale of the
@@ -99,7 +107,7 @@ def rates(plan):
     return {"^%s$" % re.escape(d.name): d.rate * d.scale for d in plan.decaying}
 
 
-def decouple(model, plan):
+def decouple(model: Any, plan: DecayPlan) -> None:
     """Makes the compiled Keras optimizer of a model decay its weights by a plan, once with every update.
 
         plan.order "after":   w <- (1 - r) (w - step)      "before":   w <- w - step - r w      with r = rate * scale
@@ -135,7 +143,7 @@ def decouple(model, plan):
     optimizer.decouple(model, plan)
 
 
-def add_l2(model, plan):
+def add_l2(model: Any, plan: DecayPlan) -> None:
     """Adds the L2 of a plan to the model's loss: coupled decay of the same weights at the same rates.
 
         loss <- loss + sum of rate / 2 * |w|^2,   so   gradient <- gradient + rate * w
@@ -159,22 +167,19 @@ def add_l2(model, plan):
 _OPTIONS = ("rates", "include", "exclude", "scale", "order", "convention")
 
 
-def _number(value, option):
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidRateError("%s=%r is not a number" % (option, value)) from error
-    if not 0.0 <= number < 1.0:
-        raise InvalidRateError("%s=%r must be a number in [0, 1)" % (option, value))
-    return number
+def _rate_of(value: object, option: str) -> float:
+    rate = number_of(value, option)
+    if not is_rate(rate):
+        raise InvalidRateError("%s=%r must be a number in [0, 1)" % (option, value), option=option)
+    return rate
 
 
-def _listed(value):
+def _listed(value: object) -> list[Any]:
     """An option that names weights, one by one."""
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
 
 
-def _named(value, option, layers):
+def _named(value: Any, option: str, layers: Sequence[Any]) -> Any:
     """An option that names weights, with layers, classes of layers and weights turned into callables of a weight."""
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_named(item, option, layers) for item in value]
@@ -187,7 +192,7 @@ def _named(value, option, layers):
     return value
 
 
-def _of_class(kind, option, layers):
+def _of_class(kind: type, option: str, layers: Sequence[Any]) -> list[Any]:
     """The weights of those layers that are of a class."""
     if not keras_layers.is_layer_class(kind):
         raise InvalidOptionError(
@@ -197,18 +202,18 @@ def _of_class(kind, option, layers):
     return [w for layer in layers if isinstance(layer, kind) for w in keras_layers.weights_in(layer)]
 
 
-def _one_of(weights, name):
+def _one_of(weights: Iterable[Any], name: str) -> Callable[[Any], bool]:
     """A callable of a weight that says whether it is one of these."""
     meant = {id(keras_layers.underneath(w)) for w in weights}
 
-    def is_meant(variable):
+    def is_meant(variable: Any) -> bool:
         return id(keras_layers.underneath(variable)) in meant
 
     is_meant.__name__ = name
     return is_meant
 
 
-def _means(item, layer):
+def _means(item: Any, layer: Any) -> bool:
     """True if an item of exclude= names a layer, which need not have weights."""
     if isinstance(item, type):
         return isinstance(layer, item)

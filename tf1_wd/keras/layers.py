@@ -7,14 +7,15 @@ read alike, none of them imported.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, Iterable, Mapping, Sequence, Tuple
 
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 from tf1_wd.plan.decisions import Decay, DecayPlan
-from tf1_wd.plan.options import check_matches, check_rate, given_rate, selected
+from tf1_wd.plan.options import Rules, Selector, check_matches, check_rate, given_rate, left_out
+from tf1_wd.plan.reasons import Note, Reason
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 KERNEL, DEPTHWISE, RECURRENT, BIAS, EMBEDDINGS = "kernel", "depthwise", "recurrent", "bias", "embeddings"
-FROZEN = "not trainable"
 _NEVER = {"normalization": "normalization: never", "slope": "slope of an activation: never"}
 
 _PLAIN = {"kernel": KERNEL, "bias": BIAS}
@@ -35,11 +36,13 @@ _TABLE = (
     ("BatchNormalization BatchNormalizationBase SyncBatchNormalization", _NORMALIZATION),
     ("LayerNormalization GroupNormalization RMSNormalization", _NORMALIZATION),
 )
-_KNOWN: dict = {name: attributes for names, attributes in _TABLE for name in names.split()}
+_KNOWN: dict[str, Mapping[str, str]] = {name: attributes for names, attributes in _TABLE for name in names.split()}
 
 _NEVER_CALLED = ". If the model never calls it: build that layer, or exclude it (exclude=layer), or take it out"
-REGULARIZED = "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
 _KNOWN_REGULARIZERS = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
+
+
+Rates = Mapping[str, Tuple[float, str]]  # role -> (rate, the option that gave it)
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,16 @@ class Weight:
     the weight is there (None: not known), whether it trains, and whether an L2 regularizer of the layer penalises it.
     """
 
-    variable: object
+    variable: Any
     name: str
-    layer: object
-    known: object
-    role: object
+    layer: Any
+    known: str | None
+    role: str | None
     trainable: bool
     regularized: bool
 
 
-def layers_of(model):
+def layers_of(model: Any) -> list[Any]:
     """A Keras model or layer and all layers in it, each once; those inside a layer come before it.
 
     Raises InvalidOptionError if `model` is none.
@@ -67,7 +70,7 @@ def layers_of(model):
     return _inner_first(model)
 
 
-def unbuilt(layers):
+def unbuilt(layers: Iterable[Any]) -> list[Any]:
     """Those layers that will have weights, or may have, and have none yet."""
     return [
         layer
@@ -77,14 +80,14 @@ def unbuilt(layers):
     ]
 
 
-def weights_of(model, left_out=()):
+def weights_of(model: Any, left_out: Sequence[Any] = ()) -> list[Weight]:
     """Every weight of a built model once, in the model's order: list of Weight.
 
     left_out: layers that need not be built, and those inside of them.
     Raises InvalidOptionError if the model, or another of its layers, is not built.
     """
     _refuse_unbuilt(model, left_out)
-    owners = {}
+    owners: dict[int, Any] = {}
     for layer in layers_of(model):
         for variable in weights_in(layer):
             owners.setdefault(id(variable), layer)
@@ -93,7 +96,7 @@ def weights_of(model, left_out=()):
     return [_weight(variable, owners[id(variable)], id(variable) in training) for variable in unique]
 
 
-def weights_in(layer):
+def weights_in(layer: Any) -> list[Any]:
     """The weights of a layer; none of a Sequential that is not built, which raises ValueError in Keras 2."""
     try:
         return list(layer.weights)
@@ -101,7 +104,7 @@ def weights_in(layer):
         return []
 
 
-def underneath(variable):
+def underneath(variable: Any) -> Any:
     """What is one and the same of a variable of Keras and of the tf.Variable in it, which tapes and graphs know."""
     value = getattr(variable, "value", None)  # in Keras 3 the tf.Variable, elsewhere a method
     inner = variable if value is None or callable(value) else value
@@ -111,10 +114,10 @@ def underneath(variable):
         return inner
 
 
-def decide(weights, rates, rules, matched=()):
+def decide(weights: Sequence[Weight], rates: Rates, rules: Rules, matched: Sequence[Selector] = ()) -> DecayPlan:
     """The DecayPlan of a model's weights.
 
-    weights: list of Weight. rates: {role: (rate, text of the option that gave it)}. rules: Rules; its rates, include
+    weights: list of Weight. rates: as given to roles. rules: Rules; its rates, include
     and exclude win over roles. matched: those selectors of exclude that need match no weight.
     Raises InvalidRateError, NoMatchError; NothingToDecayError if no weight decays.
     """
@@ -122,67 +125,68 @@ def decide(weights, rates, rules, matched=()):
     check_matches(checked, [(w.variable, w.name) for w in weights])
     decays = tuple(_decide(w, rates, rules) for w in weights)
     noted = [w.name for w, d in zip(weights, decays) if w.regularized and d.rate is not None]
-    plan = DecayPlan(decays, (), rules.order, tuple((name, REGULARIZED) for name in noted))
+    plan = DecayPlan(decays, (), rules.order, tuple((name, Note.REGULARIZED) for name in noted))
     if not plan.decaying:
         raise NothingToDecayError("no weight of the model decays. Per variable:\n%s" % plan)
     return plan
 
 
-def _decide(weight, rates, rules):
-    rate, why = _rate(weight, rates, rules)
+def _decide(weight: Weight, rates: Rates, rules: Rules) -> Decay:
+    rate, why, reason = _rate(weight, rates, rules)
     if rate is not None:
         check_rate(rate, weight.name, why)
         if rules.scale != LEARNING_RATE:
             check_rate(rate * rules.scale, weight.name, "%s, times scale %g" % (why, rules.scale))
-        rate = rate or None
+        rate, reason = (rate, reason) if rate else (None, Reason.ZERO_RATE)
     shape = tuple(weight.variable.shape)
     shape = tuple(getattr(n, "value", n) for n in shape)  # tf.Dimension, in TensorFlow 1
-    return Decay(weight.variable, weight.name, shape, rate, why, rules.scale)
+    return Decay(weight.variable, weight.name, shape, rate, why, rules.scale, reason=reason)
 
 
-def _rate(weight, rates, rules):
-    """(rate or None, why)."""
-    allowed, reason = selected(rules, weight.variable, weight.name)
-    if not allowed:
-        return None, reason
+def _rate(weight: Weight, rates: Rates, rules: Rules) -> tuple[float | None, str, Reason]:
+    """(rate or None, why in words, Reason)."""
+    kept_out = left_out(rules, weight.variable, weight.name)
+    if kept_out is not None:
+        return None, kept_out[1], kept_out[0]
     if not weight.trainable:
-        return None, FROZEN
+        return None, "not trainable", Reason.FROZEN
     given, text = given_rate(rules, weight.variable, weight.name)
     if given is not None:
-        return given, text
+        return given, text, Reason.GIVEN
     where = type(weight.layer).__name__
     if weight.known is None:
-        return None, "%s is a layer that is not known: name its weights in rates=" % where
+        return None, "%s is a layer that is not known: name its weights in rates=" % where, Reason.UNKNOWN_LAYER
     if weight.role is None:
-        return None, "not known in %s: name it in rates=" % where
+        return None, "not known in %s: name it in rates=" % where, Reason.UNKNOWN_WEIGHT
     if weight.role in _NEVER:
-        return None, _NEVER[weight.role]
+        return None, _NEVER[weight.role], Reason.NEVER
     rate, text = rates[weight.role]
-    return rate, "%s of %s: %s" % (weight.role, where, text)
+    return rate, "%s of %s: %s" % (weight.role, where, text), Reason.ROLE
 
 
-def _weight(variable, layer, trainable):
+def _weight(variable: Any, layer: Any, trainable: bool) -> Weight:
     known = _known_class(layer)
-    attributes = _KNOWN.get(known, {})
+    attributes = {} if known is None else _KNOWN[known]
     attribute = next((a for a in attributes if getattr(layer, a, None) is variable), None)
+    role = None if attribute is None else attributes[attribute]
     return Weight(
         variable=variable,
-        name=name_of(variable),
+        name=keras_name(variable),
         layer=layer,
         known=known,
-        role=attributes.get(attribute),
+        role=role,
         trainable=trainable,
-        regularized=_is_regularized(variable, layer, attribute, attributes.get(attribute)),
+        regularized=_is_regularized(variable, layer, attribute, role),
     )
 
 
-def name_of(variable):
+def keras_name(variable: Any) -> str:
     """The name of a weight: its path in Keras 3, elsewhere its name without the output number."""
     return getattr(variable, "path", None) or variable.name.split(":")[0]
 
 
-def _is_regularized(variable, layer, attribute, role):
-    names = {attribute, attribute.replace("_kernel", ""), role} if attribute else ()
+def _is_regularized(variable: Any, layer: Any, attribute: str | None, role: str | None) -> bool:
+    names = {attribute, attribute.replace("_kernel", ""), role} if attribute and role else ()
     regularizers = [getattr(layer, name + "_regularizer", None) for name in names]
     regularizers.append(getattr(variable, "regularizer", None))  # in Keras 3
     # what a function or a class of one's own penalises is not known, and may be L2
@@ -191,33 +195,33 @@ def _is_regularized(variable, layer, attribute, role):
     return bool(unknown) or any(float(getattr(r, "l2", 0.0)) != 0.0 for r in known)
 
 
-def _known_class(layer):
+def _known_class(layer: Any) -> str | None:
     for cls in type(layer).__mro__:
         if _is_keras(cls) and cls.__name__ in _KNOWN:
             return cls.__name__
     return None
 
 
-def _is_keras(cls):
+def _is_keras(cls: type) -> bool:
     return "keras" in cls.__module__.split(".") or cls.__module__.startswith("tf_keras.")
 
 
-def is_layer(value):
+def is_layer(value: object) -> bool:
     """True for a layer or model of any Keras."""
     return is_layer_class(type(value))
 
 
-def is_layer_class(kind):
+def is_layer_class(kind: type) -> bool:
     """True for a class of them."""
     return hasattr(kind, "trainable_weights") and hasattr(kind, "get_weights")
 
 
-def _inner_first(model):
+def _inner_first(model: Any) -> list[Any]:
     """The layers of a model, each once, the model last: those inside a layer (a nested model, a wrapper's, a cell)
     come before it."""
     found, seen = [], set()
 
-    def visit(layer):
+    def visit(layer: Any) -> None:
         if id(layer) not in seen:
             seen.add(id(layer))
             for inner in _layers_in(_attributes(layer)):
@@ -228,13 +232,13 @@ def _inner_first(model):
     return found
 
 
-def _attributes(layer):
+def _attributes(layer: Any) -> list[Any]:
     if any(_is_keras(cls) and cls.__name__ == "Bidirectional" for cls in type(layer).__mro__):
         return [layer.forward_layer, layer.backward_layer]  # of `layer` it keeps the pattern alone, never built
     return list(vars(layer).values())
 
 
-def _layers_in(value):
+def _layers_in(value: Any) -> list[Any]:
     if is_layer(value):
         return [value]
     if isinstance(value, dict):
@@ -244,7 +248,7 @@ def _layers_in(value):
     return []
 
 
-def _refuse_unbuilt(model, left_out):
+def _refuse_unbuilt(model: Any, left_out: Sequence[Any]) -> None:
     missing = unbuilt([layer for layer in layers_of(model) if not any(layer is other for other in left_out)])
     for layer in [model] if not model.built else missing:
         raise InvalidOptionError(

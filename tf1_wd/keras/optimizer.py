@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any, Callable, Iterable
 
-from tf1_wd._tf import tf
+from tf1_wd._tf import builds_a_graph, tf
 from tf1_wd.decay.ops import weights as weights_ops
 from tf1_wd.decay.ops.scale import scale_now
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, UnsupportedUpdateError
 from tf1_wd.keras import refusals
 from tf1_wd.keras.layers import underneath
-from tf1_wd.keras.refusals import in_graph
+from tf1_wd.plan.decisions import Decay, DecayPlan
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
-def decouple(model, plan):
+def decouple(model: Any, plan: DecayPlan) -> None:
     """Makes the compiled optimizer decay by a plan with every update; see tf1_wd.keras.decouple."""
     refusals.refuse_kind(plan)
     refusals.refuse_backend(plan)
@@ -31,8 +32,8 @@ def decouple(model, plan):
     model.train_function = None  # one that is traced already would go on without decay
 
 
-def _decaying_apply(optimizer, plan, original):
-    def apply(grads, trainable_variables=None, **kwargs):
+def _decaying_apply(optimizer: Any, plan: DecayPlan, original: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None, **kwargs: Any) -> Any:
         if trainable_variables is None:
             raise UnsupportedUpdateError("apply(grads) names no variables: pass trainable_variables too")
         grads, variables = list(grads), list(trainable_variables)
@@ -42,8 +43,8 @@ def _decaying_apply(optimizer, plan, original):
     return apply
 
 
-def _decaying_apply_gradients(optimizer, plan, original):
-    def apply_gradients(grads_and_vars, *args, **kwargs):
+def _decaying_apply_gradients(optimizer: Any, plan: DecayPlan, original: Callable[..., Any]) -> Callable[..., Any]:
+    def apply_gradients(grads_and_vars: Iterable[tuple[Any, Any]], *args: Any, **kwargs: Any) -> Any:
         pairs = list(grads_and_vars)
         decays = _decays(optimizer, plan, pairs)
         return _update(optimizer, decays, plan.order, lambda: original(pairs, *args, **kwargs))
@@ -51,7 +52,7 @@ def _decaying_apply_gradients(optimizer, plan, original):
     return apply_gradients
 
 
-def _decays(optimizer, plan, pairs):
+def _decays(optimizer: Any, plan: DecayPlan, pairs: Iterable[tuple[Any, Any]]) -> list[Decay]:
     """What decays with an update, list of Decay. pairs: (gradient or None, variable), of Keras or of TensorFlow."""
     pairs = list(pairs)
     refusals.refuse_strategy()
@@ -62,18 +63,18 @@ def _decays(optimizer, plan, pairs):
     return [d for d in plan.decaying if id(underneath(d.variable)) in updated]
 
 
-def innermost(optimizer):
+def innermost(optimizer: Any) -> Any:
     """The optimizer that updates the weights, inside of those that scale losses."""
     inner = getattr(optimizer, "inner_optimizer", None)
     return optimizer if inner is None else innermost(inner)
 
 
-def _update(optimizer, decays, order, apply):
+def _update(optimizer: Any, decays: list[Decay], order: str, apply: Callable[[], Any]) -> Any:
     if not decays:
         return apply()
     scale = decays[0].scale
     scale = _learning_rate(optimizer) if scale == LEARNING_RATE else scale
-    if in_graph():
+    if builds_a_graph():
         return _update_in_graph(decays, order, scale, apply)
     # Plain assignments: the compiled op is one of graphs. In a tf.function they run in the order in which they stand.
     before = [tf.identity(tf.convert_to_tensor(d.variable)) for d in decays] if order == "before" else None
@@ -88,7 +89,7 @@ def _update(optimizer, decays, order, apply):
     return result
 
 
-def _update_in_graph(decays, order, scale, apply):
+def _update_in_graph(decays: list[Decay], order: str, scale: Any, apply: Callable[[], Any]) -> tf.Operation:
     scale = scale_now(scale, None, None)
     amounts = weights_ops.differences(decays, scale) if order == "before" else []
     # A learning rate by a schedule is that of the iteration before the update counts it.
@@ -102,7 +103,7 @@ def _update_in_graph(decays, order, scale, apply):
     return tf.group(result, *ops, name="update_and_decay")
 
 
-def _learning_rate(optimizer):
+def _learning_rate(optimizer: Any) -> Any:
     """The learning rate of the update that follows: a tensor, or a variable, which is to be read after the update,
     because there an optimizer of Keras 2 puts what a schedule says.
     """
@@ -112,14 +113,14 @@ def _learning_rate(optimizer):
     return rate
 
 
-def _optimizer_of(model):
+def _optimizer_of(model: Any) -> Any:
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None:
         raise InvalidOptionError("the model is not compiled: call model.compile(optimizer, loss) first")
     return optimizer
 
 
-def add_l2(model, plan):
+def add_l2(model: Any, plan: DecayPlan) -> None:
     """Adds the L2 of a plan to the model's loss; see tf1_wd.keras.add_l2."""
     refusals.refuse_kind(plan)
     refusals.refuse_other_weights(model, plan)
@@ -130,7 +131,7 @@ def add_l2(model, plan):
     compiled = getattr(model, "optimizer", None) is not None
     if compiled:
         refusals.refuse_second(innermost(model.optimizer))
-    if compiled and in_graph():
+    if compiled and builds_a_graph():
         raise UnsupportedUpdateError(
             "in graph mode a model's loss is built when it is compiled: call add_l2 before model.compile"
         )
@@ -147,5 +148,5 @@ def add_l2(model, plan):
         model.train_function = None  # one that is traced already would go on with the old loss
 
 
-def _penalty(variable, coefficient):
+def _penalty(variable: Any, coefficient: float) -> Callable[[], tf.Tensor]:
     return lambda: tf.cast(coefficient, variable.dtype.base_dtype) * tf.nn.l2_loss(variable)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tf1_wd._tf import tf
+from typing import Any, Collection, Sequence
+
+from tf1_wd._tf import builds_a_graph, tf
+from tf1_wd.decay.refusals import OWN_DECAY
 from tf1_wd.errors import (
     AlreadyDecoupledError,
     CoupledPenaltyError,
@@ -10,33 +13,27 @@ from tf1_wd.errors import (
     NothingToDecayError,
     UnsupportedUpdateError,
 )
-from tf1_wd.keras.layers import FROZEN, REGULARIZED, name_of, underneath
+from tf1_wd.keras.layers import keras_name, underneath
 from tf1_wd.plan.decisions import DecayPlan
 from tf1_wd.plan.options import COUPLED
+from tf1_wd.plan.reasons import Note, Reason
 from tf1_wd.plan.text_table import some
 
 # attributes of ours: the plan by which an optimizer decays, and whose L2 a model's loss holds
 DECAYS, PENALISED = "tf1_wd_plan", "tf1_wd_l2_plan"
 
-_DECAYING = ("weight_decay", "weight_decay_rate", "l2_regularization_strength")
 _ANEW = "make the plan anew, tf1_wd.keras.plan(model, rate), when all layers are there and those to train are unfrozen"
-
-
-def in_graph():
-    """True where a session runs the update; False in eager mode, and in the tf.functions that it calls."""
-    with tf.init_scope():
-        return not tf.executing_eagerly()
 
 
 # --- plans
 
 
-def refuse_kind(plan):
+def refuse_kind(plan: object) -> None:
     if not isinstance(plan, DecayPlan) or plan.order == COUPLED:
         raise InvalidOptionError("%s is no plan of tf1_wd.keras.plan(model, rate)" % plan)
 
 
-def refuse_backend(plan):
+def refuse_backend(plan: DecayPlan) -> None:
     for d in plan.decaying:
         value = d.variable if callable(d.variable.value) else d.variable.value  # a property in Keras 3
         if not hasattr(value, "assign_sub"):
@@ -44,7 +41,7 @@ def refuse_backend(plan):
                 "%s is no variable of TensorFlow: with Keras 3 on JAX or PyTorch use Keras's own AdamW and its "
                 "exclude_from_weight_decay" % d.name
             )
-        if value is not d.variable and in_graph():
+        if value is not d.variable and builds_a_graph():
             raise UnsupportedUpdateError(
                 "Keras 3 does not train in graph mode (its fit fails there): set TF_USE_LEGACY_KERAS=1 for tf-keras, "
                 "or train with an optimizer of tf.train: `with tf1_wd.decoupled_weight_decay(rates=tf1_wd.keras.rates("
@@ -52,7 +49,7 @@ def refuse_backend(plan):
             )
 
 
-def refuse_other_weights(model, plan):
+def refuse_other_weights(model: Any, plan: DecayPlan) -> None:
     """Refuses a plan that has weights which are not the model's, or has not all that the model trains."""
     own = {id(w) for w in model.weights}
     foreign = [d.name for d in plan.decaying if id(d.variable) not in own]
@@ -62,7 +59,7 @@ def refuse_other_weights(model, plan):
             "model: tf1_wd.keras.plan(model, rate)" % (foreign[0], model.name)
         )
     known = {id(d.variable) for d in plan.decays}
-    unknown = [name_of(w) for w in model.trainable_weights if id(w) not in known]
+    unknown = [keras_name(w) for w in model.trainable_weights if id(w) not in known]
     if unknown:
         raise InvalidOptionError(
             "%s of %r trains and is not in the plan, so it would not decay: %s" % (some(unknown), model.name, _ANEW)
@@ -70,12 +67,12 @@ def refuse_other_weights(model, plan):
     refuse_unfrozen(plan, {id(underneath(w)) for w in model.trainable_weights})
 
 
-def refuse_unfrozen(plan, trained, first=""):
+def refuse_unfrozen(plan: DecayPlan, trained: Collection[int], first: str = "") -> None:
     """Refuses to train weights that were frozen when the plan was made.
 
     trained: ids of what is underneath the weights that train. first: what is to be done before there is a new plan.
     """
-    unfrozen = [d.name for d in plan.decays if d.why == FROZEN and id(underneath(d.variable)) in trained]
+    unfrozen = [d.name for d in plan.decays if d.reason is Reason.FROZEN and id(underneath(d.variable)) in trained]
     if unfrozen:
         raise InvalidOptionError(
             "%s trains, and was frozen when the plan was made, so it would not decay: %s%s"
@@ -83,7 +80,7 @@ def refuse_unfrozen(plan, trained, first=""):
         )
 
 
-def refuse_regularized(model, plan):
+def refuse_regularized(model: Any, plan: DecayPlan) -> None:
     if getattr(model, PENALISED, None) is not None:
         raise CoupledPenaltyError("the loss of %r holds the L2 of a plan already: build the model anew" % model.name)
     penalised = [d.name for d in plan.decaying if getattr(d.variable, PENALISED, None)]
@@ -92,18 +89,19 @@ def refuse_regularized(model, plan):
             "add_l2 has put the L2 of %s into the loss of a model already, maybe one inside of this: build both anew"
             % ", ".join(penalised[:5])
         )
-    regularized = [name for name, note in plan.notes if note == REGULARIZED]
+    regularized = [name for name, note in plan.notes if note is Note.REGULARIZED]
     if regularized:
         raise CoupledPenaltyError(
             "%s: %s. Build the model without, or exclude them; in graph mode with an optimizer of tf.train, "
-            "tf1_wd.decoupled_weight_decay takes it out of the gradient" % (", ".join(regularized[:5]), REGULARIZED)
+            "tf1_wd.decoupled_weight_decay takes it out of the gradient"
+            % (", ".join(regularized[:5]), Note.REGULARIZED)
         )
 
 
 # --- optimizers
 
 
-def refuse_optimizer(optimizer):
+def refuse_optimizer(optimizer: Any) -> None:
     kind = type(optimizer).__name__
     if isinstance(getattr(optimizer, "optimizer", optimizer), tf.train.Optimizer):
         raise UnsupportedUpdateError(
@@ -117,7 +115,7 @@ def refuse_optimizer(optimizer):
         raise UnsupportedUpdateError(
             "%s does not tell its settings: decouple the optimizer inside it" % kind
         ) from error
-    for name in _DECAYING:
+    for name in OWN_DECAY:
         if settings.get(name):
             raise AlreadyDecoupledError(
                 "%s decays weights by itself (%s=%r): leave that out" % (kind, name, settings[name])
@@ -131,7 +129,7 @@ def refuse_optimizer(optimizer):
             raise UnsupportedUpdateError("%s has %s=%r: %s" % (kind, name, settings[name], why))
 
 
-def refuse_second(optimizer):
+def refuse_second(optimizer: Any) -> None:
     if getattr(optimizer, DECAYS, None) is not None:
         raise AlreadyDecoupledError(
             "%s decays by a plan already: compile with a new optimizer" % type(optimizer).__name__
@@ -141,7 +139,7 @@ def refuse_second(optimizer):
 # --- updates
 
 
-def refuse_strategy():
+def refuse_strategy() -> None:
     if tf.distribute.has_strategy():
         raise UnsupportedUpdateError(
             "a Keras optimizer that decays by a plan was called under a distribution strategy, where it is not known "
@@ -149,9 +147,9 @@ def refuse_strategy():
         )
 
 
-def refuse_decay_set_since(optimizer):
+def refuse_decay_set_since(optimizer: Any) -> None:
     """Refuses an optimizer that was told to decay by itself after it was decoupled."""
-    for name in _DECAYING:
+    for name in OWN_DECAY:
         value = vars(optimizer).get(name)  # its settings as a dict would read variables, which no tf.function can
         if value is not None and not (isinstance(value, (int, float)) and value == 0):
             raise AlreadyDecoupledError(
@@ -160,12 +158,12 @@ def refuse_decay_set_since(optimizer):
             )
 
 
-def refuse_foreign_update(plan, variables):
+def refuse_foreign_update(plan: DecayPlan, variables: Sequence[Any]) -> None:
     """Refuses an update that has no weight of the plan at all. variables: all that it was given."""
     known = {id(underneath(d.variable)) for d in plan.decays}
     if variables and not any(id(underneath(v)) in known for v in variables):
         raise NothingToDecayError(
             "the optimizer decays by a plan, and none of the %d variables of this update is in it (%s), so nothing "
             "would decay: give the weights of the model that was planned, or compile their own model with an optimizer "
-            "of its own" % (len(variables), some([name_of(v) for v in variables]))
+            "of its own" % (len(variables), some([keras_name(v) for v in variables]))
         )

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from typing import NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from tf1_wd.errors import NativeOpError
 
@@ -35,7 +35,7 @@ class Compiler(NamedTuple):
     version: str  # the first line of --version
 
 
-def find_compiler():
+def find_compiler() -> Compiler:
     """The C++ compiler: $CXX if set, else g++, else c++. Raises NativeOpError if there is none that runs."""
     asked = os.environ.get("CXX")
     for candidate in [asked] if asked else ["g++", "c++"]:
@@ -56,12 +56,12 @@ def find_compiler():
     )
 
 
-def source_files():
+def source_files() -> list[str]:
     """Paths of what is compiled, sorted: C++ sources, headers, and the GPU's machine code as text."""
     return sorted(os.path.join(SOURCES, name) for name in os.listdir(SOURCES) if name.endswith((".cc", ".h", ".ptx")))
 
 
-def source_digest():
+def source_digest() -> str:
     """SHA-256 over the C++ sources and the compiler options, in hexadecimal."""
     digest = hashlib.sha256(" ".join(OPTIONS).encode())
     for path in source_files():
@@ -71,13 +71,13 @@ def source_digest():
     return digest.hexdigest()
 
 
-def file_digest(path):
+def file_digest(path: str) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def requirements(tensorflow):
+def requirements(tensorflow: TensorFlowBuild) -> dict[str, Any]:
     """What a compiled op must have been made for, as a plain dict, to be loaded into this TensorFlow."""
     # where the headers lie is of no importance: two environments with the same TensorFlow share the op
     flags = [flag for flag in tensorflow.compile_flags if not flag.startswith("-I")]
@@ -91,12 +91,12 @@ def requirements(tensorflow):
     }
 
 
-def make_stamp(tensorflow, compiler, library):
+def make_stamp(tensorflow: TensorFlowBuild, compiler: Compiler, library: str) -> dict[str, Any]:
     """What is kept beside a compiled op: its requirements, its compiler, and its own digest."""
     return dict(requirements(tensorflow), compiler=compiler.version, library=file_digest(library))
 
 
-def command_line(tensorflow, compiler, output):
+def command_line(tensorflow: TensorFlowBuild, compiler: Compiler, output: str) -> list[str]:
     """The compiler's command line; the program text, which includes every source once, comes on standard input."""
     # -isystem: warnings are wanted of our own sources only
     flags = ["-isystem" + flag[2:] if flag.startswith("-I") else flag for flag in tensorflow.compile_flags]
@@ -106,13 +106,15 @@ def command_line(tensorflow, compiler, output):
     return [*compiler.command, *options, "-x", "c++", "-", "-o", output, *tensorflow.link_flags]
 
 
-def program_text():
+def program_text() -> str:
     """All sources as one translation unit: TensorFlow's headers, read once, are most of the work."""
     names = [os.path.basename(path) for path in source_files() if path.endswith(".cc")]
     return "".join('#include "%s"\n' % name for name in names)
 
 
-def compile_library(tensorflow, compiler, output, progress=None):
+def compile_library(
+    tensorflow: TensorFlowBuild, compiler: Compiler, output: str, progress: Callable[[float], None] | None = None
+) -> None:
     """Compiles the op into the file `output`.
 
     progress: called about five times a second with the seconds since the start.

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+from typing import Any, Callable, Iterator
 
 from tf1_wd.errors import NativeOpError
 from tf1_wd.native import build
@@ -19,7 +20,7 @@ STAMP = "stamp.json"
 PREBUILT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prebuilt")
 
 
-def cache_directory():
+def cache_directory() -> str:
     """$TF1_WD_CACHE, else tf1_wd in $XDG_CACHE_HOME or ~/.cache."""
     cache = os.environ.get("TF1_WD_CACHE")
     if cache:
@@ -28,7 +29,7 @@ def cache_directory():
     return os.path.join(base, "tf1_wd")
 
 
-def tensorflow_directory(tensorflow):
+def tensorflow_directory(tensorflow: build.TensorFlowBuild) -> str:
     """Where ops for this TensorFlow and these sources are kept, one directory for each compiler."""
     needed = build.requirements(tensorflow)
     digest = hashlib.sha256(json.dumps(needed, sort_keys=True).encode()).hexdigest()
@@ -36,13 +37,13 @@ def tensorflow_directory(tensorflow):
     return os.path.join(cache_directory(), name)
 
 
-def compiler_directory(tensorflow, compiler):
+def compiler_directory(tensorflow: build.TensorFlowBuild, compiler: build.Compiler) -> str:
     """Where the op made by this compiler is kept."""
     name = re.sub(r"[^A-Za-z0-9.+]+", "-", compiler.version).strip("-")
     return os.path.join(tensorflow_directory(tensorflow), name)
 
 
-def read_stamp(directory):
+def read_stamp(directory: str) -> Any:
     """The stamp in `directory`, or None."""
     try:
         with open(os.path.join(directory, STAMP)) as file:
@@ -51,7 +52,7 @@ def read_stamp(directory):
         return None
 
 
-def valid_library(directory, tensorflow):
+def valid_library(directory: str, tensorflow: build.TensorFlowBuild) -> str | None:
     """Path of the op in `directory` if it is whole and made for this TensorFlow and these sources, else None."""
     path = os.path.join(directory, LIBRARY)
     stamp = read_stamp(directory)
@@ -62,7 +63,7 @@ def valid_library(directory, tensorflow):
     return path if matches and stamp.get("library") == build.file_digest(path) else None
 
 
-def any_valid_library(tensorflow):
+def any_valid_library(tensorflow: build.TensorFlowBuild) -> str | None:
     """Path of an op for this TensorFlow made by any compiler, else None."""
     parent = tensorflow_directory(tensorflow)
     names = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
@@ -70,7 +71,12 @@ def any_valid_library(tensorflow):
     return next((path for path in paths if path), None)
 
 
-def install(tensorflow, compiler, directory, progress=None):
+def install(
+    tensorflow: build.TensorFlowBuild,
+    compiler: build.Compiler,
+    directory: str,
+    progress: Callable[[float], None] | None = None,
+) -> str:
     """Compiles beside `directory`, then moves op and stamp into it; a killed run leaves only a directory to sweep."""
     os.makedirs(directory, exist_ok=True)
     work = tempfile.mkdtemp(prefix="building-", dir=directory)
@@ -89,14 +95,19 @@ def install(tensorflow, compiler, directory, progress=None):
 
 
 @contextlib.contextmanager
-def _locked(directory):
+def _locked(directory: str) -> Iterator[None]:
     """One process at a time. The kernel drops the lock of a killed process; no stale lock can remain."""
     with open(os.path.join(directory, "lock"), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def find_or_build(tensorflow, before_build=None, progress=None, force=False):
+def find_or_build(
+    tensorflow: build.TensorFlowBuild,
+    before_build: Callable[[], None] | None = None,
+    progress: Callable[[float], None] | None = None,
+    force: bool = False,
+) -> str:
     """Path of an op for this TensorFlow: from the cache, or compiled into it by one process while the others wait.
 
     before_build: called without arguments if the compiler is going to run.

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
+from typing import Any, Sequence
 
 import numpy as np
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
-from tf1_wd.errors import InvalidOptionError, InvalidRateError, NativeOpError, NativeOpWarning
-from tf1_wd.native import loader, twin
-from tf1_wd.native.twin import name_of
+from tf1_wd.errors import InvalidOptionError, InvalidRateError
+from tf1_wd.native import twin
+from tf1_wd.native.choose import native_ops_for
+from tf1_wd.native.twin import eager_name
+from tf1_wd.plan.options import BACKENDS, is_rate
 
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
-BACKENDS = ("auto", "native", "tensorflow")
-
-_warned = False
 
 
-def decay(variables, rates, scale, backend="auto", use_locking=True, name="weight_decay"):
+def decay(
+    variables: Sequence[tf.Variable],
+    rates: Any,
+    scale: Any,
+    backend: str = "auto",
+    use_locking: bool = True,
+    name: str = "weight_decay",
+) -> tf.Operation | None:
     """One graph op that decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation.
 
     In eager mode it decays them now, and returns None.
@@ -43,7 +49,7 @@ def decay(variables, rates, scale, backend="auto", use_locking=True, name="weigh
     rates = _as_tensor(rates, rate_dtype, "rates")
     scale = _as_tensor(scale, rate_dtype, "scale")
     check_rates(variables, rates, scale)
-    ops = _native_ops(variables, backend)
+    ops = native_ops_for(variables, backend)
     if ops is None:
         return twin.decay(variables, rates, scale, use_locking, name)
     operands = [_tf.operand(variable) for variable in variables]
@@ -52,7 +58,7 @@ def decay(variables, rates, scale, backend="auto", use_locking=True, name="weigh
     return ops.tf1_wd_decay(operands, rates, scale, use_locking=use_locking, name=name)
 
 
-def _common_dtype(variables):
+def _common_dtype(variables: Sequence[tf.Variable]) -> tf.DType:
     if not variables:
         raise InvalidOptionError("variables is empty: give at least one variable to decay")
     first = variables[0]
@@ -61,22 +67,22 @@ def _common_dtype(variables):
         if dtype not in DTYPES:
             raise InvalidOptionError(
                 "variable %s is %s: only floating variables (float16, bfloat16, float32, float64) can decay; exclude it"
-                % (name_of(variable), dtype.name)
+                % (eager_name(variable), dtype.name)
             )
         if dtype != first.dtype.base_dtype:
             raise InvalidOptionError(
                 "variables of one op must have one dtype: %s is %s, %s is %s; use one op for each dtype"
-                % (name_of(first), first.dtype.base_dtype.name, name_of(variable), dtype.name)
+                % (eager_name(first), first.dtype.base_dtype.name, eager_name(variable), dtype.name)
             )
         if _tf.is_resource(variable) != _tf.is_resource(first):
             raise InvalidOptionError(
                 "variables of one op must be all reference or all resource: %s and %s differ; use one op for each kind"
-                % (name_of(first), name_of(variable))
+                % (eager_name(first), eager_name(variable))
             )
     return first.dtype.base_dtype
 
 
-def _as_tensor(value, dtype, name):
+def _as_tensor(value: object, dtype: tf.DType, name: str) -> tf.Tensor:
     """`value` as a Tensor of `dtype`: one constant node for numbers, a fresh read for a variable."""
     if isinstance(value, tf.Variable):
         value = _tf.fresh_read(value)
@@ -85,11 +91,11 @@ def _as_tensor(value, dtype, name):
     return tf.cast(tf.convert_to_tensor(value, name=name), dtype)
 
 
-def _holds_tensors(value):
+def _holds_tensors(value: object) -> bool:
     return isinstance(value, (list, tuple)) and any(tf.is_tensor(item) for item in value)
 
 
-def check_rates(variables, rates, scale):
+def check_rates(variables: Sequence[tf.Variable], rates: tf.Tensor, scale: tf.Tensor) -> None:
     """Finds before the op runs what it would find later: shapes, and values known already.
 
     rates, scale: Tensors. Raises InvalidOptionError, InvalidRateError.
@@ -103,75 +109,12 @@ def check_rates(variables, rates, scale):
     if known_rates is None:
         return
     for variable, rate in zip(variables, np.broadcast_to(known_rates, [count])):
-        if not 0 <= rate < 1:  # NaN too
+        if not is_rate(rate):
             raise InvalidRateError(
-                "the decay rate of %s is %g: it must be a number in [0, 1)" % (name_of(variable), rate)
+                "the decay rate of %s is %g: it must be a number in [0, 1)" % (eager_name(variable), rate)
             )
-        if known_scale is not None and not 0 <= rate * known_scale < 1:
+        if known_scale is not None and not is_rate(rate * known_scale):
             raise InvalidRateError(
                 "the decay rate of %s times the scale, %g * %g = %g, must be a number in [0, 1)"
-                % (name_of(variable), rate, known_scale, rate * known_scale)
+                % (eager_name(variable), rate, known_scale, rate * known_scale)
             )
-
-
-def _native_ops(variables, backend):
-    """The module of the native ops, or None for the twin."""
-    if backend == "tensorflow":
-        return None
-    if backend == "native":
-        for variable in variables:
-            if not _has_kernel(variable):
-                raise NativeOpError(
-                    'variable %s is on %s; the native op runs on CPUs and GPUs: put it there, or drop backend="native"'
-                    % (name_of(variable), variable.device)
-                )
-        ops, problem = loader.native_ops(), _gpu_problem(variables)
-        if problem:
-            raise NativeOpError("variable %s may be on a GPU: %s" % (name_of(variables[0]), problem))
-        return ops
-    served = [variable for variable in variables if _job(variable) not in (None, "localhost")]
-    if served:
-        _warn_once(
-            "variable %s is on %s, and that process need not have the compiled op. To use it, call "
-            'tf1_wd.load_native_op() in every process that holds variables, pass backend="native", and let '
-            "tf1_wd.check_servers(target) make sure" % (name_of(served[0]), served[0].device)
-        )
-        return None
-    if not all(map(_has_kernel, variables)):
-        return None
-    current = loader.status()
-    problem = _gpu_problem(variables) if current.state == "native" else current.reason
-    if not problem:
-        return loader.native_ops()
-    _warn_once("%s. `tf1-wd doctor` tells more" % problem)
-    return None
-
-
-def _has_kernel(variable):
-    return _device_type(variable) in (None, "CPU", "GPU")
-
-
-def _gpu_problem(variables):
-    """Why the native op cannot decay them on a GPU that TensorFlow sees; None if it can, or there is none."""
-    may_be_there = any(_device_type(variable) != "CPU" for variable in variables)
-    return loader.gpu_problem() if may_be_there and loader.gpu_visible() else None
-
-
-def _device_type(variable):
-    return tf.DeviceSpec.from_string(variable.device or "").device_type
-
-
-def _job(variable):
-    return tf.DeviceSpec.from_string(variable.device or "").job
-
-
-def _warn_once(reason):
-    global _warned
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            "weight decay runs on public TensorFlow ops, with the same results but slower: %s; "
-            'backend="tensorflow" silences this' % reason,
-            NativeOpWarning,
-            stacklevel=4,
-        )

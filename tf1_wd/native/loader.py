@@ -7,7 +7,7 @@ import ctypes
 import os
 import sys
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tf1_wd._tf import tf
 from tf1_wd.errors import NativeOpError
@@ -20,19 +20,19 @@ class Status(NamedTuple):
     state: str  # "native" or "twin"
     path: str | None  # of the shared library, if native
     reason: str  # where it came from, or why there is none
-    stamp: dict | None  # what the library was made for
+    stamp: dict[str, Any] | None  # what the library was made for
 
 
 _lock = threading.Lock()
-_loaded = None  # (Status, module of the ops or None)
+_loaded: tuple[Status, Any] | None = None  # with the module of the ops, or None
 
 
-def status():
+def status() -> Status:
     """The Status of this process; the first call loads the op, and compiles it if it is nowhere."""
     return _load_once()[0]
 
 
-def native_ops():
+def native_ops() -> Any:
     """The module of the ops' Python functions. Raises NativeOpError with the reason if there is none."""
     current, ops = _load_once()
     if ops is None:
@@ -40,7 +40,7 @@ def native_ops():
     return ops
 
 
-def load_native_op():
+def load_native_op() -> None:
     """Makes the decay op known to this process, for a parameter server: w <- w - (rate * scale) * w.
 
     Compiles the op if it is nowhere. A process that builds the graph loads it by itself; one that only holds variables
@@ -57,7 +57,7 @@ def load_native_op():
     native_ops()
 
 
-def tensorflow_build():
+def tensorflow_build() -> build.TensorFlowBuild:
     """What the running TensorFlow says of its own build."""
     return build.TensorFlowBuild(
         version=tf.version.VERSION,
@@ -68,29 +68,29 @@ def tensorflow_build():
     )
 
 
-def gpu_visible():
+def gpu_visible() -> bool:
     """True if this TensorFlow sees a GPU; opens no session."""
     return bool(tf.config.experimental.list_physical_devices("GPU"))
 
 
-def gpu_problem():
+def gpu_problem() -> str | None:
     """Why the compiled op cannot run on any GPU of this machine, or None; makes no context on a GPU."""
     return _ask_library("tf1_wd_gpu_problem") or None
 
 
-def describe_gpus():
+def describe_gpus() -> str:
     """The CUDA driver and the GPUs that it sees, or what is wrong with it, in words."""
     return _ask_library("tf1_wd_describe_gpus")
 
 
-def _ask_library(function):
+def _ask_library(function: str) -> str:
     native_ops()
     ask = getattr(ctypes.CDLL(status().path), function)
     ask.restype = ctypes.c_char_p
     return ask().decode(errors="replace")
 
 
-def _load_once():
+def _load_once() -> tuple[Status, Any]:
     global _loaded
     with _lock:
         if _loaded is None:
@@ -102,10 +102,10 @@ def _load_once():
         return _loaded
 
 
-def _find_and_load(tensorflow):
+def _find_and_load(tensorflow: build.TensorFlowBuild) -> tuple[str, str, Any]:
     """(path, where it came from, ops), or NativeOpError."""
 
-    def announce():
+    def announce() -> None:
         print(
             "tf1_wd: compiling the decay op for TensorFlow %s (once per TensorFlow, 10 to 20 s)" % tensorflow.version,
             file=sys.stderr,
@@ -126,7 +126,7 @@ def _find_and_load(tensorflow):
         return path, "from the cache, compiled again because it did not load", _load(path)
 
 
-def _load(path):
+def _load(path: str) -> Any:
     try:
         return tf.load_op_library(path)
     except tf.errors.OpError as error:

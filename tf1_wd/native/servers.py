@@ -7,7 +7,7 @@ from tf1_wd.errors import NativeOpError
 from tf1_wd.native import loader
 
 
-def check_servers(target, config=None):
+def check_servers(target: str | tf.Session, config: tf.ConfigProto | None = None) -> None:
     """Runs the decay op once in every task of a cluster: w <- w - (rate * scale) * w, on a weight that nobody keeps.
 
     Without it, what says that a process has not loaded the op is TensorFlow, in the first step ("Op type not registered
@@ -38,19 +38,19 @@ def check_servers(target, config=None):
         )
 
 
-def _task(device):
+def _task(device: str) -> str:
     spec = tf.DeviceSpec.from_string(device)
     return "/job:%s/task:%d" % (spec.job, spec.task)
 
 
-def _decays(session, task):
+def _decays(session: tf.Session, task: str) -> bool:
     try:
         return session.run(_decayed_weight(task)) == [0.5]
     except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError):  # not known there; known with other arguments
         return False
 
 
-def _decayed_weight(task):
+def _decayed_weight(task: str) -> tf.Tensor:
     """A tensor that is computed by the op, on the CPU of a task; its weight lives for one run."""
     name = "tf1_wd_check"
     with tf.device("%s/cpu:0" % task):

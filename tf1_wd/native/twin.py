@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, Sequence
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
@@ -12,7 +13,13 @@ HALF_TYPES = ("float16", "bfloat16")
 _lock = threading.Lock()  # for eager mode, where a mutex of TensorFlow's is never given back (2.15.1)
 
 
-def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
+def decay(
+    variables: Sequence[tf.Variable],
+    rates: tf.Tensor,
+    scale: tf.Tensor,
+    use_locking: bool = True,
+    name: str = "weight_decay",
+) -> tf.Operation | None:
     """Decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation, in eager mode None.
 
     variables: list of N floating variables of one dtype.
@@ -31,7 +38,8 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
         count = len(variables)
         factors = [factors] * count if rates.shape.ndims == 0 else tf.unstack(tf.broadcast_to(factors, [count]))
         if tf.executing_eagerly():
-            return _decay_now(variables, factors, use_locking)
+            _decay_now(variables, factors, use_locking)
+            return None
         # Nothing that may come from another process is waited for while the lock is held.
         with tf.control_dependencies([*checks, *(factor.op for factor in factors)]), tf.device("/cpu:0"):
             lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="tf1_wd_decay"))
@@ -45,17 +53,17 @@ def decay(variables, rates, scale, use_locking=True, name="weight_decay"):
             return tf.raw_ops.ConsumeMutexLock(mutex_lock=lock, name="group")
 
 
-def _decay_now(variables, factors, use_locking):
+def _decay_now(variables: Sequence[tf.Variable], factors: Any, use_locking: bool) -> None:
     with _lock:
         for variable, factor in zip(variables, factors):
             for amount in _amounts(_tf.fresh_read(variable), factor):
                 variable.assign_sub(amount, use_locking=use_locking, read_value=False)
 
 
-def _passes(variables):
+def _passes(variables: Sequence[tf.Variable]) -> list[list[int]]:
     """Indices in passes: the k-th listing of a variable goes to pass k, after all of the passes before."""
-    passes = []
-    times = {}
+    passes: list[list[int]] = []
+    times: dict[int, int] = {}
     for i, variable in enumerate(variables):
         k = times.get(id(variable), 0)
         times[id(variable)] = k + 1
@@ -65,21 +73,22 @@ def _passes(variables):
     return passes
 
 
-def _write(variable, read, factor, use_locking):
-    wait, amounts = [], _amounts(read, factor)
+def _write(variable: tf.Variable, read: tf.Tensor, factor: tf.Tensor, use_locking: bool) -> tf.Operation:
+    wait: list[tf.Operation] = []
+    amounts = _amounts(read, factor)
     for amount in amounts:
         with tf.control_dependencies([a.op for a in amounts] + wait):
             wait = [variable.assign_sub(amount, use_locking=use_locking, read_value=False)]
     return wait[0]
 
 
-def _amounts(read, factor):
+def _amounts(read: tf.Tensor, factor: tf.Tensor) -> list[tf.Tensor]:
     """What to take off a weight, one after the other."""
     # Products are rounded before they are subtracted; half types are computed in float32 and rounded once.
     return _half_amounts(read, factor, read.dtype) if read.dtype.name in HALF_TYPES else [factor * read]
 
 
-def _half_amounts(read, factor, dtype):
+def _half_amounts(read: tf.Tensor, factor: tf.Tensor, dtype: tf.DType) -> list[tf.Tensor]:
     """What to take off a half precision weight, one after the other, to get at the rounded result."""
     # Everything is computed from one copy: a read of a reference variable changes when the variable does.
     weight = tf.cast(read, tf.float32)
@@ -90,17 +99,19 @@ def _half_amounts(read, factor, dtype):
     return [difference, tf.cast(rest, dtype)]
 
 
-def name_of(variable):
+def eager_name(variable: tf.Variable) -> str:
     """The variable's name without the output number; in eager mode its handle is of no op."""
     return variable.name.rsplit(":", 1)[0]
 
 
-def with_known_shapes(variables, rates, scale):
+def with_known_shapes(
+    variables: Sequence[tf.Variable], rates: tf.Tensor, scale: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """(rates, scale) of shape [] or [N], and []; what tells its shape only when it runs fails then, by other shapes."""
     return _one_for_each(variables, rates, "rates"), as_scalar(variables, scale)
 
 
-def as_scalar(variables, scale):
+def as_scalar(variables: Sequence[tf.Variable], scale: tf.Tensor) -> tf.Tensor:
     """The scale of a decay of variables, of shape []; one that tells its shape only when it runs fails then."""
     if scale.shape.rank is not None:
         return scale
@@ -108,7 +119,7 @@ def as_scalar(variables, scale):
     return tf.reshape(_unless(wrong, variables, "scale must be a scalar, not of shape", scale), [])
 
 
-def _one_for_each(variables, values, what):
+def _one_for_each(variables: Sequence[tf.Variable], values: tf.Tensor, what: str) -> tf.Tensor:
     """`values` of shape [] or [N]; the latter where that is known only when it runs."""
     if values.shape.is_fully_defined():
         return values
@@ -118,16 +129,16 @@ def _one_for_each(variables, values, what):
     return tf.broadcast_to(_unless(wrong, variables, words, values), [count])
 
 
-def _unless(wrong, variables, words, values):
+def _unless(wrong: tf.Tensor, variables: Sequence[tf.Variable], words: str, values: tf.Tensor) -> tf.Tensor:
     """`values`, or an error if `wrong` when it runs. An op with a constant of its own would wait through that alone."""
-    names = tf.constant(["of " + ", ".join(map(name_of, variables))])
+    names = tf.constant(["of " + ", ".join(map(eager_name, variables))])
     message = ["tf1_wd: " + words, tf.shape(values), "; no variable was decayed", names]
     check = tf.raw_ops.Assert(condition=tf.logical_not(wrong), data=message, summarize=10)
     with tf.control_dependencies([check]):
         return tf.identity(values)
 
 
-def range_checks(variables, factors):
+def range_checks(variables: Sequence[tf.Variable], factors: Any) -> list[tf.Operation]:
     """Ops that fail unless every factor is in [0, 1), naming the variables; none if that is known already."""
     known = _tf.constant_value(factors)
     if known is not None and ((known >= 0) & (known < 1)).all():
@@ -136,7 +147,7 @@ def range_checks(variables, factors):
     bad = tf.logical_not((factors >= 0) & (factors < 1))  # NaN fails both
     message = [
         "tf1_wd: rate * scale is not in [0, 1); no variable was decayed; variables and values:",
-        tf.boolean_mask(tf.constant([name_of(variable) for variable in variables]), bad),
+        tf.boolean_mask(tf.constant([eager_name(variable) for variable in variables]), bad),
         tf.boolean_mask(factors, bad),
     ]
     return [tf.raw_ops.Assert(condition=tf.logical_not(tf.reduce_any(bad)), data=message, summarize=10)]

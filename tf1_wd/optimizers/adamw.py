@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+from typing import Any, Iterable
 
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError
 from tf1_wd.graph.variables import name_of
-from tf1_wd.optimizers.extension import DecoupledWeightDecayExtension
+from tf1_wd.optimizers.extension import DecoupledWeightDecayExtension, WeightDecay
 
 
-def extend_with_decoupled_weight_decay(base_optimizer):
+def extend_with_decoupled_weight_decay(base_optimizer: type) -> type:
     """A class: an optimizer with decoupled weight decay.
 
         w <- w - step - r w
@@ -45,7 +46,7 @@ def extend_with_decoupled_weight_decay(base_optimizer):
     class OptimizerWithDecoupledWeightDecay(DecoupledWeightDecayExtension, base_optimizer):
         """The optimizer, with weight_decay as its first argument."""
 
-        def __init__(self, weight_decay, *args, **kwargs):
+        def __init__(self, weight_decay: WeightDecay, *args: Any, **kwargs: Any) -> None:
             super().__init__(weight_decay, *args, **kwargs)
 
     return OptimizerWithDecoupledWeightDecay
@@ -68,7 +69,15 @@ class MomentumWOptimizer(DecoupledWeightDecayExtension, tf.train.MomentumOptimiz
     Source: Loshchilov and Hutter (ICLR 2019), Algorithm 1; tf.contrib.opt.MomentumWOptimizer of TensorFlow 1.15.
     """
 
-    def __init__(self, weight_decay, learning_rate, momentum, use_locking=False, name="MomentumW", use_nesterov=False):
+    def __init__(
+        self,
+        weight_decay: WeightDecay,
+        learning_rate: float | tf.Tensor,
+        momentum: float | tf.Tensor,
+        use_locking: bool = False,
+        name: str = "MomentumW",
+        use_nesterov: bool = False,
+    ) -> None:
         super().__init__(
             weight_decay,
             learning_rate=learning_rate,
@@ -104,14 +113,14 @@ class AdamWOptimizer(DecoupledWeightDecayExtension, tf.train.AdamOptimizer):
 
     def __init__(
         self,
-        weight_decay,
-        learning_rate=0.001,
-        beta1=0.9,
-        beta2=0.999,
-        epsilon=1e-8,
-        use_locking=False,
-        name="AdamW",
-    ):
+        weight_decay: WeightDecay,
+        learning_rate: float | tf.Tensor = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        use_locking: bool = False,
+        name: str = "AdamW",
+    ) -> None:
         super().__init__(
             weight_decay,
             learning_rate=learning_rate,
@@ -123,7 +132,9 @@ class AdamWOptimizer(DecoupledWeightDecayExtension, tf.train.AdamOptimizer):
         )
 
 
-def checkpoint_map(optimizer, saved_as="Adam", variables=None):
+def checkpoint_map(
+    optimizer: tf.train.Optimizer, saved_as: str = "Adam", variables: Iterable[tf.Variable] | None = None
+) -> dict[str, Any]:
     """What a checkpoint of a program with another optimizer calls the variables of this one.
 
         w -> w        w/AdamW <- w/Adam        w/AdamW_1 <- w/Adam_1        beta1_power <- beta1_power
@@ -155,7 +166,7 @@ def checkpoint_map(optimizer, saved_as="Adam", variables=None):
             % optimizer.get_name()
         )
     ending = re.compile(r"/%s(_\d+)?$" % re.escape(optimizer.get_name()))
-    found = {}
+    found: dict[str, Any] = {}
     for v in tf.global_variables() if variables is None else variables:
         part_of = v.to_proto().save_slice_info_def.full_name
         name = part_of or name_of(v)

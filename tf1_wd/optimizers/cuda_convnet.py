@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from typing import Any, Iterable, Mapping, Sequence, Tuple, Union
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
@@ -13,8 +15,14 @@ from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, InvalidRateEr
 from tf1_wd.native.twin import as_scalar
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.plan.decisions import Decay
-from tf1_wd.plan.layer_params import BIASES, WEIGHTS, LayerParams, assign, read_layer_params
+from tf1_wd.plan.layer_params import BIASES, WEIGHTS, LayerParams, Learning, assign, read_layer_params
+from tf1_wd.plan.options import is_rate
+from tf1_wd.plan.reasons import Reason
+from tf1_wd.plan.scale_option import check_scalar
 from tf1_wd.plan.text_table import table
+
+Gradient = Union[tf.Tensor, tf.IndexedSlices]
+Pair = Tuple[Gradient, tf.Variable]
 
 _RULES = {
     False: "inc <- mom inc - s eps (g + wc w), w <- w + inc",
@@ -58,28 +66,33 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
 
     def __init__(
         self,
-        params,
-        decoupled=False,
-        scale=1.0,
-        weights=WEIGHTS,
-        biases=BIASES,
-        scopes=None,
-        backend="auto",
-        use_locking=False,
-        name="CudaConvnet",
-    ):
+        params: str | os.PathLike[str] | LayerParams,
+        decoupled: bool = False,
+        scale: float | tf.Tensor = 1.0,
+        weights: str = WEIGHTS,
+        biases: str = BIASES,
+        scopes: Mapping[str, str] | None = None,
+        backend: str = "auto",
+        use_locking: bool = False,
+        name: str = "CudaConvnet",
+    ) -> None:
         super().__init__(use_locking, name)
         self._params = params if isinstance(params, LayerParams) else read_layer_params(params)
         self._decoupled = _true_or_false("decoupled", decoupled)
         self._scale = _checked(scale)
-        self._names = dict(weights=_pattern("weights", weights), biases=_pattern("biases", biases))
-        self._names["scopes"] = _layer_scopes(scopes)
+        self._weights, self._biases = _pattern("weights", weights), _pattern("biases", biases)
+        self._scopes = _layer_scopes(scopes)
         self._backend = backend
         self._weight_decay = max(wc for layer in self._params.layers for wc in layer.wc)  # a scope refuses any but 0
-        self._learning = {}
-        self._scale_now = 1.0  # of the call of apply_gradients that is running
+        self._learning: dict[str, Learning] = {}
+        self._scale_now: float | tf.Tensor = 1.0  # of the call of apply_gradients that is running
 
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[Gradient | None, tf.Variable]],
+        global_step: tf.Variable | None = None,
+        name: str | None = None,
+    ) -> tf.Operation:
         """As in tf.train.Optimizer; the variables with a gradient each need a layer in the file."""
         refuse_eager()
         if tf.distribute.has_strategy():
@@ -90,7 +103,7 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         updated = [variable.op.name for _, variable in pairs]
         there = [variable.op.name for variable in tf.trainable_variables()]
         names = list(dict.fromkeys(there + updated))
-        self._learning = assign(self._params, names, updated, **self._names)
+        self._learning = assign(self._params, names, updated, self._weights, self._biases, self._scopes)
         pairs = _one_a_variable([(g, v) for g, v in pairs if self._learning[v.op.name].eps > 0])
         if not pairs:
             raise InvalidOptionError("%s: nothing to train: every eps of %s is 0" % (self._params.path, updated))
@@ -102,24 +115,24 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         with tf.control_dependencies(ops):
             return super().apply_gradients(pairs, global_step, name)
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [(name, o.layer, o.eps, o.momentum, o.wc, o.eps * o.wc) for name, o in self._learning.items()]
         lines = [table(rows, ("variable", "layer", "eps", "mom", "wc", "eps wc")), _RULES[bool(self._decoupled)]]
         if self._params.ignored:
             lines.append("not used, of %s: %s" % (self._params.path, ", ".join(self._params.ignored)))
         return "\n".join(lines)
 
-    def _scalar_for(self, variables):
+    def _scalar_for(self, variables: Sequence[tf.Variable]) -> float | tf.Tensor:
         """The scale; a Tensor that shows its shape only when it runs fails then, unless it is a scalar."""
         if isinstance(self._scale, float):
             return self._scale
         return as_scalar(variables, self._scale)
 
-    def _decays(self, pairs):
+    def _decays(self, pairs: Sequence[Pair]) -> list[Decay]:
         decays = []
         for gradient, variable in pairs:
             name, one = variable.op.name, self._learning[variable.op.name]
-            if one.eps * one.wc >= 1:
+            if not is_rate(one.eps * one.wc):
                 raise InvalidRateError(
                     "%s: [%s] epsW * wc = %g * %g = %g takes all of %s off in a step: it must be less than 1"
                     % (self._params.path, one.layer, one.eps, one.wc, one.eps * one.wc, name)
@@ -127,20 +140,29 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
             if one.wc > 0:
                 why = "[%s] of %s" % (one.layer, self._params.path)
                 _refuse_l2(gradient, variable, why)
-                decays.append(Decay(variable, name, tuple(variable.shape.as_list()), one.eps * one.wc, why))
+                decays.append(
+                    Decay(
+                        variable,
+                        name,
+                        tuple(variable.shape.as_list()),
+                        one.eps * one.wc,
+                        why,
+                        reason=Reason.LAYER_PARAMS,
+                    )
+                )
         return decays
 
-    def _create_slots(self, var_list):
+    def _create_slots(self, var_list: Iterable[tf.Variable]) -> None:
         for variable in var_list:
             self._zeros_slot(variable, "inc", self._name)
 
-    def _apply_dense(self, grad, var):
+    def _apply_dense(self, grad: tf.Tensor, var: tf.Variable) -> tf.Operation:
         return self._step(grad, var)
 
-    def _resource_apply_dense(self, grad, handle):
+    def _resource_apply_dense(self, grad: tf.Tensor, handle: tf.Tensor) -> tf.Operation:
         return self._step(grad, handle)
 
-    def _step(self, gradient, variable):
+    def _step(self, gradient: Gradient, variable: tf.Variable) -> tf.Operation:
         one, inc = self._learning[variable.op.name], self.get_slot(variable, "inc")
         if one.wc > 0 and not self._decoupled:
             gradient += one.wc * _tf.fresh_read(variable)
@@ -151,15 +173,15 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         return tf.group(inc.assign(value, **options), variable.assign_add(value, **options))
 
 
-def _one_a_variable(pairs):
+def _one_a_variable(pairs: Sequence[Pair]) -> list[Pair]:
     """Dense pairs, with the sum of the gradients of a variable that is listed twice: it moves, and decays, once."""
-    found = {}
+    found: dict[tf.Operation, tuple[tf.Variable, list[tf.Tensor]]] = {}
     for gradient, variable in pairs:
         found.setdefault(variable.op, (variable, []))[1].append(_dense(gradient, variable))
     return [(gs[0] if len(gs) == 1 else tf.add_n(gs), variable) for variable, gs in found.values()]
 
 
-def _refuse_l2(gradient, variable, why):
+def _refuse_l2(gradient: Gradient, variable: tf.Variable, why: str) -> None:
     if holds_l2(gradient, variable.op):
         raise CoupledPenaltyError(
             "the gradient of %s holds L2 of it, as of a penalty in the loss, and the decay by wc of %s would come on "
@@ -167,20 +189,20 @@ def _refuse_l2(gradient, variable, why):
         )
 
 
-def _dense(gradient, variable):
+def _dense(gradient: Gradient, variable: tf.Variable) -> tf.Tensor:
     """Momentum and decay move all rows of a table, those without a gradient too."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
 
 
-def _true_or_false(option, value):
+def _true_or_false(option: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise InvalidOptionError("%s=%r must be True or False" % (option, value))
     return value
 
 
-def _layer_scopes(scopes):
+def _layer_scopes(scopes: Any) -> dict[str, str]:
     """A copy of the option, a dict or None."""
     if scopes is None:
         return {}
@@ -193,10 +215,9 @@ def _layer_scopes(scopes):
     return dict(pairs)
 
 
-def _checked(scale):
+def _checked(scale: Any) -> float | tf.Tensor:
     if tf.is_tensor(scale) or isinstance(scale, tf.Variable):
-        if scale.shape.rank not in (None, 0):
-            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+        check_scalar(scale)
         if not (scale.dtype.is_floating or scale.dtype.is_integer):
             raise InvalidOptionError("scale must be a number; %s is %s" % (scale.name, scale.dtype.base_dtype.name))
         return scale
@@ -211,7 +232,7 @@ def _checked(scale):
     return number
 
 
-def _pattern(option, pattern):
+def _pattern(option: str, pattern: Any) -> str:
     try:
         re.compile(pattern.replace("{layer}", "layer"))
     except (AttributeError, re.error) as error:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import inspect
 import numbers
 import warnings
+from typing import AbstractSet, Any, Callable, Iterable, Sequence, Union
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.ordering import apply_with
-from tf1_wd.decay.ops.update import Collection, plan_update
+from tf1_wd.decay.ops.update import AppliedUpdate, Collection, plan_update
 from tf1_wd.decay.refusals import refuse_eager, refuse_strategy
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UndecayedWarning, UnsupportedUpdateError
 from tf1_wd.graph.marks import by_an_optimizer
 from tf1_wd.graph.update_ops import step_ignores_weights
 from tf1_wd.graph.variables import name_of
-from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.options import is_rate, make_rules
 from tf1_wd.plan.same_variable import parts
+
+WeightDecay = Union[float, tf.Tensor, tf.Variable, Callable[..., Any]]
+VarList = Union[tf.Variable, Iterable[tf.Variable], None]  # None stands for all variables
 
 
 class DecoupledWeightDecayExtension:
@@ -47,30 +51,32 @@ class DecoupledWeightDecayExtension:
 
     backend = "auto"
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _refuse_behind_the_optimizer(cls)
 
-    def __init__(self, weight_decay, *args, **kwargs):
+    def __init__(self, weight_decay: WeightDecay, *args: Any, **kwargs: Any) -> None:
         if not callable(weight_decay):
             _check_rate(weight_decay)
         self._weight_decay = weight_decay
-        self._decay_var_list = None  # of the call of minimize or apply_gradients that is running
+        self._decay_var_list: AbstractSet[tf.Operation] | None = (
+            None  # of the call of minimize or apply_gradients that is running
+        )
         _refuse_own_rules(type(self))
         super().__init__(*args, **kwargs)
 
     def minimize(
         self,
-        loss,
-        global_step=None,
-        var_list=None,
-        gate_gradients=tf.train.Optimizer.GATE_OP,
-        aggregation_method=None,
-        colocate_gradients_with_ops=False,
-        name=None,
-        grad_loss=None,
-        decay_var_list=None,
-    ):
+        loss: tf.Tensor,
+        global_step: tf.Variable | None = None,
+        var_list: Sequence[tf.Variable] | None = None,
+        gate_gradients: int = tf.train.Optimizer.GATE_OP,
+        aggregation_method: int | None = None,
+        colocate_gradients_with_ops: bool = False,
+        name: str | None = None,
+        grad_loss: tf.Tensor | None = None,
+        decay_var_list: VarList = None,
+    ) -> tf.Operation:
         """As tf.train.Optimizer.minimize, with decay.
 
         decay_var_list: the variables to decay, of those that are updated: a tf.Variable or a list of them, partitioned
@@ -78,8 +84,9 @@ class DecoupledWeightDecayExtension:
         """
         refuse_eager()
         self._decay_var_list = _listed(decay_var_list)
+        base: Any = super()
         try:
-            return super().minimize(
+            return base.minimize(
                 loss,
                 global_step=global_step,
                 var_list=var_list,
@@ -92,14 +99,21 @@ class DecoupledWeightDecayExtension:
         finally:
             self._decay_var_list = None
 
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None, decay_var_list=None):
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[Any, tf.Variable]],
+        global_step: tf.Variable | None = None,
+        name: str | None = None,
+        decay_var_list: VarList = None,
+    ) -> tf.Operation:
         """As tf.train.Optimizer.apply_gradients, with decay. decay_var_list: as for `minimize`."""
         refuse_eager()
         refuse_strategy()
         if decay_var_list is not None:
             self._decay_var_list = _listed(decay_var_list)
         pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
-        apply = super().apply_gradients
+        base: Any = super()
+        apply = base.apply_gradients
         try:
             if tf.distribute.has_strategy():  # _distributed_apply follows, once for all replicas
                 return apply(pairs, global_step=global_step, name=name)
@@ -107,7 +121,13 @@ class DecoupledWeightDecayExtension:
         finally:
             self._decay_var_list = None
 
-    def _distributed_apply(self, distribution, grads_and_vars, global_step=None, name=None):
+    def _distributed_apply(
+        self,
+        distribution: tf.distribute.Strategy,
+        grads_and_vars: Iterable[tuple[Any, tf.Variable]],
+        global_step: tf.Variable | None = None,
+        name: str | None = None,
+    ) -> tf.Operation:
         """What apply_gradients of tf.train.Optimizer hands over to under a strategy, once for all replicas."""
         pairs, base = list(grads_and_vars), super()
         on_copies = [
@@ -121,7 +141,9 @@ class DecoupledWeightDecayExtension:
             on_copies, counter, lambda: _tf.distributed_apply(base, distribution, pairs, global_step, name)
         )
 
-    def _apply_with_decay(self, pairs, global_step, apply):
+    def _apply_with_decay(
+        self, pairs: list, global_step: tf.Variable | None, apply: Callable[[], tf.Operation]
+    ) -> tf.Operation:
         """Calls `apply`, which updates, with the decay before it, or around it. pairs: of all copies of variables."""
         chosen = _chosen(self._decay_var_list, [v for g, v in pairs if g is not None])
         rate = _rate_now(self._weight_decay, global_step) if chosen else 0.0
@@ -129,25 +151,26 @@ class DecoupledWeightDecayExtension:
             return apply()
         rules = make_rules(source="loss", convention="contrib", sparse="touched_rows", backend=self.backend)
         update = plan_update(pairs, rules, [], dict.fromkeys(chosen, rate), Collection((), {}))
+        applied = AppliedUpdate(update, 1.0, tf.get_default_graph())
         with by_an_optimizer():
-            return apply_with(update, rules, 1.0, self, apply, in_place=_step_ignores_weights(type(self)))
+            return apply_with(applied, rules, self, apply, in_place=_step_ignores_weights(type(self)))
 
 
-def _step_ignores_weights(optimizer_class):
+def _step_ignores_weights(optimizer_class: type) -> bool:
     """True if the class behind the extension is known for that, and none before it applies gradients in its own way."""
     ahead, behind = _around_extension(optimizer_class)
     own = [name for c in ahead for name in vars(c) if name.startswith(("_apply", "_resource_", "_prepare", "_finish"))]
     return not own and step_ignores_weights(behind[0])
 
 
-def _around_extension(optimizer_class):
+def _around_extension(optimizer_class: type) -> tuple[Sequence[type], Sequence[type]]:
     """(classes before the extension, classes behind it) in the order in which methods are looked up."""
     order = optimizer_class.__mro__
     i = order.index(DecoupledWeightDecayExtension)
     return order[:i], order[i + 1 :]
 
 
-def _refuse_behind_the_optimizer(optimizer_class):
+def _refuse_behind_the_optimizer(optimizer_class: type) -> None:
     """Raises InvalidOptionError if the optimizer's methods are found before those of the extension."""
     ahead, _ = _around_extension(optimizer_class)
     if tf.train.Optimizer in ahead:
@@ -158,7 +181,7 @@ def _refuse_behind_the_optimizer(optimizer_class):
         )
 
 
-def _refuse_own_rules(optimizer_class):
+def _refuse_own_rules(optimizer_class: type) -> None:
     """Raises UnsupportedUpdateError for a subclass with a decay of its own, by the names that tf.contrib.opt had."""
     for c in _around_extension(optimizer_class)[0]:
         for name in ("_decay_weights_op", "_decay_weights_sparse_op"):
@@ -169,7 +192,7 @@ def _refuse_own_rules(optimizer_class):
                 )
 
 
-def _listed(decay_var_list):
+def _listed(decay_var_list: VarList) -> AbstractSet[tf.Operation] | None:
     """The ops of the variables in a decay_var_list, or None for all. Raises InvalidOptionError."""
     if decay_var_list is None:
         return None
@@ -182,7 +205,7 @@ def _listed(decay_var_list):
     return found
 
 
-def _entries(decay_var_list):
+def _entries(decay_var_list: Any) -> list[Any]:
     if hasattr(decay_var_list, "dtype") or isinstance(decay_var_list, str):  # one, which may be iterable
         return [decay_var_list]
     try:
@@ -191,7 +214,7 @@ def _entries(decay_var_list):
         raise InvalidOptionError("decay_var_list takes a list of variables; got %r" % (decay_var_list,)) from None
 
 
-def _chosen(listed, variables):
+def _chosen(listed: AbstractSet[tf.Operation] | None, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
     """The ops of those `variables` that are listed. listed: set of ops, or None for all. Raises InvalidOptionError."""
     updated = [graph.variable_op(v) for v in variables]
     _refuse_of_other_graphs(listed or (), updated)
@@ -206,7 +229,7 @@ def _chosen(listed, variables):
     return found
 
 
-def _refuse_of_other_graphs(listed, updated):
+def _refuse_of_other_graphs(listed: Iterable[tf.Operation], updated: Sequence[tf.Operation]) -> None:
     graphs = {op.graph for op in updated}
     foreign = sorted(op.name for op in listed if op.graph not in graphs)
     if foreign and updated:
@@ -216,7 +239,7 @@ def _refuse_of_other_graphs(listed, updated):
         )
 
 
-def _rate_now(weight_decay, global_step):
+def _rate_now(weight_decay: WeightDecay, global_step: tf.Variable | None) -> float | tf.Tensor:
     """The weight decay of this update: a float or a scalar tensor."""
     if callable(weight_decay):
         weight_decay = weight_decay(_count(global_step)) if _takes_an_argument(weight_decay) else weight_decay()
@@ -226,7 +249,7 @@ def _rate_now(weight_decay, global_step):
     return weight_decay if tf.is_tensor(weight_decay) else float(weight_decay)
 
 
-def _takes_an_argument(function):
+def _takes_an_argument(function: Callable[..., Any]) -> bool:
     """True if an argument has to be given: in `lambda rate=rate: ...` the default is meant."""
     try:
         inspect.signature(function).bind()
@@ -237,7 +260,7 @@ def _takes_an_argument(function):
     return False
 
 
-def _count(global_step):
+def _count(global_step: tf.Variable | None) -> tf.Tensor:
     global_step = tf.train.get_global_step() if global_step is None else global_step
     if global_step is None:
         raise InvalidOptionError(
@@ -247,12 +270,12 @@ def _count(global_step):
     return _tf.fresh_read(global_step)
 
 
-def _check_rate(weight_decay):
+def _check_rate(weight_decay: Any) -> None:
     if tf.is_tensor(weight_decay) or isinstance(weight_decay, tf.Variable):
         if not weight_decay.dtype.is_floating or weight_decay.shape.rank not in (None, 0):
             raise InvalidRateError("weight_decay must be a floating scalar, not %r" % (weight_decay,))
         return
-    if not isinstance(weight_decay, numbers.Real) or not 0.0 <= weight_decay < 1.0:  # NaN too
+    if not isinstance(weight_decay, numbers.Real) or not is_rate(weight_decay):
         raise InvalidRateError(
             "weight_decay=%r is not a number in [0, 1), nor a Tensor, a variable or a function that returns one of "
             "these" % (weight_decay,)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any, Iterable, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, Tf1WdWarning
-from tf1_wd.graph.gradients import tensors_of
+from tf1_wd.graph.gradients import Gradient, Pairs, tensors_of
+from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.in_gradients import l2_in
 
 # collections: a graph that keeps its ops in a dict of ours would never go away
 _ADDED, _REMOVED = "tf1_wd/l2_added", "tf1_wd/l2_removed"
 
 
-def mark(amounts, sign):
+def mark(amounts: Iterable[tf.Tensor], sign: float) -> None:
     """Marks tensors (rate * w) that were added to gradients by hand; for a negative sign, those that were taken off."""
     tf.get_default_graph().get_collection_ref(_ADDED if sign > 0 else _REMOVED).extend(a.op for a in amounts)
 
 
-def has_l2_by_hand(tf_graph):
+def has_l2_by_hand(tf_graph: tf.Graph) -> bool:
     """True for a graph in which L2 was added to gradients, or taken out of them, by hand."""
     return any(tf_graph.get_collection(name) for name in (_ADDED, _REMOVED))
 
 
-def refuse_second(gradient, variable, name):
+def refuse_second(gradient: Gradient, variable: tf.Variable, name: str) -> None:
     """Raises CoupledPenaltyError if L2 of a variable is in its gradient, so that more of it would double it."""
     if gradient is None or tf.distribute.has_strategy():  # each replica reads a copy of its own
         return
@@ -36,14 +38,15 @@ def refuse_second(gradient, variable, name):
             "add_decay_to_gradients has put L2 of %s into its gradient already, and a second time would double it: "
             "call it once, or leave the variable out of one of the plans" % name
         )
-    raise CoupledPenaltyError(
-        "the gradient of %s holds L2 already, of the loss, and more would come on top of it: take it out of the loss, "
-        "or out of the gradient by remove_decay_from_gradients, or leave the variable out of the plan; if both are "
-        "meant, make the coefficient in the loss their sum" % name
+    raise CoupledPenaltyError.of_gradient(
+        name,
+        "holds L2 already, of the loss, and more would come on top of it: take it out of the loss, or out of the "
+        "gradient by remove_decay_from_gradients, or leave the variable out of the plan; if both are meant, make the "
+        "coefficient in the loss their sum",
     )
 
 
-def refuse_missing(gradient, variable, name):
+def refuse_missing(gradient: Gradient, variable: tf.Variable, name: str) -> None:
     """Raises InvalidOptionError if a gradient holds no L2 of its variable to take out, and warns if none is seen."""
     if gradient is None:
         raise InvalidOptionError("%s has no gradient, so there is no L2 in it: leave it out of the plan" % name)
@@ -53,8 +56,8 @@ def refuse_missing(gradient, variable, name):
     net, of_loss = _l2_of(gradient, op)
     if of_loss + net > 0:
         return
-    by_hand = frozenset().union(*_marked(op))
-    behind = map(_tf.outer_op, graph.ancestors(tensors_of(gradient)[:1], stop=by_hand, inputs=graph.sources))
+    added, removed = _marked(op)
+    behind = map(_tf.outer_op, graph.ancestors(tensors_of(gradient)[:1], stop=added | removed, inputs=graph.sources))
     if net < 0 or not any(o is op or graph.is_input(o) for o in behind):
         raise InvalidOptionError(
             "there is no L2 of %s in its gradient%s, and taking it out would let the weights grow: leave it out of the "
@@ -68,7 +71,7 @@ def refuse_missing(gradient, variable, name):
     )
 
 
-def refuse_by_hand(pairs, decays, calls):
+def refuse_by_hand(pairs: Pairs, decays: Iterable[Any], calls: Sequence[GradientCall]) -> None:
     """Raises CoupledPenaltyError for L2 by hand in the gradient of a variable whose decay a scope sees to.
 
     pairs: list of (gradient, variable). decays: the Decays of the update. calls: the GradientCalls of the scope, which
@@ -93,7 +96,7 @@ def refuse_by_hand(pairs, decays, calls):
             )
 
 
-def _l2_of(gradient, variable):
+def _l2_of(gradient: Gradient, variable: tf.Operation) -> tuple[int, int]:
     """(how often L2 was added by hand to a gradient, less how often it was taken out; 1 if the loss has put it in).
 
     Of a variable of a single element that is 0: there, the gradient of any loss may be a number times the weight.
@@ -106,13 +109,13 @@ def _l2_of(gradient, variable):
     return net, int(any(op not in added and op not in removed for op in found))
 
 
-def _marked(variable):
+def _marked(variable: tf.Operation) -> list[set[tf.Operation]]:
     """The ops that were added in the graph of a variable (its op), and those that were taken off."""
     graphs = {variable.graph, tf.get_default_graph()}  # the latter may be the body of a function
     return [{op for g in graphs for op in g.get_collection(name)} for name in (_ADDED, _REMOVED)]
 
 
-def _weights_in(amount):
+def _weights_in(amount: tf.Operation) -> tf.Operation:
     """The variable (its op) that is multiplied in an op of `mark`: factor * weights, or rows of them."""
     op = amount.inputs[1].op
     while not graph.is_variable(op) and op.inputs:

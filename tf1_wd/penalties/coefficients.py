@@ -8,15 +8,20 @@ user's graph knows (a coefficient that is fed, or scheduled), it is built in the
 from __future__ import annotations
 
 import contextlib
+from typing import Any, ContextManager, Optional, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.subgraph import can_be_copied, copy_ops
 
+Seeds = Optional[Sequence[Optional["tf.Tensor"]]]  # grad_ys of tf.gradients
+
 _UNKNOWN = object()
 
 
-def coefficients(ys, tensors, grad_ys=None):
+def coefficients(
+    ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds = None
+) -> list[float | tf.Tensor | None]:
     """d ys / d tensor of each scalar tensor: a float where it is constant, a scalar tf.Tensor where not, else None.
 
     ys: list of tf.Tensor. tensors: list of scalar tf.Tensor, ancestors of ys. grad_ys: as in tf.gradients.
@@ -26,7 +31,7 @@ def coefficients(ys, tensors, grad_ys=None):
         return []
     sources = [t.op for t in tensors]
     ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
-    found = [_UNKNOWN] * len(tensors)
+    found: list[Any] = [_UNKNOWN] * len(tensors)
     if all(can_be_copied(op) for op in ops):
         found = _constants(ys, tensors, grad_ys, ops)
     unknown = [i for i, value in enumerate(found) if value is _UNKNOWN]
@@ -36,10 +41,10 @@ def coefficients(ys, tensors, grad_ys=None):
     return found
 
 
-def depends(y, tensors):
+def depends(y: tf.Tensor, tensors: Sequence[tf.Tensor]) -> bool:
     """True if `y` has a gradient by one of the tensors. y: tf.Tensor. tensors: list of tf.Tensor, ancestors of it.
 
-    In a graph of its own too: there tf.gradients does not walk through all that follows the tensors in the user's.
+    Uses a small copy of the subgraph: tf.gradients would otherwise visit everything downstream in the user's graph.
     """
     sources = [t.op for t in tensors]
     ops = graph.between(sources, graph.ancestors([y], stop=frozenset(sources)))
@@ -52,15 +57,19 @@ def depends(y, tensors):
             return True
 
 
-def _constants(ys, tensors, grad_ys, ops):
+def _constants(
+    ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds, ops: Sequence[tf.Operation]
+) -> list[Any]:
     return [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
 
 
-def _derivatives(ys, tensors, grad_ys, ops):
+def _derivatives(
+    ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds, ops: Sequence[tf.Operation]
+) -> list[tf.Tensor | None]:
     with tf.Graph().as_default():
         stand_ins = {t.name: tf.placeholder(t.dtype.base_dtype, t.shape) for t in tensors}
 
-        def stand_in(tensor):
+        def stand_in(tensor: tf.Tensor) -> tf.Tensor:
             if tensor.name not in stand_ins:
                 stand_ins[tensor.name] = _constant_or_placeholder(tensor)
             return stand_ins[tensor.name]
@@ -70,27 +79,27 @@ def _derivatives(ys, tensors, grad_ys, ops):
         return _tf.gradients([copy(y) for y in ys], [stand_in(t) for t in tensors], grad_ys=seeds)
 
 
-def _constant_or_placeholder(tensor):
+def _constant_or_placeholder(tensor: tf.Tensor) -> tf.Tensor:
     value = _tf.constant_value(tensor)
     if value is None:
         return tf.placeholder(tensor.dtype.base_dtype, tensor.shape)
     return tf.constant(value, tensor.dtype.base_dtype)
 
 
-def _number(derivative):
+def _number(derivative: tf.Tensor | None) -> Any:
     if derivative is None:
         return None
     value = _tf.constant_value(derivative)
     return _UNKNOWN if value is None else float(value.reshape(()))
 
 
-def _in_place(ys, tensors, grad_ys):
+def _in_place(ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds) -> list[tf.Tensor | None]:
     with undelayed(tensors[0]), tf.name_scope("weight_decay_coefficients"):
         found = _tf.gradients(ys, tensors, grad_ys=grad_ys)
         return [c if c is None or c.shape.rank == 0 else tf.reshape(c, []) for c in found]
 
 
-def undelayed(tensor):
+def undelayed(tensor: tf.Tensor) -> ContextManager[Any]:
     """Context in which new ops that use `tensor` wait for none of the caller's control dependencies.
 
     A rate must be known before the update, whatever the caller waits for; but it stays inside the branch or loop that

@@ -6,24 +6,28 @@ A penalty is a scalar whose gradient with respect to a variable is a multiple of
     reduce_sum(square(w))        gradient 2 w      (also w * w, w ** 2, and a constant factor inside the sum)
     reduce_mean(square(w))       gradient 2 w / n
 
-with w reached through reads, casts, reshapes and concatenations. Names and object identity play no part.
+with w reached through reads, casts, reshapes and concatenations. Names and object identity play no part. All forms are
+rows of forms.FORMS.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Iterable, List, Sequence, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.penalties.coefficients import coefficients, depends, undelayed
+from tf1_wd.graph.gradients import Scalar
+from tf1_wd.penalties.coefficients import Seeds, coefficients, depends, undelayed
+from tf1_wd.penalties.forms import form_of
 
 
 @dataclass(frozen=True)
 class Penalty:
     """A scalar tensor and the factors of its gradient: d tensor / d variable = factor * variable."""
 
-    tensor: object
-    factors: dict  # op of the variable -> float
+    tensor: tf.Tensor
+    factors: dict[tf.Operation, float]  # by the op of the variable
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,16 @@ class Term:
     orthogonality); "inputs" if such terms also depend on what is fed or read (activities).
     """
 
-    tensor: object
-    penalties: tuple
-    rest: object
-    variables: tuple  # ops of the variables that the rest reaches
+    tensor: tf.Tensor
+    penalties: tuple[Penalty, ...]
+    rest: str | None
+    variables: tuple[tf.Operation, ...]  # those that the rest reaches
 
 
-def find_penalties(ops, ys):
+Weighed = List[Tuple[Penalty, Scalar]]  # penalties, each with its coefficient in the loss
+
+
+def find_penalties(ops: Iterable[tf.Operation], ys: Sequence[tf.Tensor]) -> list[Penalty]:
     """The penalties among `ops`, each at its outermost tensor.
 
     A penalty in another branch or loop than ys is none: it comes and goes, see `gated_variables`.
@@ -48,13 +55,13 @@ def find_penalties(ops, ys):
     ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
     """
     found = [p for p in (_penalty(op) for op in ops if _is_beside(op, ys)) if p is not None]
-    inner = set()
+    inner: set[tf.Operation] = set()
     for penalty in found:
         inner.update(op for op in graph.ancestors([penalty.tensor]) if op is not penalty.tensor.op)
     return [p for p in found if p.tensor.op not in inner]
 
 
-def weigh(penalties, ys, grad_ys=None):
+def weigh(penalties: Sequence[Penalty], ys: Sequence[tf.Tensor], grad_ys: Seeds = None) -> Weighed:
     """[(penalty, coefficient)] of those that are penalties of ys indeed.
 
     A coefficient is a float, or a scalar tf.Tensor where it is known only at run time. Left out are penalties that no
@@ -63,7 +70,7 @@ def weigh(penalties, ys, grad_ys=None):
 
     penalties: what find_penalties found among the ancestors of ys.
     """
-    found = []
+    found: Weighed = []
     for penalty, coefficient in zip(penalties, coefficients(ys, [p.tensor for p in penalties], grad_ys)):
         if coefficient is None:
             continue
@@ -73,7 +80,7 @@ def weigh(penalties, ys, grad_ys=None):
     return found
 
 
-def _changes_with_weights(coefficient, penalty):
+def _changes_with_weights(coefficient: tf.Tensor, penalty: Penalty) -> bool:
     """True if the coefficient has a gradient by the penalty's weights; a guard, `where(is_nan(loss))`, has none."""
     behind = set(graph.ancestors([coefficient]))
     weights = [op.outputs[0] for op in penalty.factors if op in behind]
@@ -82,12 +89,12 @@ def _changes_with_weights(coefficient, penalty):
     return depends(coefficient, [penalty.tensor, *weights])
 
 
-def rates(weighed):
+def rates(weighed: Weighed) -> dict[tf.Operation, Scalar]:
     """The rate of each variable: the sum over its penalties of coefficient * factor.
 
     weighed: what `weigh` returns. Returns {op of the variable: float, or scalar tf.Tensor}.
     """
-    found = {}
+    found: dict[tf.Operation, Scalar] = {}
     for penalty, coefficient in weighed:
         for variable, factor in penalty.factors.items():
             with undelayed(penalty.tensor):
@@ -96,12 +103,12 @@ def rates(weighed):
     return found
 
 
-def read_collection(name=tf.GraphKeys.REGULARIZATION_LOSSES):
+def read_collection(name: str = tf.GraphKeys.REGULARIZATION_LOSSES) -> list[Term]:
     """The terms of a loss collection of the default graph, in their order."""
     return [_term(_tf.collection_tensor(entry)) for entry in tf.get_collection(name)]
 
 
-def _term(tensor):
+def _term(tensor: tf.Tensor) -> Term:
     penalties = tuple(find_penalties(graph.ancestors([tensor]), [tensor]))
     rest = graph.ancestors([tensor], stop=frozenset(p.tensor.op for p in penalties))
     variables = tuple(outer for outer in map(_tf.outer_op, rest) if graph.is_variable(outer))
@@ -111,98 +118,35 @@ def _term(tensor):
     return Term(tensor, penalties, kind, variables)
 
 
-def _penalty(op):
-    if op.type not in ("L2Loss", "Sum", "Mean", "Square", "Pow", "Mul") or op.outputs[0].shape.num_elements() != 1:
+def _penalty(op: tf.Operation) -> Penalty | None:
+    form = form_of(op)
+    found = None if form is None else form.read(op)
+    if found is None:
         return None
-    tensor = op.outputs[0]
-    if op.type in ("Square", "Pow", "Mul"):
-        inner = _squared(op)
-        square = None if inner is None else _square_root(inner)
-        return None if square is None else _of(tensor, *square)
-    if op.type == "L2Loss":
-        return _of(tensor, graph.variables_behind(op.inputs[0]), 1.0)
-    square = _square(tensor)
-    return None if square is None else _of(tensor, *square)
-
-
-def _of(tensor, variables, factor):
-    if not variables:
-        return None
-    factors = {}
+    variables, factor = found
+    factors: dict[tf.Operation, float] = {}
     for variable in variables:
         factors[variable] = factors.get(variable, 0.0) + factor
-    return Penalty(tensor, factors)
+    return Penalty(op.outputs[0], factors)
 
 
-def _square(tensor):
-    """(variables, m) if the sum of `tensor` is m/2 * the sum of the variables' squares, else None."""
-    factor = 2.0
-    while True:
-        op = tensor.op
-        if op.type in ("Sum", "Identity", "Cast", "Reshape"):
-            tensor = op.inputs[0]
-        elif op.type == "Mean":
-            n, m = op.inputs[0].shape.num_elements(), tensor.shape.num_elements()
-            if not n or not m:
-                return None
-            factor *= m / n
-            tensor = op.inputs[0]
-        elif op.type in ("Square", "Pow"):
-            inner = _squared(op)
-            variables = None if inner is None else graph.variables_behind(inner)
-            return variables and (variables, factor)
-        elif op.type in ("Mul", "RealDiv"):
-            a, b = op.inputs
-            variable = graph.read_source(a)
-            if op.type == "Mul" and variable is not None and graph.read_source(b) is variable:
-                return [variable], factor
-            if op.type == "Mul" and _constant_scalar(a) is not None:
-                a, b = b, a
-            constant = _constant_scalar(b)
-            if constant is None:
-                return None
-            factor = factor * constant if op.type == "Mul" else factor / constant
-            tensor = a
-        else:
-            return None
-
-
-def _squared(op):
-    """The tensor that `op` squares, or None if it does something else."""
-    if op.type == "Square" or (op.type == "Pow" and _constant_scalar(op.inputs[1]) == 2.0):
-        return op.inputs[0]
-    return op.inputs[0] if op.type == "Mul" and op.inputs[0] is op.inputs[1] else None
-
-
-def _square_root(tensor):
-    """As `_square`, of the tensor whose square root `tensor` is, such as tf.norm; else None."""
-    while tensor.op.type in ("Identity", "Squeeze", "Reshape", "Cast"):
-        tensor = tensor.op.inputs[0]
-    return _square(tensor.op.inputs[0]) if tensor.op.type == "Sqrt" else None
-
-
-def _is_beside(op, ys):
+def _is_beside(op: tf.Operation, ys: Sequence[tf.Tensor]) -> bool:
     context = _tf.control_flow_context(op)
     return context is None or any(context is _tf.control_flow_context(y.op) for y in ys)
 
 
-def gated_variables(ops, ys):
+def gated_variables(ops: Iterable[tf.Operation], ys: Sequence[tf.Tensor]) -> set[tf.Operation]:
     """The variables (ops) with L2 inside another branch or loop than ys, where it comes and goes.
 
     ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
     """
-    found = set()
+    found: set[tf.Operation] = set()
     for op in ops:
-        if op.type in ("L2Loss", "Sum", "Mean") and op.outputs[0].shape.num_elements() == 1 and not _is_beside(op, ys):
-            inner = op if op.type == "L2Loss" else op.inputs[0].op
-            is_norm = any(c.type in ("Sqrt", "Rsqrt", "Maximum") for c in op.outputs[0].consumers())
-            if inner.type in ("L2Loss", "Square") and not is_norm:
-                found.update(graph.variables_behind(inner.inputs[0]) or ())
+        form = form_of(op)
+        if form is None or _is_beside(op, ys):
+            continue
+        weights = form.in_branch(op)
+        is_norm = any(c.type in ("Sqrt", "Rsqrt", "Maximum") for c in op.outputs[0].consumers())
+        if weights is not None and not is_norm:
+            found.update(graph.variables_behind(weights) or ())
     return found
-
-
-def _constant_scalar(tensor):
-    if tensor.shape.num_elements() != 1:
-        return None
-    value = _tf.constant_value(tensor)
-    return None if value is None else float(value.reshape(()))

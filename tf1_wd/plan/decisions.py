@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from tf1_wd.errors import NoMatchError
 from tf1_wd.plan import text_table
-from tf1_wd.plan.options import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, check_rate, given_rate, multiplier, selected
+from tf1_wd.plan.options import (
+    ALL_ROWS,
+    COUPLED,
+    LAZY,
+    TOUCHED_ROWS,
+    Rules,
+    check_rate,
+    given_rate,
+    left_out,
+    multiplier,
+)
+from tf1_wd.plan.reasons import Fate, Reason
 
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
 _STALE = ", and the loss counts the penalty of rows as last touched"
-ZERO = ", with rate 0"
-# how the reasons end of variables that are not updated
-NOT_TRAINED = ("but no gradient reaches it", "but no update of this scope trains it")
+_UNREACHED = ", but no gradient reaches it"
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
+
+
+Shape = Tuple[Optional[int], ...]  # None for an unknown dimension
 
 
 @dataclass(frozen=True)
@@ -28,10 +41,10 @@ class Trained:
     is_sparse: True if all of its gradients are tf.IndexedSlices, which name the rows that they touch.
     """
 
-    key: object
-    variable: object
+    key: Any
+    variable: Any
     name: str
-    shape: tuple  # of int; None for an unknown dimension
+    shape: Shape
     has_gradient: bool
     is_sparse: bool = False
 
@@ -42,21 +55,24 @@ class Decay:
 
     rate: float; None if the variable does not decay; any other value is known only at run time (a scalar tensor).
     why: where the rate comes from, or why there is none. scale: what multiplies the rate: a float, or the text that
-    names what is known only at run time. rows: which rows decay, and when: a word of rules.SPARSE.
+    names what is known only at run time. rows: which rows decay, and when: a word of options.SPARSE. reason: what `why`
+    says, as a value. scale_tensor: the scale that is known only at run time, once its ops are built.
     """
 
-    variable: object
+    variable: Any
     name: str
-    shape: tuple
-    rate: object
+    shape: Shape
+    rate: Any
     why: str
-    scale: object = 1.0
+    scale: float | str = 1.0
     rows: str = ALL_ROWS
+    reason: Reason | None = None
+    scale_tensor: Any = field(default=None, repr=False, compare=False)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of elements; 0 where a dimension is unknown."""
-        return 0 if None in self.shape else _product(self.shape)
+        return 0 if None in self.shape else _product([d for d in self.shape if d is not None])
 
 
 @dataclass(frozen=True)
@@ -64,38 +80,39 @@ class DecayPlan:
     """Every decision of a scope, with its reason; `print(plan)` shows it as a table.
 
     decays: one Decay a variable, those that decay and those that do not.
-    terms: (name, what became of it) of entries of the loss collection that are more than L2 penalties.
+    terms: (name, Fate) of entries of the loss collection that are more than L2 penalties.
     order: "after", "before", or "coupled": the decay is part of the gradient.
     notes: (what, what is to be said of it) of other parts of the graph that the decay matters for.
     """
 
-    decays: tuple
-    terms: tuple
+    decays: tuple[Decay, ...]
+    terms: tuple[tuple[str, str], ...]
     order: str
-    notes: tuple = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
-    def decaying(self):
+    def decaying(self) -> tuple[Decay, ...]:
         """The variables that decay."""
         return tuple(d for d in self.decays if d.rate is not None)
 
     @property
-    def left_alone(self):
+    def left_alone(self) -> tuple[Decay, ...]:
         """The variables that do not decay."""
         return tuple(d for d in self.decays if d.rate is None)
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [(d.name, _shape(d.shape), _rate(d.rate), self._half_life(d), d.why) for d in self.decays]
         lines = [text_table.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
-        lines += ["note: %s: %s" % (_some(self.notes, text), text) for text in dict(map(reversed, self.notes))]
+        said = dict.fromkeys(text for _, text in self.notes)
+        lines += ["note: %s: %s" % (_some(self.notes, text), text) for text in said]
         explained = "" if self.order == COUPLED else " Half-life: steps in which a weight that gets no gradient halves."
         return "\n".join([*lines, self.summary() + "." + explained])
 
-    def _half_life(self, decay):
+    def _half_life(self, decay: Decay) -> float | str | None:
         return None if self.order == COUPLED else _half_life(decay)  # what is left of r w is up to the optimizer
 
-    def summary(self):
+    def summary(self) -> str:
         """How many variables decay, and by which formula, in a sentence without its full stop."""
         scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
         unknown = sum(None in d.shape for d in self.decays)
@@ -109,7 +126,7 @@ class DecayPlan:
             " or ".join(scales) or "1",
         )
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The plan as JSON can hold it; a rate that is known at run time alone is the text "run time"."""
         return {
             "order": self.order,
@@ -122,15 +139,17 @@ class DecayPlan:
                     "half_life": self._half_life(d),
                     "rows": d.rows,
                     "why": d.why,
+                    "reason": None if d.reason is None else d.reason.value,
                 }
                 for d in self.decays
             ],
-            "terms": dict(self.terms),
-            "notes": [list(note) for note in self.notes],
+            "terms": {name: str(fate) for name, fate in self.terms},
+            "fates": {name: fate.name.lower() for name, fate in self.terms if isinstance(fate, Fate)},
+            "notes": [[what, str(said)] for what, said in self.notes],
         }
 
 
-def half_life(rate):
+def half_life(rate: float) -> float | None:
     """Steps in which a weight without gradient halves: log(1/2) / log(1 - rate); None if it never does.
 
     rate: the fraction of the weight that a step takes away, in [0, 1).
@@ -138,7 +157,7 @@ def half_life(rate):
     return math.log(0.5) / math.log1p(-rate) if rate > 0.0 else None
 
 
-def _half_life(decay):
+def _half_life(decay: Decay) -> float | str | None:
     if decay.rows == TOUCHED_ROWS:
         return None  # a row without gradient keeps its weights
     if isinstance(decay.rate, float) and isinstance(decay.scale, float):
@@ -146,7 +165,13 @@ def _half_life(decay):
     return None if decay.rate is None else "run time"
 
 
-def decide(trained, rules, loss_rates, collection_rates, times=operator.mul):
+def decide(
+    trained: Sequence[Trained],
+    rules: Rules,
+    loss_rates: Mapping[Any, Any],
+    collection_rates: Mapping[Any, Any],
+    times: Callable[[Any, float], Any] = operator.mul,
+) -> list[Decay]:
     """The Decay of every trained variable; each takes its rate from one place.
 
     A rate given as rates= wins, then the penalties in the loss, then those in the collection alone; a penalty of the
@@ -161,50 +186,59 @@ def decide(trained, rules, loss_rates, collection_rates, times=operator.mul):
     ]
 
 
-def _times(trained, rules, times):
+def _times(trained: Trained, rules: Rules, times: Callable[[Any, float], Any]) -> Callable[[Any, str], tuple[Any, str]]:
     """f(rate, why) -> (rate, why): what the option multipliers makes of them."""
     factor, text = multiplier(rules, trained.variable, trained.name)
     return lambda rate, why: (times(rate, factor), "%s, %s" % (why, text)) if text else (rate, why)
 
 
-def _decide(trained, multiplied, rules, loss_rate, collection_rate):
-    allowed, reason = selected(rules, trained.variable, trained.name)
-    if not allowed:
-        return _no(trained, reason)
+def _decide(
+    trained: Trained,
+    multiplied: Callable[[Any, str], tuple[Any, str]],
+    rules: Rules,
+    loss_rate: Any,
+    collection_rate: Any,
+) -> Decay:
+    kept_out = left_out(rules, trained.variable, trained.name)
+    if kept_out is not None:
+        return _no(trained, kept_out[1], kept_out[0])
     stale = _STALE if loss_rate is not None and _rows(trained, rules) == LAZY else ""
     given, text = given_rate(rules, trained.variable, trained.name)
     if given is not None:
         if not trained.has_gradient and loss_rate is None:
-            return _no(trained, "%s, %s" % (text, NOT_TRAINED[0]))
-        return _yes(trained, *multiplied(given, text), rules, stale)
+            return _no(trained, text + _UNREACHED, Reason.NO_GRADIENT)
+        return _yes(trained, *multiplied(given, text), Reason.GIVEN, rules, stale)
     if loss_rate is not None and rules.source != "collection":
-        return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), rules, stale)
+        return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), Reason.LOSS, rules, stale)
     if collection_rate is not None and rules.source != "loss":
         if not trained.has_gradient:
-            return _no(trained, "penalty in the collection, " + NOT_TRAINED[0])
-        return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), rules)
+            return _no(trained, "penalty in the collection" + _UNREACHED, Reason.NO_GRADIENT)
+        return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), Reason.COLLECTION, rules)
     if loss_rate is not None or collection_rate is not None:
         where = "collection" if loss_rate is None else "loss"
-        return _no(trained, "penalty in the %s only, and source=%r" % (where, rules.source))
-    return _no(trained, "no penalty, no rate given")
+        words = "penalty in the %s only, and source=%r" % (where, rules.source)
+        return _no(trained, words, Reason.OTHER_SOURCE)
+    return _no(trained, "no penalty, no rate given", Reason.NO_RATE)
 
 
-def _yes(trained, rate, why, rules, stale=""):
+def _yes(trained: Trained, rate: Any, why: str, reason: Reason, rules: Rules, stale: str = "") -> Decay:
     if isinstance(rate, float):
         check_rate(rate, trained.name, why)
         if isinstance(rules.scale, float):
             check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
         if rate == 0.0:
-            return _no(trained, why + ZERO)
+            return _no(trained, why + ", with rate 0", Reason.ZERO_RATE)
     rows = _rows(trained, rules)
-    return Decay(trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows)
+    return Decay(
+        trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows, reason=reason
+    )
 
 
-def _rows(trained, rules):
+def _rows(trained: Trained, rules: Rules) -> str:
     return rules.sparse if trained.is_sparse else ALL_ROWS
 
 
-def check_rows(rules, plan):
+def check_rows(rules: Rules, plan: DecayPlan) -> None:
     """Raises NoMatchError if the rules say which rows decay, and no variable that decays has a sparse gradient."""
     if rules.sparse != ALL_ROWS and not any(d.rows == rules.sparse for d in plan.decays):
         raise NoMatchError(
@@ -214,25 +248,25 @@ def check_rows(rules, plan):
         )
 
 
-def _no(trained, why):
-    return Decay(trained.variable, trained.name, trained.shape, None, why)
+def _no(trained: Trained, why: str, reason: Reason) -> Decay:
+    return Decay(trained.variable, trained.name, trained.shape, None, why, reason=reason)
 
 
-def _some(notes, text):
+def _some(notes: Sequence[tuple[str, str]], text: str) -> str:
     """What a text is said of: the first five, and how many more."""
     return text_table.some([what for what, said in notes if said == text])
 
 
-def _product(shape):
+def _product(shape: Sequence[int]) -> int:
     n = 1
     for dimension in shape:
         n *= dimension
     return n
 
 
-def _shape(shape):
+def _shape(shape: Shape) -> str:
     return "x".join("?" if d is None else str(d) for d in shape) or "scalar"
 
 
-def _rate(rate):
+def _rate(rate: Any) -> float | str | None:
     return rate if rate is None or isinstance(rate, float) else "run time"

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from typing import Any, Iterable, Mapping, Sequence
 
 from tf1_wd.errors import InvalidOptionError, NoMatchError
 
@@ -26,11 +27,11 @@ class Layer:
     """
 
     name: str
-    epsW: tuple
+    epsW: tuple[float, ...]
     epsB: float
-    momW: tuple
+    momW: tuple[float, ...]
     momB: float
-    wc: tuple
+    wc: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class LayerParams:
     """A file that was read. layers: tuple of Layer. ignored: what is not about learning, such as "[logprob] coeff"."""
 
     path: str
-    layers: tuple
-    ignored: tuple
+    layers: tuple[Layer, ...]
+    ignored: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Learning:
     wc: float
 
 
-def read_layer_params(path):
+def read_layer_params(path: str | os.PathLike[str]) -> LayerParams:
     """Reads a layer parameter file of cuda-convnet: LayerParams.
 
         [conv1]
@@ -94,14 +95,21 @@ def read_layer_params(path):
     return LayerParams(path, tuple(layers), tuple(ignored))
 
 
-def _text_of(path):
+def _text_of(path: Any) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:
         raise InvalidOptionError("a layer parameter file is named by its path, and not by %r" % (path,)) from None
 
 
-def assign(params, names, updated, weights=WEIGHTS, biases=BIASES, scopes=None):
+def assign(
+    params: LayerParams,
+    names: Sequence[str],
+    updated: Sequence[str],
+    weights: str = WEIGHTS,
+    biases: str = BIASES,
+    scopes: Mapping[str, str] | None = None,
+) -> dict[str, Learning]:
     """Which variable learns how: {name of a variable: Learning}.
 
     params: LayerParams. names: of all variables there are, in the order in which they were made; updated: of those that
@@ -111,10 +119,10 @@ def assign(params, names, updated, weights=WEIGHTS, biases=BIASES, scopes=None):
     Raises InvalidOptionError; NoMatchError for a layer without weights and for updated variables without a layer.
     """
     scopes, known = dict(scopes or {}), [layer.name for layer in params.layers]
-    for layer in scopes:
-        if layer not in known:
-            raise NoMatchError("scopes: %s has no layer %r.%s" % (params.path, layer, _near(layer, known)))
-    found = {}
+    for name in scopes:
+        if name not in known:
+            raise NoMatchError("scopes: %s has no layer %r.%s" % (params.path, name, _near(name, known)))
+    found: dict[str, Learning] = {}
     for layer in params.layers:
         scope = scopes.get(layer.name, layer.name)
         matrices, vectors = _matching(weights, scope, names), _matching(biases, scope, names)
@@ -149,9 +157,10 @@ def assign(params, names, updated, weights=WEIGHTS, biases=BIASES, scopes=None):
     return found
 
 
-def _sections(lines, path):
+def _sections(lines: Sequence[str], path: str) -> dict[str, dict[str, str]]:
     """{section: {key as written: text}}"""
-    sections, options = {}, None
+    sections: dict[str, dict[str, str]] = {}
+    options: dict[str, str] | None = None
     for number, line in enumerate(lines, 1):
         where, rest = "%s, line %d: " % (path, number), re.sub(r"(^|\s)[#;].*", "", line).strip()
         header = re.match(r"\[([^]]*)\](.*)", rest)
@@ -163,7 +172,7 @@ def _sections(lines, path):
                 raise InvalidOptionError("%s[%s] is there twice: put all of it into one section" % (where, name))
             options = sections[name] = {}
         for piece in re.split(r"\s+(?=[\w.-]+\s*[=:])", rest) if rest else []:
-            key, equals, text = (part.strip() for part in re.match(r"([^=:]*)([=:]?)(.*)", piece).groups())
+            key, equals, text = (part.strip() for part in re.findall(r"^([^=:]*)([=:]?)(.*)", piece)[0])
             if options is None or not equals or not key:
                 raise InvalidOptionError("%s%r is neither [layer] nor, in a layer, key=value" % (where, piece))
             if key.lower() in map(str.lower, options):
@@ -172,10 +181,10 @@ def _sections(lines, path):
     return sections
 
 
-def _check_keys(path, name, found, others):
+def _check_keys(path: str, name: str, found: Mapping[str, str], others: Sequence[str]) -> None:
     missing = [key for key in KEYS if key not in found]
-    typos = {other: difflib.get_close_matches(other.lower(), _LOWER, n=1, cutoff=0.75) for other in others}
-    typos = [(other, _LOWER[near[0]]) for other, near in typos.items() if near and _LOWER[near[0]] in missing]
+    near = {other: difflib.get_close_matches(other.lower(), _LOWER, n=1, cutoff=0.75) for other in others}
+    typos = [(other, _LOWER[keys[0]]) for other, keys in near.items() if keys and _LOWER[keys[0]] in missing]
     if typos:
         raise InvalidOptionError("%s: [%s] has a key %r: did you mean %s?" % (path, name, *typos[0]))
     if found and missing:
@@ -184,7 +193,7 @@ def _check_keys(path, name, found, others):
         )
 
 
-def _layer(path, name, found):
+def _layer(path: str, name: str, found: Mapping[str, str]) -> Layer:
     numbers = {key: _numbers("%s: [%s] %s=%s" % (path, name, key, text), key, text) for key, text in found.items()}
     counts = {key: len(numbers[key]) for key in _OF_WEIGHTS}
     if len(set(counts.values())) > 1:
@@ -192,10 +201,11 @@ def _layer(path, name, found):
             "%s: [%s] has lists of different lengths, %s: give one number for each input of the layer"
             % (path, name, ", ".join("%s %d" % pair for pair in counts.items()))
         )
-    return Layer(name, **{key: value if key in _OF_WEIGHTS else value[0] for key, value in numbers.items()})
+    (epsB,), (momB,) = numbers["epsB"], numbers["momB"]
+    return Layer(name, epsW=numbers["epsW"], epsB=epsB, momW=numbers["momW"], momB=momB, wc=numbers["wc"])
 
 
-def _numbers(where, key, text):
+def _numbers(where: str, key: str, text: str) -> tuple[float, ...]:
     pieces = text.split(",")
     if len(pieces) > 1 and key not in _OF_WEIGHTS:
         raise InvalidOptionError("%s: the biases of a layer have one number" % where)
@@ -216,12 +226,12 @@ def _numbers(where, key, text):
     return numbers
 
 
-def _matching(pattern, scope, names):
-    pattern = re.compile("(?:.*/)?(?:%s)" % pattern.replace("{layer}", re.escape(scope)))
-    return [name for name in names if pattern.fullmatch(name)]
+def _matching(pattern: str, scope: str, names: Iterable[str]) -> list[str]:
+    compiled = re.compile("(?:.*/)?(?:%s)" % pattern.replace("{layer}", re.escape(scope)))
+    return [name for name in names if compiled.fullmatch(name)]
 
 
-def _near(word, names):
+def _near(word: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, [part for name in names for part in name.split("/")], n=3, cutoff=0.5)
     near = [name for name in names if set(near) & set(name.split("/"))] or list(names)
     return " Near names: %s%s" % (", ".join(near[:5]), ", ..." if len(near) > 5 else "") if names else ""

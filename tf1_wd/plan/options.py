@@ -12,19 +12,22 @@ import inspect
 import math
 import re
 from dataclasses import dataclass
+from typing import Any, Callable, Sequence
 
+from tf1_wd.conventions.table import AFTER, BEFORE, CONVENTIONS, ETA, LEARNING_RATE, NOTHING
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
+from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.same_variable import is_same, parts
-from tf1_wd.plan.scale_option import LEARNING_RATE, check_scale
+from tf1_wd.plan.scale_option import check_scale
 
-# word -> (scale, order); None where the user must give it
-CONVENTIONS = {
-    "snippet": (1.0, "after"),  # the second SGD step that people paste behind train_op
-    "adamw": (LEARNING_RATE, "before"),  # PyTorch, Keras
-    "contrib": (1.0, "before"),  # tf.contrib.opt, tf-addons
-    "paper": (None, "before"),  # Loshchilov and Hutter: scale is the schedule multiplier eta
+# what multiplies a rate in each step -> the scale that does the same; None where the user must give it
+_SCALES = {NOTHING: 1.0, LEARNING_RATE: LEARNING_RATE, ETA: None}
+# word of the option convention= -> (scale, order)
+PRESETS = {
+    word: (_SCALES[CONVENTIONS[word].times], CONVENTIONS[word].order)
+    for word in ("snippet", "adamw", "contrib", "paper")
 }
-ORDERS = ("after", "before")
+ORDERS = (AFTER, BEFORE)
 COUPLED = "coupled"  # the order of coupled_weight_decay: the decay goes into the gradient, and comes before all else
 SOURCES = ("auto", "loss", "collection")
 BACKENDS = ("auto", "native", "tensorflow")
@@ -37,11 +40,11 @@ class Rules:
     """Validated options; see `make_rules`."""
 
     source: str
-    include: tuple  # of Selector; empty means every variable
-    exclude: tuple  # of Selector
-    rates: tuple  # of (Selector or None for every variable, float)
-    multipliers: tuple  # of (Selector, float)
-    scale: object  # float, "learning_rate", scalar tensor, variable, or callable of the global step
+    include: tuple[Selector, ...]  # empty means every variable
+    exclude: tuple[Selector, ...]
+    rates: tuple[tuple[Selector | None, float], ...]  # None stands for every variable
+    multipliers: tuple[tuple[Selector, float], ...]
+    scale: Any  # float, "learning_rate", scalar tensor, variable, or callable of the global step
     order: str
     convention: str
     backend: str
@@ -54,11 +57,11 @@ class Selector:
     """One way to name variables: `matches(variable, name)`, and `text`, how the user wrote it."""
 
     text: str
-    matches: object
+    matches: Callable[[Any, str], bool]
     option: str
 
 
-def make_rules(**options):
+def make_rules(**options: Any) -> Rules:
     """Checks the options of decoupled_weight_decay and attach, and fills in what the convention says.
 
     Raises InvalidOptionError (which name, word or type is wrong, what there is), InvalidRateError; NothingToDecayError
@@ -74,25 +77,25 @@ def make_rules(**options):
 
 
 def _make(
-    source="auto",
-    rates=None,
-    include=None,
-    exclude=None,
-    scale=None,
-    order=None,
-    convention="snippet",
-    backend="auto",
-    sparse=ALL_ROWS,
-    multipliers=None,
-    summary=False,
-):
+    source: str = "auto",
+    rates: Any = None,
+    include: Any = None,
+    exclude: Any = None,
+    scale: Any = None,
+    order: str | None = None,
+    convention: str = "snippet",
+    backend: str = "auto",
+    sparse: str = ALL_ROWS,
+    multipliers: Any = None,
+    summary: bool = False,
+) -> Rules:
     _one_of("source", source, SOURCES)
-    _one_of("convention", convention, tuple(CONVENTIONS))
+    _one_of("convention", convention, tuple(PRESETS))
     _one_of("backend", backend, BACKENDS)
     _one_of("sparse", sparse, SPARSE)
     if not isinstance(summary, bool):
         raise InvalidOptionError("summary=%r must be True or False" % (summary,))
-    default_scale, default_order = CONVENTIONS[convention]
+    default_scale, default_order = PRESETS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
     scale = default_scale if scale is None else scale
@@ -116,17 +119,23 @@ def _make(
     )
 
 
-def selected(rules, variable, name):
-    """(True, "") if include and exclude let the variable decay, else (False, the reason)."""
+def selected(rules: Rules, variable: Any, name: str) -> tuple[bool, str]:
+    """(True, "") if include and exclude let the variable decay, else (False, the reason in words)."""
+    reason = left_out(rules, variable, name)
+    return (True, "") if reason is None else (False, reason[1])
+
+
+def left_out(rules: Rules, variable: Any, name: str) -> tuple[Reason, str] | None:
+    """(Reason, the same in words) why include and exclude keep the variable from decaying; None if they do not."""
     for selector in rules.exclude:
         if selector.matches(variable, name):
-            return False, "excluded by %s" % selector.text
+            return Reason.EXCLUDED, "excluded by %s" % selector.text
     if rules.include and not any(s.matches(variable, name) for s in rules.include):
-        return False, "not in include"
-    return True, ""
+        return Reason.NOT_INCLUDED, "not in include"
+    return None
 
 
-def given_rate(rules, variable, name):
+def given_rate(rules: Rules, variable: Any, name: str) -> tuple[float | None, str]:
     """(rate, how the user wrote it) from the option `rates`, the first that matches; (None, "") if none does."""
     for selector, rate in rules.rates:
         if selector is None:
@@ -136,7 +145,7 @@ def given_rate(rules, variable, name):
     return None, ""
 
 
-def multiplier(rules, variable, name):
+def multiplier(rules: Rules, variable: Any, name: str) -> tuple[float, str]:
     """(factor, how the user wrote it) from the option `multipliers`, the first that matches; (1.0, "") if none does."""
     for selector, factor in rules.multipliers:
         if selector.matches(variable, name):
@@ -144,7 +153,7 @@ def multiplier(rules, variable, name):
     return 1.0, ""
 
 
-def check_matches(rules, variables):
+def check_matches(rules: Rules, variables: Sequence[tuple[Any, str]]) -> None:
     """Raises NoMatchError if a selector of the rules matches none of the variables.
 
     variables: list of (variable, name).
@@ -153,25 +162,28 @@ def check_matches(rules, variables):
     for selector in rules.include + rules.exclude + mapped:
         if not any(selector.matches(v, name) for v, name in variables):
             raise NoMatchError(
-                "%s=%s matches no variable.%s" % (selector.option, selector.text, _near(selector, variables))
+                "%s=%s matches no variable.%s" % (selector.option, selector.text, _near(selector, variables)),
+                pattern=selector.text,
+                option=selector.option,
             )
 
 
-def check_rate(rate, name, where):
+def check_rate(rate: float, name: str, where: str) -> None:
     """Raises InvalidRateError unless `rate`, that of the variable `name`, is a finite number in [0, 1)."""
-    advice = "Correct the coefficient, or give another with rates="
-    _check_rate(rate, "of variable %s (%s)" % (name, where), advice)
+    if not is_rate(rate):
+        advice = "Correct the coefficient, or give another with rates="
+        raise InvalidRateError(_NO_RATE % (rate, "of variable %s (%s)" % (name, where), advice), variable=name)
 
 
-def _check_rate(rate, of, advice):
-    if not (math.isfinite(rate) and 0.0 <= rate < 1.0):
-        raise InvalidRateError(
-            "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
-            % (rate, of, advice)
-        )
+def is_rate(value: Any) -> bool:
+    """True for a number in [0, 1): what a step may take off a weight, which is never all of it. NaN is none."""
+    return 0.0 <= value < 1.0
 
 
-def _near(selector, variables):
+_NO_RATE = "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
+
+
+def _near(selector: Selector, variables: Sequence[tuple[Any, str]]) -> str:
     names = list(dict.fromkeys(name for _, name in variables))
     if not names:
         return " The graph has no trainable variables yet: build the model before the train_op."
@@ -186,12 +198,14 @@ def _near(selector, variables):
     return " Near names: %s%s" % (", ".join(near[:5]), ", ..." if len(near) > 5 else "")
 
 
-def _one_of(option, value, words):
+def _one_of(option: str, value: object, words: Sequence[str]) -> None:
     if not isinstance(value, str) or value not in words:
-        raise InvalidOptionError("%s=%r is unknown; choose one of: %s" % (option, value, ", ".join(map(repr, words))))
+        raise InvalidOptionError(
+            "%s=%r is unknown; choose one of: %s" % (option, value, ", ".join(map(repr, words))), option=option
+        )
 
 
-def _selectors(option, value):
+def _selectors(option: str, value: object) -> tuple[Selector, ...]:
     if value is None:
         return ()
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -201,7 +215,7 @@ def _selectors(option, value):
     return (_selector(option, value),)
 
 
-def _selector(option, value):
+def _selector(option: str, value: Any) -> Selector:
     if isinstance(value, str):
         try:
             pattern = re.compile(value)
@@ -223,7 +237,7 @@ def _selector(option, value):
     )
 
 
-def _answer(predicate, variable, what):
+def _answer(predicate: Callable[[Any], Any], variable: Any, what: str) -> bool:
     try:
         return bool(predicate(variable))
     except InvalidOptionError:
@@ -233,7 +247,7 @@ def _answer(predicate, variable, what):
         raise InvalidOptionError(text % (what, type(error).__name__, error)) from error
 
 
-def _rates(value):
+def _rates(value: Any) -> tuple[tuple[Selector | None, float], ...]:
     if value is None:
         return ()
     if hasattr(value, "items"):
@@ -244,7 +258,7 @@ def _rates(value):
     return ((None, _rate(value, "rates")),)
 
 
-def _multipliers(value):
+def _multipliers(value: Any) -> tuple[tuple[Selector, float], ...]:
     if value is None:
         return ()
     if not hasattr(value, "items") or not value:
@@ -252,7 +266,7 @@ def _multipliers(value):
     return tuple((_selector("multipliers", key), _factor(factor, key)) for key, factor in value.items())
 
 
-def _factor(value, key):
+def _factor(value: Any, key: Any) -> float:
     try:
         factor = float(value)
     except (TypeError, ValueError) as error:
@@ -262,10 +276,16 @@ def _factor(value, key):
     return factor
 
 
-def _rate(value, option):
+def number_of(value: Any, option: str) -> float:
+    """`value`, that of a rate by an option, as a float. Raises InvalidRateError if it is no number."""
     try:
-        rate = float(value)
+        return float(value)
     except (TypeError, ValueError) as error:
-        raise InvalidRateError("%s=%r is not a number" % (option, value)) from error
-    _check_rate(rate, "given as %s" % option, "Give another")
+        raise InvalidRateError("%s=%r is not a number" % (option, value), option=option) from error
+
+
+def _rate(value: Any, option: str) -> float:
+    rate = number_of(value, option)
+    if not is_rate(rate):
+        raise InvalidRateError(_NO_RATE % (rate, "given as %s" % option, "Give another"), option=option)
     return rate

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tf1_wd.errors import InvalidOptionError
 
 
-def bias_and_norm(variable):
+def bias_and_norm(variable: Any) -> bool:
     """True for a variable of one dimension or none, as biases and the scales and offsets of normalizations are.
 
         len(variable.shape) < 2

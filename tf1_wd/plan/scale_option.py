@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+from tf1_wd.conventions.table import LEARNING_RATE
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 
-LEARNING_RATE = "learning_rate"
+__all__ = ["LEARNING_RATE", "check_scalar", "check_scale", "is_function", "refuse_zero"]
 
 
-def is_function(value):
+def is_function(value: Any) -> bool:
     """True for a function, and not for a Tensor or a variable, which may be callable too."""
     return callable(value) and not hasattr(value, "dtype")
 
 
-def check_scale(value):
+def check_scale(value: Any) -> Any:
     """The option scale= as it is used: a float, "learning_rate", a scalar Tensor, a variable or a function.
 
     Raises InvalidOptionError, NothingToDecayError.
@@ -27,13 +29,20 @@ def check_scale(value):
             )
         return value
     if hasattr(value, "graph") or (hasattr(value, "dtype") and hasattr(value, "op")):
-        if value.shape.rank not in (None, 0):
-            raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (value.name, value.shape))
+        check_scalar(value)
         return value
     return value if is_function(value) else _number(value)
 
 
-def refuse_zero(is_zero, what):
+def check_scalar(tensor: Any) -> None:
+    """Raises InvalidOptionError for a Tensor or variable, given as scale=, that is known to be no scalar."""
+    if tensor.shape.rank not in (None, 0):
+        raise InvalidOptionError(
+            "scale must be a scalar; %s has shape %s" % (tensor.name, tensor.shape), option="scale"
+        )
+
+
+def refuse_zero(is_zero: bool, what: str) -> None:
     """Raises NothingToDecayError if the scale that the words `what` stand for is 0 in every step."""
     if is_zero:
         raise NothingToDecayError(
@@ -41,7 +50,7 @@ def refuse_zero(is_zero, what):
         )
 
 
-def _number(value):
+def _number(value: Any) -> float:
     try:
         scale = float(value) if getattr(value, "shape", ()) == () else None
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.findings import Scene, find
 from tf1_wd.commands.audit.from_graph import structural_facts
-from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN, AuditedVariable, AuditReport, Strength
+from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN, AuditedVariable, AuditReport, Finding, Strength
 from tf1_wd.commands.audit.source_lines import users_frames
 from tf1_wd.errors import AuditError
 from tf1_wd.graph import files
@@ -25,11 +25,13 @@ def audit_facts(program, all_facts, norms=None, notes=(), has_lines=True):
     program: what it is called in the report. all_facts: list of facts.Facts. norms: {name of a variable: norm of its
     weights}. notes: sentences for the report. has_lines: False if the ops know nothing of the code that made them.
     """
-    variables, findings, strengths = [], [], []
+    variables: list[AuditedVariable] = []
+    findings: list[Finding] = []
+    strengths: list[Strength] = []
     for facts in all_facts:
         frames = _Frames() if has_lines else lambda op: ()
-        of = _Variables(facts, frames, norms or {})
-        audited = {graph.variable_op(v): of.audited(v) for v in trainable_variables(facts.graph)}
+        known = _Variables(facts, frames, norms or {})
+        audited = {graph.variable_op(v): known.audited(v) for v in trainable_variables(facts.graph)}
         variables += audited.values()
         findings += find(Scene(facts, audited, frames))
         strengths += _strengths(facts, audited)
@@ -46,8 +48,8 @@ def audit_file(path, checkpoint=None):
     Example:
       >>> report = audit_file("train_dir/model.ckpt-1000.meta")
     """
-    with graph_from(path) as (where, beside):
-        facts = structural_facts(where)
+    with graph_from(path) as (tf_graph, beside):
+        facts = structural_facts(tf_graph)
         notes = ["Read from a file, by structure: source lines and the loss itself are not in it."]
         if not facts.steps:
             notes.append("The graph updates no variable, so which optimizer trains it is not known.")
@@ -61,17 +63,17 @@ def graph_from(path):
     checkpoint beside it). Raises AuditError if it is neither, or holds no trainable variables.
     """
     meta_graph, beside = _read(path)
-    with tf.Graph().as_default() as where:
+    with tf.Graph().as_default() as tf_graph:
         try:
             files.import_meta_graph(meta_graph)
         except Exception as error:  # an op that is not registered here, say; each version raises its own
             raise AuditError("%s cannot be imported into this TensorFlow: %s" % (path, error)) from error
-        if not trainable_variables(where):
+        if not trainable_variables(tf_graph):
             raise AuditError(
                 "%s lists no trainable variables (the collection %s): give it the graph of the training"
                 % (path, tf.GraphKeys.TRAINABLE_VARIABLES)
             )
-        yield where, beside
+        yield tf_graph, beside
 
 
 def _read(path):
@@ -164,7 +166,7 @@ class _Variables:
         """(rate, place, why) of a variable, from the first place that gives it one."""
         rates = [step.rates[op] for step in steps if op in step.rates]
         if rates:
-            reasons = [step.problems[op] for step in steps if op in step.problems]
+            reasons = [step.problems[op].text for step in steps if op in step.problems]
             if len(set(rates)) > 1:
                 return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(str, rates))
             return rates[0], "loss", reasons[0] if reasons else ""
@@ -181,7 +183,7 @@ class _Variables:
 
 
 def _by_variable(routes):
-    found = {}
+    found: dict = {}
     for route in routes:
         for op in route.factors:
             known = found.setdefault(op, {})
@@ -204,7 +206,7 @@ def _rule(op, rate, routes):
 
 def _strengths(facts, audited):
     """A Strength for each optimizer, learning rate and rate that numbers are known of."""
-    counts = {}
+    counts: dict = {}
     for step in facts.steps:
         if not isinstance(step.learning_rate, float):
             continue
@@ -212,4 +214,4 @@ def _strengths(facts, audited):
             if isinstance(rate, float) and rate > 0.0 and op in audited:
                 key = step.optimizer, rate, step.learning_rate
                 counts[key] = counts.get(key, 0) + 1
-    return [Strength(*key, count) for key, count in counts.items()]
+    return [Strength(name, rate, lr, count) for (name, rate, lr), count in counts.items()]

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.graph.update_ops import kind_of
+from tf1_wd.graph.update_ops import is_plain, kind_of
 from tf1_wd.penalties.find import find_penalties, rates, weigh
 
-_PLAIN = frozenset(["GradientDescentOptimizer", "MomentumOptimizer", "GradientDescent", "Momentum", "KerasMomentum"])
 # collections of losses that are sums already, and of what is run
 _ENDS = frozenset(["train_op", "summaries", "init_op", "local_init_op", "ready_op", "savers", "summary_op"])
-_PLAIN |= {"AssignSub", "AssignSubVariableOp", "Assign", "AssignVariableOp"}  # what the program does by itself
 
 
 @dataclass(frozen=True)
 class Route:
     """One way by which a penalty gets at variables.
 
-    tensor: the penalty. factors: {op of a variable: float}, see penalties.Penalty.
+    tensor: the penalty. factors: {op of a variable: float}, see find.Penalty.
     """
 
     tensor: object
     factors: dict
+
+
+class Problem(NamedTuple):
+    """Why the rate of a variable is unknown.
+
+    text: a sentence, which may name the variable. of_any: the same of a variable that is not named, so that variables
+    with one problem are told together; None where there is no such text.
+    """
+
+    text: str
+    of_any: str | None = None
+
+
+class Doubled(NamedTuple):
+    """How one loss counts L2 of a variable more than once. is_one_term: True if it adds one term several times."""
+
+    text: str
+    is_one_term: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,9 +51,9 @@ class Step:
     optimizer: its class, or what its update ops are called. learning_rate: float, "run time" or None.
     updates: {op of a variable: the ops that update it}. decays_only: True if penalties alone are its loss: the second
     step of the pasted snippet. rates: {op of a variable: rate of the L2 in its gradient}: float, "run time" or
-    "unknown". problems: {op of a variable: why its rate is unknown}. own_decay: why the optimizer is known to decay by
-    itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None. routes: list
-    of Route, the penalties of its loss. doubled: {op of a variable: by which routes its L2 counts more than once}.
+    "unknown". problems: {op of a variable: Problem}, where that is "unknown". own_decay: why the optimizer is known to
+    decay by itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None.
+    routes: list of Route, the penalties of its loss. doubled: {op of a variable: Doubled}.
     gradients: {op of a variable: what apply_gradients was given for it; of a sparse gradient, the values}. loss_rates:
     as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients.
     """
@@ -59,7 +76,7 @@ class Step:
     def is_plain(self):
         """True for SGD and Momentum, under which L2 in the loss is weight decay."""
         kinds = {kind_of(op) for ops in self.updates.values() for op in ops}
-        return kinds <= _PLAIN if kinds else self.optimizer in _PLAIN
+        return all(map(is_plain, kinds or [self.optimizer]))
 
 
 @dataclass(frozen=True)
@@ -85,13 +102,13 @@ class Declared:
     rates: dict
 
 
-def declared(where):
+def declared(tf_graph):
     """{name of a collection: Declared} of all collections of a graph whose scalars hold penalties."""
     found = {}
-    for name in where.get_all_collection_keys():
+    for name in tf_graph.get_all_collection_keys():
         if not isinstance(name, str) or name in _ENDS:
             continue
-        tensors = [t for t in map(_scalar, where.get_collection(name)) if t is not None and t.graph is where]
+        tensors = [t for t in map(_scalar, tf_graph.get_collection(name)) if t is not None and t.graph is tf_graph]
         if not tensors:
             continue
         weighed = weigh(find_penalties(graph.ancestors(tensors), tensors), tensors)

@@ -71,9 +71,9 @@ def _numbers(step, scene):
 
 def _double_counted(scene):
     for step in scene.facts.steps:
-        hows = {}
+        hows: dict = {}
         for op, how in step.doubled.items():
-            hows.setdefault(how if " times" in how and "adds" in how else "", []).append((op, how))
+            hows.setdefault(how.text if how.is_one_term else "", []).append((op, how.text))
         for members in hows.values():
             names = scene.names(op for op, _ in members)
             if names:
@@ -108,7 +108,7 @@ def _inert(scene):
 
 def _empty_filters(scene):
     all_names = [v.name for v in scene.variables.values()]
-    seen = {}
+    seen: dict = {}
     for step in scene.facts.steps:
         for route in step.routes:
             for line in scene.frames(route.tensor.op):
@@ -261,10 +261,10 @@ def _own(names, sentence, remedy=None):
 
 
 def _ambiguous(scene):
-    reasons = {}
+    reasons: dict = {}
     for step in scene.facts.steps:
-        for op, reason in step.problems.items():
-            reasons.setdefault(_plain(reason), []).append(op)
+        for op, problem in step.problems.items():
+            reasons.setdefault(problem.of_any or problem.text, []).append(op)
     for reason, ops in reasons.items():
         names = scene.names(ops)
         if names:
@@ -274,11 +274,6 @@ def _ambiguous(scene):
                 "The rate of %s cannot be told from the graph: %s" % (_count(names), reason.rstrip(".") + "."),
                 "Say what it is: `tf1-wd run --rate PATTERN=RATE SCRIPT`",
             )
-
-
-def _plain(reason):
-    """A reason without the variable's name, so that variables with the same one are told together."""
-    return reason if not reason.startswith("the gradient of ") else "its gradient " + reason.split(" ", 4)[4]
 
 
 def _second_steps(scene):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.facts import Facts, Route, Step, declared
+from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.linear import Reading
 from tf1_wd.graph.op_types import CLIPS, COPIES, DIVISIONS, RESHAPES, STOPS, SUMS
-from tf1_wd.graph.update_ops import kind_of
+from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.find import find_penalties
 from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
@@ -35,7 +36,8 @@ def structural_facts(tf_graph):
 def update_ops(tf_graph):
     """{op of a trainable variable: the ops that update it by a gradient or by what they add to it}."""
     variables = {graph.variable_op(v) for v in trainable_variables(tf_graph)}
-    scalars, found = Scalars(), {}
+    scalars = Scalars()
+    found: dict = {}
     for op in tf_graph.get_operations():
         variable = written_variable(op)
         if variable in variables and ("Apply" in op.type or rests(op, variable, scalars)):
@@ -45,7 +47,7 @@ def update_ops(tf_graph):
 
 def learning_rate_of(op, constants):
     """The learning rate that an update op takes: a float, "run time", or None if it takes none."""
-    tensor = graph.argument(op, ("lr", "alpha"))
+    tensor = learning_rate_input(op)
     if tensor is None:
         return None
     number = constants.number(tensor)
@@ -133,7 +135,8 @@ def _times(a, b):
 
 def structural_steps(tf_graph, updates):
     """A Step for each kind of update and learning rate. updates: {op of a variable: its update ops}."""
-    constants, groups = Constants(), {}
+    constants = Constants()
+    groups: dict[tuple[str, Any, bool], dict] = {}
     for variable, ops in updates.items():
         for op in ops:
             gradient = l2_in(gradient_of(op), variable, constants)
@@ -150,9 +153,9 @@ def _step(name, learning_rate, decays_only, members, penalties):
         if multiples:
             rates[variable] = RUN_TIME if None in multiples else float(sum(multiples))
         if rates.get(variable) == RUN_TIME:
-            problems[variable] = "the coefficient of its L2 depends on more than constants"
+            problems[variable] = Problem("the coefficient of its L2 depends on more than constants")
         if len(multiples) > len(found):
-            doubled[variable] = "its gradient holds %d terms of L2" % len(multiples)
+            doubled[variable] = Doubled("its gradient holds %d terms of L2" % len(multiples))
     routes = [Route(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
     return Step(
         optimizer=name,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import html
 import math
+import os
+import string
 
-from tf1_wd.commands.audit.text import HEADER, headline, shape
+from tf1_wd.commands.audit.text import HEADER, headline, role
+from tf1_wd.plan import text_table
 
+_TEMPLATE = os.path.join(os.path.dirname(__file__), "page.html")
 _NUMERIC = ("shape", "rate", "lr", "norm")
 
 
@@ -16,21 +20,21 @@ def page(report):
     report: report.AuditReport. Example:
       >>> open("audit.html", "w").write(page(report))
     """
-    return _PAGE % {
-        "title": _text("Weight decay of %s" % report.program),
-        "style": _STYLE,
-        "script": _SCRIPT,
-        "headline": _text(headline(report)),
-        "findings": "".join(map(_finding, report.findings)) or '<p class="none">No findings.</p>',
-        "contents": " ".join(
+    with open(_TEMPLATE, encoding="utf-8") as file:
+        template = string.Template(file.read())
+    return template.substitute(
+        title=_text("Weight decay of %s" % report.program),
+        headline=_text(headline(report)),
+        findings="".join(map(_finding, report.findings)) or '<p class="none">No findings.</p>',
+        contents=" ".join(
             '<a class="%s" href="#%s">%s</a>' % (f.severity, _anchor(f), _text(f.code)) for f in report.findings
         ),
-        "head": "".join(_header(i, name) for i, name in enumerate(HEADER)),
-        "rows": "\n".join(_rows(report)),
-        "strengths": "".join("<li>%s</li>" % _text(str(s)) for s in report.strengths),
-        "hidden": "" if report.strengths else " hidden",
-        "notes": "".join("<p>%s</p>" % _text(note) for note in report.notes),
-    }
+        head="".join(_header(i, name) for i, name in enumerate(HEADER)),
+        rows="\n".join(_rows(report)),
+        strengths="".join("<li>%s</li>" % _text(str(s)) for s in report.strengths),
+        hidden="" if report.strengths else " hidden",
+        notes="".join("<p>%s</p>" % _text(note) for note in report.notes),
+    )
 
 
 def _text(value):
@@ -68,7 +72,7 @@ def _header(i, name):
 
 
 def _rows(report):
-    codes = {}
+    codes: dict = {}
     for f in report.findings:
         for name in f.variables:
             codes.setdefault(name, []).append((f.code, _anchor(f)))
@@ -77,16 +81,15 @@ def _rows(report):
         links = "".join(
             ' <a class="tag" href="#%s">%s</a>' % (anchor, _text(code)) for code, anchor in codes.get(v.name, ())
         )
-        what = ", ".join(filter(None, (v.role, "frozen" if v.frozen else ""))) or "-"
         cells = [
             _cell(v.name, "%s<div>%s</div>" % (_text(v.name), links), "name"),
-            _cell(v.size, _text(shape(v.shape)), "number"),
+            _cell(v.size, _text(text_table.shape(v.shape)), "number"),
             _bar(v.rate, top_rate, v.why),
             _cell(v.place),
             _cell(", ".join(v.updated_by) or "-"),
             _cell(_key(v.learning_rate), _number(v.learning_rate), "number"),
             _bar(v.norm, top_norm),
-            _cell(what),
+            _cell(role(v)),
             _cell(v.rule or "-", kind="rule"),
             _cell(v.source or "-", "<code>%s</code>" % _text(v.source) if v.source else "-", "source"),
         ]
@@ -115,103 +118,8 @@ def _key(value):
 
 
 def _number(value):
-    return "-" if value is None else "%.6g" % value if isinstance(value, float) else _text(value)
+    return _text(text_table.cell(value))
 
 
 def _top(values):
     return max((v for v in values if _is_number(v)), default=0.0)
-
-
-_STYLE = """
-:root { color-scheme: light dark; --back: #fcfcfb; --text: #1d1f21; --dim: #5d6268; --line: #d9dbdd; --panel: #f2f3f4;
-  --bar: #9cc3e6; --warning: #a33b00; --note: #1f5f99; --mark: #fff1cc; }
-@media (prefers-color-scheme: dark) { :root { --back: #17191c; --text: #e4e6e8; --dim: #9aa1a8; --line: #34383d;
-  --panel: #202328; --bar: #2f5d8a; --warning: #ff9d66; --note: #7db8ec; --mark: #4a3d14; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 100rem; padding: 1.5rem; background: var(--back); color: var(--text);
-  font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; } h3 { font-size: 1rem; margin: 0; }
-.headline, .none, .notes p { color: var(--dim); margin: .25rem 0; }
-nav a { display: inline-block; margin: .5rem .5rem 0 0; padding: .1rem .6rem; border: 1px solid currentColor;
-  border-radius: 1rem; text-decoration: none; }
-nav .warning { color: var(--warning); } nav .note { color: var(--note); }
-.finding { background: var(--panel); border-left: .3rem solid var(--note); padding: .7rem 1rem; margin: .7rem 0;
-  max-width: 62rem; overflow-wrap: anywhere; } .finding.warning { border-color: var(--warning); }
-.finding h3 span { color: var(--note); font-weight: 400; } .finding.warning h3 span { color: var(--warning); }
-.finding p { margin: .3rem 0; } .remedy::before { content: "What to do: "; color: var(--dim); }
-.finding:target, tr:target { outline: 2px solid var(--note); }
-details ul { columns: 20rem; margin: .3rem 0; padding-left: 1.2rem; } summary { cursor: pointer; color: var(--dim); }
-code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .9em; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
-input { font: inherit; color: inherit; background: var(--panel); border: 1px solid var(--line); padding: .3rem .6rem;
-  width: 20rem; max-width: 100%; margin-bottom: .5rem; }
-th { position: sticky; top: 0; background: var(--back); border-bottom: 2px solid var(--line); padding: 0; }
-th button { all: unset; cursor: pointer; padding: .4rem .6rem; font-weight: 600; white-space: nowrap; display: block; }
-th.number button { text-align: right; } th button:focus-visible { outline: 2px solid var(--note); }
-th[aria-sort=ascending] button::after { content: " \\25b2"; }
-th[aria-sort=descending] button::after { content: " \\25bc"; }
-td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.name, td.rule { white-space: nowrap; } td.source { min-width: 18rem; overflow-wrap: anywhere; font-size: .9em; }
-td.bar { position: relative; min-width: 7rem; }
-td.bar i { position: absolute; right: 0; top: .3rem; height: 1.4em; background: var(--bar); }
-td.bar b { position: relative; font-weight: 400; } tr.frozen { color: var(--dim); }
-.tag { font-size: .75rem; background: var(--mark); color: inherit; padding: 0 .4rem; border-radius: .6rem;
-  text-decoration: none; }
-"""
-
-_SCRIPT = """
-"use strict";
-const table = document.querySelector("table"), body = table.tBodies[0];
-const heads = Array.from(table.tHead.rows[0].cells);
-function sort(column, descending) {
-  const numeric = heads[column].classList.contains("number");
-  const key = row => row.cells[column].dataset.key;
-  const compare = (a, b) => {
-    const x = key(a), y = key(b);
-    if (numeric && (x === "" || y === "")) return (x === "") - (y === "");
-    const order = numeric ? Number(x) - Number(y) : x.localeCompare(y, "en", {numeric: true});
-    return descending ? -order : order;
-  };
-  Array.from(body.rows).sort(compare).forEach(row => body.append(row));
-  heads.forEach((head, i) => head.setAttribute("aria-sort",
-    i !== column ? "none" : descending ? "descending" : "ascending"));
-}
-heads.forEach((head, i) => head.querySelector("button").addEventListener("click", () => {
-  const before = head.getAttribute("aria-sort");
-  sort(i, before === "none" ? head.classList.contains("number") : before === "ascending");
-}));
-document.querySelector("input").addEventListener("input", event => {
-  const wanted = event.target.value.toLowerCase();
-  for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
-});
-"""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>%(title)s</title>
-<style>%(style)s</style>
-</head>
-<body>
-<h1>%(title)s</h1>
-<p class="headline">%(headline)s</p>
-<nav aria-label="findings">%(contents)s</nav>
-<h2>Findings</h2>
-%(findings)s
-<section%(hidden)s><h2>L2 against the learning rate</h2><ul>%(strengths)s</ul></section>
-<h2>Variables</h2>
-<input type="search" placeholder="filter, such as conv or coupled" aria-label="filter the table">
-<div class="scroll"><table>
-<thead><tr>%(head)s</tr></thead>
-<tbody>
-%(rows)s
-</tbody>
-</table></div>
-<div class="notes">%(notes)s</div>
-<script>%(script)s</script>
-</body>
-</html>
-"""

@@ -16,8 +16,8 @@ def audit_program(program, steps=0, on_refusal=lambda report: None):
 
     A program that trains nothing is audited at its end, if it built an update.
 
-    program: program.Program. steps: int. on_refusal(report): see stopping.stop_at_training.
-    Returns a stopping.Stopped, with an AuditReport. Raises ProgramNotFoundError; AuditError for a program that ends
+    program: execute.Program. steps: int. on_refusal(report): see stop.stop_at_training.
+    Returns a stop.Stopped, with an AuditReport. Raises ProgramNotFoundError; AuditError for a program that ends
     without building an update, or decays by tf1_wd itself.
 
     Example:
@@ -36,7 +36,7 @@ def audit_program(program, steps=0, on_refusal=lambda report: None):
                 "%s ended without training: it gave no optimizer of tf.train any gradients, so there is nothing to "
                 "audit. Give it the arguments with which it trains" % name
             )
-        facts = [observer.facts(where) for where, observer in graphs]
+        facts = [observer.facts(tf_graph) for tf_graph, observer in graphs]
         if run is not None:
             return audit_facts(name, facts, _norms(graphs[0][0]))
         notes = ["The program ended without a training step: this is the graph that it built."]
@@ -45,11 +45,11 @@ def audit_program(program, steps=0, on_refusal=lambda report: None):
     return stop_at_training(program, Observer, read, steps, on_refusal)
 
 
-def _norms(where):
+def _norms(tf_graph):
     """{name of a trainable variable: its norm}, of the variables whose values a session of the graph has."""
-    reads = {graph.variable_op(v).name: _read_of(graph.variable_op(v)) for v in trainable_variables(where)}
+    reads = {graph.variable_op(v).name: _read_of(graph.variable_op(v)) for v in trainable_variables(tf_graph)}
     reads = {name: tensor for name, tensor in reads.items() if tensor is not None}
-    values = files.values_in_session(where, reads)
+    values = files.values_in_session(tf_graph, reads)
     return {name: norm_of(value) for name, value in values.items()}
 
 

@@ -115,7 +115,8 @@ def _parsed(file):
             tree = ast.parse(source.read())
     except (OSError, SyntaxError, ValueError):
         return None
-    parents, definitions = {}, {}
+    parents: dict = {}
+    definitions: dict = {}
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             parents[child] = node
@@ -196,7 +197,7 @@ def _filters(test, definitions, file):
 @functools.lru_cache(maxsize=None)
 def _loop_names(file):
     """What loops, comprehensions and lambdas of a file call their elements: a variable may be one of these."""
-    found = set()
+    found: set = set()
     for node in ast.walk(_parsed(file)[0]):
         if isinstance(node, (ast.comprehension, ast.For)):
             found.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))

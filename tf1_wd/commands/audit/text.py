@@ -12,13 +12,13 @@ def rows(report):
     return [
         (
             v.name,
-            shape(v.shape),
+            text_table.shape(v.shape),
             v.rate,
             v.place,
             ", ".join(v.updated_by) or "-",
             v.learning_rate,
             v.norm,
-            ", ".join(filter(None, (v.role, "frozen" if v.frozen else ""))) or "-",
+            role(v),
             v.rule or "-",
             v.source or "-",
         )
@@ -26,9 +26,9 @@ def rows(report):
     ]
 
 
-def shape(dims):
-    """A shape as one word."""
-    return "x".join("?" if d is None else str(d) for d in dims) or "scalar"
+def role(variable):
+    """What a variable is besides a weight."""
+    return ", ".join(filter(None, (variable.role, "frozen" if variable.frozen else ""))) or "-"
 
 
 def headline(report):
@@ -68,17 +68,11 @@ def markdown(report):
         lines += ["- **%s** (%s): %s" % (f.code, f.severity, _md(f.sentence)), "  What to do: %s." % _md(f.remedy)]
     lines += ["", "## Variables", "", "| %s |" % " | ".join(HEADER), "|%s" % ("---|" * len(HEADER))]
     for row in rows(report):
-        lines.append("| %s |" % " | ".join(_md(_cell(cell)) for cell in row))
+        lines.append("| %s |" % " | ".join(_md(text_table.cell(value)) for value in row))
     for title, entries in (("L2 against the learning rate", report.strengths), ("Notes", report.notes)):
         if entries:
             lines += ["", "## %s" % title, "", *("- %s" % _md(str(entry)) for entry in entries)]
     return "\n".join(lines) + "\n"
-
-
-def _cell(cell):
-    if cell is None:
-        return "-"
-    return "%.6g" % cell if isinstance(cell, float) else str(cell)
 
 
 def _md(text):

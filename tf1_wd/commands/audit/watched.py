@@ -1,7 +1,7 @@
 """Watches a program build its updates, through tf1_wd.hooks, and changes nothing of it; then reads off what it decays.
 
 The calls of tf.gradients and apply_gradients are kept as they come, and analysed when the graph is complete, by what
-the training step of a scope is built from: differentiation.GradientCall, attribution.net_rate.
+the training step of a scope is built from: GradientCall, net_rate.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from dataclasses import dataclass
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Facts, Route, Step, declared, known
+from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared, known
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
-from tf1_wd.decay.refusals import refuse_decoupled
-from tf1_wd.decay.scope.gradient_call import GradientCall
+from tf1_wd.decay.refusals import own_decay_of
+from tf1_wd.decay.scope.gradient_sources import Upstream
+from tf1_wd.decay.scope.hooks import Listener
 from tf1_wd.decay.scope.net_rate import calls_behind, net_rate
-from tf1_wd.errors import AlreadyDecoupledError, Tf1WdError
+from tf1_wd.errors import Tf1WdError
 from tf1_wd.graph import files
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.gradients import as_list, tensors_of
 from tf1_wd.graph.variables import name_of, trainable_variables
 from tf1_wd.penalties.coefficients import coefficients
 from tf1_wd.penalties.find import read_collection
+from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import own_decays
 
 
@@ -38,7 +40,7 @@ class _Update:
     after: int
 
 
-class Observer:
+class Observer(Listener):
     """A listener for tf1_wd.hooks that lets everything pass and remembers it."""
 
     def __init__(self):
@@ -118,7 +120,8 @@ class Observer:
         constants, ops = Constants(), update_ops(where)
         updates = [u for u in self._updates if u.graph is where]
         order = {op: i for i, op in enumerate(where.get_operations())}
-        steps = [_step(update, calls, ops, order, constants) for update in updates]
+        upstream = Upstream(calls)
+        steps = [_step(update, upstream, ops, order, constants) for update in updates]
         seen = {op for step in steps for op in step.updates}
         steps += structural_steps(where, {variable: made for variable, made in ops.items() if variable not in seen})
         trainable = [graph.variable_op(v) for v in trainable_variables(where)]
@@ -137,8 +140,13 @@ def _size(where):
     return len(where.get_operations())
 
 
-def _step(update, calls, ops, order, constants):
-    rates, problems, behind_any, updated, given, loss_rates = {}, {}, {}, {}, {}, {}
+def _step(update, upstream, ops, order, constants):
+    rates: dict = {}
+    problems: dict[tf.Operation, Problem] = {}
+    behind_any: dict[int, GradientCall] = {}
+    updated: dict[tf.Operation, list] = {}
+    given: dict[tf.Operation, tf.Tensor] = {}
+    loss_rates: dict = {}
     for gradient, variable in update.pairs:
         op = graph.variable_op(variable)
         if gradient is None or op is None:
@@ -147,15 +155,15 @@ def _step(update, calls, ops, order, constants):
         gradient = tf.convert_to_tensor_or_indexed_slices(gradient)
         given[op] = getattr(gradient, "values", gradient)
         try:
-            behind = calls_behind(gradient, variable, calls)
+            behind = calls_behind(gradient, variable, upstream)
             if len(behind) == 1 and op in behind[0].rates and not behind[0].is_weighted:
                 loss_rates[op] = known(behind[0].rates[op])
             behind_any.update((id(call), call) for call in behind)
-            rate = net_rate(gradient, variable, name_of(variable), behind, calls)
+            rate = net_rate(gradient, variable, name_of(variable), behind, upstream)
             if any(op in call.gated for call in behind):
-                rate, problems[op] = None, "L2 of it is inside a branch or a loop of the loss"
+                rate, problems[op] = None, Problem("L2 of it is inside a branch or a loop of the loss")
         except Tf1WdError as error:
-            rate, problems[op] = None, str(error)
+            rate, problems[op] = None, Problem(str(error), error.reason)
         if op in problems:
             rates[op] = UNKNOWN
         elif rate is not None:
@@ -170,7 +178,7 @@ def _step(update, calls, ops, order, constants):
         decays_only=alone,
         rates=rates,
         problems=problems,
-        own_decay=_own_decay(update.optimizer),
+        own_decay=own_decay_of(update.optimizer) or "",
         own_rate=_own_rate(update.optimizer),
         routes=routes,
         doubled=_doubled(behind),
@@ -198,14 +206,6 @@ def _learning_rate(optimizer, updated, constants):
     return float(rate) if isinstance(rate, (int, float)) else RUN_TIME
 
 
-def _own_decay(optimizer):
-    try:
-        refuse_decoupled(optimizer)
-    except AlreadyDecoupledError as error:
-        return str(error).split(":")[0]
-    return ""
-
-
 def _own_rate(optimizer):
     """The rate of an optimizer that decays as those of tf.contrib.opt do, a float or "run time"; None for others."""
     if "DecoupledWeightDecayExtension" not in (c.__name__ for c in type(optimizer).__mro__):
@@ -214,20 +214,22 @@ def _own_rate(optimizer):
 
 
 def _doubled(calls):
-    """{op of a variable: how} of variables whose L2 one loss counts by more than one route."""
+    """{op of a variable: Doubled} of variables whose L2 one loss counts by more than one route."""
     found = {}
     for call in calls:
         terms = _collected_more_than_once(call)
-        by_variable = {}
+        by_variable: dict[tf.Operation, list] = {}
         for penalty in call.penalties:
             for variable in penalty.factors:
                 by_variable.setdefault(variable, []).append(penalty)
         for variable, penalties in by_variable.items():
             again = [p for p in penalties if p.tensor.op in terms]
             if again:
-                found[variable] = "the loss adds %s %g times" % (again[0].tensor.op.name, terms[again[0].tensor.op])
+                term = again[0].tensor.op
+                found[variable] = Doubled("the loss adds %s %g times" % (term.name, terms[term]), is_one_term=True)
             elif len({_origin(p) for p in penalties}) > 1:
-                found[variable] = "the loss holds %s" % " and ".join(sorted({p.tensor.op.name for p in penalties})[:3])
+                names = sorted({p.tensor.op.name for p in penalties})
+                found[variable] = Doubled("the loss holds %s" % " and ".join(names[:3]))
     return found
 
 
@@ -245,7 +247,7 @@ def _collected_more_than_once(call):
     inside = set(call.ops)
     terms = [(r, t) for r, t in _terms(call.ys[0].graph) if t.op in inside]
     weights = coefficients(call.ys, [t for _, t in terms])
-    found = {}
+    found: dict[tf.Operation, int] = {}
     if any(isinstance(w, float) and w > 1.5 for w in weights):
         ways = _ways(call)
         for (penalties, tensor), weight in zip(terms, weights):
@@ -263,7 +265,7 @@ def _terms(where):
 def _ways(call):
     """{op: the number of ways on which it goes into the loss}."""
     consumers = graph.consumers_among(call.ops)
-    ways = {}
+    ways: dict[tf.Operation, int] = {}
     ends = [y.op for y in call.ys]
     for op in _downwards(call.ops, consumers):
         ways[op] = ends.count(op) + sum(ways[c] for c in consumers.get(op, ()))

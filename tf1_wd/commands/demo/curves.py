@@ -15,7 +15,7 @@ _STYLES = (
 def draw(report, path):
     """Writes training loss, test accuracy and weight norm over the steps, one line a method, to `path`.
 
-    report: of tf1_wd.demo.run. path: a file name; a suffix other than .png chooses another format of matplotlib.
+    report: of train.run. path: a file name; a suffix other than .png chooses another format of matplotlib.
     """
     figure = Figure(figsize=(13.0, 4.3), dpi=120)
     loss, accuracy, norm = figure.subplots(1, 3)

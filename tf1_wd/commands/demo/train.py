@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import os
 import time
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def load_example(name):
 
 @functools.lru_cache(maxsize=None)
 def _load_script(path):  # once: a second time, its flags would be defined already
-    spec = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(path))[0], path)
+    spec: Any = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(path))[0], path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -187,11 +188,11 @@ class _Model:
 
 def _train(models, weights, batches, test, steps, points, on_step):
     """{method: history}; the models take turns, so that a busy machine slows all of them."""
-    histories = {
+    histories: dict = {
         name: {key: [] for key in ("step", "training_loss", "test_accuracy", "weight_norm", "seconds")}
         for name in models
     }
-    losses = {name: [] for name in models}
+    losses: dict = {name: [] for name in models}
     for step in range(1, steps + 1):
         batch = next(batches)
         for name, model in models.items():

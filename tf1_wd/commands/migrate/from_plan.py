@@ -5,7 +5,6 @@ from __future__ import annotations
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import (
     LAST,
-    OPTIMIZERS,
     Loss,
     Migration,
     Part,
@@ -16,8 +15,9 @@ from tf1_wd.commands.migrate.migration import (
     terms_difference,
 )
 from tf1_wd.errors import InvalidOptionError, MigrationError
-from tf1_wd.plan.decisions import NOT_TRAINED
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import COUPLED, ORDERS, check_rate
+from tf1_wd.plan.reasons import NOT_TRAINED, stored_own_steps, stored_reason
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
@@ -53,7 +53,7 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
         missing = {"name", "shape", "rate", "scale", "rows", "why"} - set(v)
         if missing:
             raise InvalidOptionError("a variable of the plan (%s) has no %s" % (v.get("name"), sorted(missing)[0]))
-        if v["why"].endswith(NOT_TRAINED):
+        if stored_reason(v) in NOT_TRAINED:
             continue
         _check_known(v["name"], v["rate"])
         weights.append(Weight(v["name"], tuple(v["shape"]), v["rate"], is_table=None))
@@ -61,7 +61,7 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
             check_rate(v["rate"], v["name"], "the plan")
             scales.add(v["scale"])
             differences += rows_difference(v["name"], v["rows"])
-    differences += terms_difference(dict(plan.get("terms", {})).items())
+    differences += terms_difference(stored_own_steps(plan))
     part = Part(optimizer, settings, learning_rate, tuple(weights), plan["order"], l2=LAST)
     part = scaled(part, _one_scale(scales, scale, learning_rate))
     return Migration(program, (Step((Loss((part,)),)),), tuple(differences), (_PLAN,))
@@ -100,11 +100,11 @@ def _one_scale(scales, given, learning_rate):
 
 
 def _settings(optimizer, given):
-    if optimizer not in OPTIMIZERS:
+    if optimizer not in MIGRATED:
         raise InvalidOptionError(
-            "optimizer=%r is unknown; choose one of: %s" % (optimizer, ", ".join(map(repr, OPTIMIZERS)))
+            "optimizer=%r is unknown; choose one of: %s" % (optimizer, ", ".join(map(repr, MIGRATED)))
         )
-    defaults = OPTIMIZERS[optimizer][1]
+    defaults = MIGRATED[optimizer].settings
     for name in given:
         if name not in defaults:
             raise InvalidOptionError(

@@ -13,30 +13,6 @@ OTHERWISE = "otherwise"
 # in the loss, before the gradients are changed; as part of the gradient that is applied; behind all changes
 LOSS, APPLIED, LAST = ("loss", "applied", "last")
 
-# optimizer -> (its class in Keras, {setting: the default of TensorFlow 1, or None where it has to be said})
-OPTIMIZERS = {
-    "sgd": ("SGD", {}),
-    "momentum": ("SGD", {"momentum": None, "nesterov": False}),
-    "adam": ("Adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}),
-    "rmsprop": (
-        "RMSprop",
-        {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-10, "centered": False, "initial_mean_square": 1.0},
-    ),
-    "adagrad": ("Adagrad", {"initial_accumulator_value": 0.1}),
-    "adadelta": ("Adadelta", {"rho": 0.95, "epsilon": 1e-8}),
-    "ftrl": (
-        "Ftrl",
-        {
-            "learning_rate_power": -0.5,
-            "initial_accumulator_value": 0.1,
-            "l1_regularization_strength": 0.0,
-            "l2_regularization_strength": 0.0,
-            "l2_shrinkage_regularization_strength": 0.0,
-        },
-    ),
-}
-READS_WEIGHTS = frozenset(["ftrl"])  # the step depends on the weights, so a decay in front of it would change it
-
 
 @dataclass(frozen=True)
 class Weight:
@@ -57,12 +33,12 @@ class Weight:
 class Part:
     """One optimizer and what it trains.
 
-    optimizer: key of OPTIMIZERS. settings: {name: float or bool}, without the learning rate. learning_rate: float or
-    "run time". weights: tuple of Weight. order: "after", "before", or "coupled": L2 in the gradient. scale: what
-    multiplies the rates: a float, "learning_rate" or "run time". rate_name: what the program calls a learning rate that
-    it knows at run time only. l2: where L2 comes in, and what its rates are of: a word of LOSS, APPLIED, LAST.
-    schedule, scale_schedule: the lines of a function of `step`, the number of updates so far, that returns such a
-    learning rate, such a scale; () where it is not known.
+    optimizer: key of optimizer_table.MIGRATED. settings: {name: float or bool}, without the learning rate.
+    learning_rate: float or "run time". weights: tuple of Weight. order: "after", "before", or "coupled": L2 in the
+    gradient. scale: what multiplies the rates: a float, "learning_rate" or "run time". rate_name: what the program
+    calls a learning rate that it knows at run time only. l2: where L2 comes in, and what its rates are of: a word of
+    LOSS, APPLIED, LAST. schedule, scale_schedule: the lines of a function of `step`, the number of updates so far, that
+    returns such a learning rate, such a scale; () where it is not known.
     """
 
     optimizer: str
@@ -138,11 +114,10 @@ class Migration:
 
 
 def terms_difference(terms):
-    """The Differences of what a scope applies besides decay. terms: (name, what became of it)."""
+    """The Differences of what a scope applies besides decay. terms: (name, text) of those with a step of their own."""
     return [
         Difference("%s: %s" % (name, fate), "the code leaves that step out: add the term to data_loss")
         for name, fate in terms
-        if "its own SGD step" in fate
     ]
 
 

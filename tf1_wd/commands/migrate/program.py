@@ -5,36 +5,35 @@ from __future__ import annotations
 import os
 import warnings
 
-from tf1_wd import graph
 from tf1_wd.commands.audit.assemble import graph_from
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.audit.watched import Observer
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.commands.run.stop import stop_at_training
-from tf1_wd.decay.scope.scope import Scope
+from tf1_wd.decay.scope.pipeline import ScopeListener
 from tf1_wd.errors import MigrationError, Tf1WdWarning
 
 
 def migrate_file(path, rules=None, rates=None):
     """The Migration of a `.meta` file, as it trains; with `rules`, as it would with its L2 turned into decay by these.
 
-    rates: rules.Rules with rates for variables whose rate the graph does not tell.
+    rates: options.Rules with rates for variables whose rate the graph does not tell.
     Raises AuditError (no graph), MigrationError, NoMatchError, InvalidRateError.
 
     Example:
-      >>> print(migration_code.write(migrate_file("train_dir/model.ckpt-1000.meta")).code)
+      >>> print(module.write(migrate_file("train_dir/model.ckpt-1000.meta")).code)
     """
-    with graph_from(path) as (where, _):
-        return from_facts(os.path.basename(os.path.abspath(path)), structural_facts(where), rules=rules, rates=rates)
+    with graph_from(path) as (tf_graph, _):
+        return from_facts(os.path.basename(os.path.abspath(path)), structural_facts(tf_graph), rules=rules, rates=rates)
 
 
 def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration: None):
     """The Migration of a program, executed as `python` does up to its first training step.
 
-    program: program.Program. rules: rules.Rules: as `tf1-wd run` trains it with these; None: as it trains by itself,
+    program: execute.Program. rules: options.Rules: as `tf1-wd run` trains it with these; None: as it trains by itself,
     with the decay of its own scopes of tf1_wd, if it has any. rates: as for migrate_file. on_refusal(migration): see
-    stopping.stop_at_training.
-    Returns a stopping.Stopped, with a Migration. Raises ProgramNotFoundError, MigrationError; with `rules` also the
+    stop.stop_at_training.
+    Returns a stop.Stopped, with a Migration. Raises ProgramNotFoundError, MigrationError; with `rules` also the
     errors of decoupled_weight_decay.
 
     Example:
@@ -51,27 +50,22 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
             )
         if rules is not None and scopes:
             raise MigrationError("%s uses tf1_wd itself: leave --decoupled out" % name)
-        ((where, listener),) = graphs
-        facts = structural_facts(where) if listener is None else listener.facts(where)
+        ((tf_graph, listener),) = graphs
+        facts = structural_facts(tf_graph) if listener is None else listener.facts(tf_graph)
         if scopes:
-            scopes = [scope for scope in scopes if _is_of(scope, where)]
-            results = None if listener is None else listener.results(where)
-            if any(isinstance(scope, Scope) for scope in scopes):
-                results = (results or set()).union(*map(results_in, scopes))
+            scopes = [scope for scope in scopes if _is_of(scope, tf_graph)]
+            results = None if listener is None else listener.results(tf_graph)
+            told = [scope.gradient_keys for scope in scopes if scope.gradient_keys is not None]
+            if told:
+                results = (results or set()).union(*told)
             return from_facts(name, facts, results, scopes, rates=rates, run=run)
-        return from_facts(name, facts, listener.results(where), listener.checked(where), rates=rates, run=run)
+        return from_facts(name, facts, listener.results(tf_graph), listener.checked(tf_graph), rates=rates, run=run)
 
     return stop_at_training(program, lambda: Listener(rules), read, on_refusal=on_refusal, lets_attach=rules is None)
 
 
-def results_in(scope):
-    """The keys of what tf.gradients returned in a scope; of what attach has decided, none."""
-    calls = scope.record.calls if isinstance(scope, Scope) else ()
-    return {graph.key(t) for call in calls for tensors in call.derivatives.values() for t in tensors}
-
-
-def _is_of(scope, where):
-    return any(d.variable is not None and d.variable.graph is where for d in scope.plan.decays)
+def _is_of(scope, tf_graph):
+    return any(d.variable is not None and d.variable.graph is tf_graph for d in scope.plan.decays)
 
 
 class Listener(Observer):
@@ -79,7 +73,7 @@ class Listener(Observer):
 
     def __init__(self, rules):
         super().__init__()
-        self._scope = None if rules is None else Scope(rules)
+        self._scope = None if rules is None else ScopeListener(rules)
 
     def checked(self, where):
         """[the scope], [] without rules; raises what decoupled_weight_decay raises at its end."""

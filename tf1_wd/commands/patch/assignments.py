@@ -71,7 +71,7 @@ class Writes:
 
 
 class _Collect(cst.CSTVisitor):
-    """Hands the writes of one statement to a _Writes, without those of the blocks in it."""
+    """Hands the writes of one statement to a Writes, without those of the blocks in it."""
 
     def __init__(self, writes, path, skip):
         self._writes, self._path = writes, path

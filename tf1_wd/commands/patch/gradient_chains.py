@@ -9,14 +9,14 @@ import libcst.matchers as m
 
 from tf1_wd.commands.patch.assignments import Writes
 from tf1_wd.commands.patch.syntax import names_in
-from tf1_wd.commands.patch.training_calls import APPLY, GRADIENTS, MINIMIZE, Event, defines_optimizer
+from tf1_wd.commands.patch.training_calls import APPLY, GRADIENTS, MINIMIZE, Event, Unit, defines_optimizer
 
 
 @dataclass(eq=False)
 class Chain:
     """The calls of one unit that belong to one update: its gradients, and what applies them."""
 
-    unit: object
+    unit: Unit
     events: list
     accumulates: bool = False  # whether the gradients wait in variables between runs of the session
 
@@ -39,7 +39,7 @@ def find_chains(units):
     origins = {unit: _Origins(unit) for unit in units}
     loose = {unit: [e for e in unit.events if e.kind == GRADIENTS] for unit in units}
     chains, refusals = [], []
-    waiting = collections.deque(
+    waiting: collections.deque = collections.deque(
         (unit, event, None) for unit in units for event in unit.events if event.kind != GRADIENTS
     )
     rounds = 0
@@ -62,15 +62,15 @@ def find_chains(units):
             found.sort(key=lambda e: e.line)
             chains.append(Chain(unit, [*found, event], accumulates))
             continue
-        callers = _calls_of(unit, units)
+        callers = _references_to(unit, units)
         if not callers:
             refusals.append(_no_gradients(unit, event))
-        for caller, (_, _, node, path, line) in callers:
-            call = _call_around(caller, node, path)
+        for caller, used in callers:
+            call = _call_around(used)
             passed = names_in(call) if call is not None else set()
             closed_over = reached - unit.parameters if _within(unit, caller) else set()
             own = {n for n in reached if n.startswith("self.")}
-            waiting.append((caller, Event(APPLY, call, path, line, via=unit), passed | closed_over | own))
+            waiting.append((caller, Event(APPLY, call, used.path, used.line, via=unit), passed | closed_over | own))
     return chains, refusals
 
 
@@ -87,35 +87,30 @@ def _inside(node, outer):
     return any(n is node for n in m.findall(outer, m.Call()))
 
 
-def _call_around(unit, node, path):
-    """The call whose function is `node`; None where the function is handed on without a call."""
-    if not path:
+def _call_around(used):
+    """The call of a referenced function; None where the function is handed on without a call."""
+    if not used.path:
         return None
-    return next((c for c in m.findall(path[-1].statement, m.Call()) if c.func is node), None)
+    return next((c for c in m.findall(used.path[-1].statement, m.Call()) if c.func is used.node), None)
 
 
-def _calls_of(target, units):
-    """(unit, call) for every use of a function in the file, as far as its name tells."""
+def _references_to(target, units):
+    """(unit, Reference) for every use of a function in the file, as far as its name tells."""
     if not target.is_function:
         return []
-    found = []
-    for unit in units:
-        for call in unit.calls:
-            if unit is not target and refers_to(call, unit, target):
-                found.append((unit, call))
-    return found
+    others = [unit for unit in units if unit is not target]
+    return [(unit, used) for unit in others for used in unit.references if refers_to(used, unit, target)]
 
 
-def refers_to(call, unit, target):
-    """Whether a use of a name in `unit` is one of the function `target`."""
-    name, receiver = call[0], call[1]
-    if name != target.name:
+def refers_to(used, unit, target):
+    """Whether a Reference in `unit` is one to the function `target`."""
+    if used.name != target.name:
         return False
-    if receiver is None:
+    if used.receiver is None:
         return not target.owner and (
             target.parent is None or not target.parent.is_function or _within(unit, target.parent)
         )
-    if receiver in ("self", "cls"):
+    if used.receiver in ("self", "cls"):
         return bool(target.owner) and target.owner == class_of(unit)
     return bool(target.owner)
 
@@ -171,24 +166,24 @@ class _Origins:
 
     def _events_in(self, value, loose, units):
         own = [e for e in loose[self._unit] if _inside(e.call, value)]
-        for call in self._unit.calls:
-            if not any(n is call[2] for n in m.findall(value, m.Name() | m.Attribute())):
+        for used in self._unit.references:
+            if not any(n is used.node for n in m.findall(value, m.Name() | m.Attribute())):
                 continue
             for other in units:
-                if other is not self._unit and refers_to(call, self._unit, other) and computes(other, loose, units):
-                    own.append(Event(GRADIENTS, None, call[3], call[4], via=other))
+                if other is not self._unit and refers_to(used, self._unit, other) and computes(other, loose, units):
+                    own.append(Event(GRADIENTS, None, used.path, used.line, via=other))
         return own
 
     def _methods_that_write(self, name, loose, units):
         """Calls here of methods of the same class that write gradients to self.x."""
-        found = []
+        found: list = []
         for other in units:
             if other is self._unit or not other.owner or other.owner != class_of(self._unit):
                 continue
             if not any(_writes(other, name, e) for e in loose[other]):
                 continue
-            calls = [c for c in self._unit.calls if refers_to(c, self._unit, other)]
-            found.extend(Event(GRADIENTS, None, c[3], c[4], via=other) for c in calls)
+            uses = [used for used in self._unit.references if refers_to(used, self._unit, other)]
+            found.extend(Event(GRADIENTS, None, used.path, used.line, via=other) for used in uses)
         return found
 
 
@@ -197,8 +192,8 @@ def computes(unit, loose, units, depth=4):
     if any(e.kind != GRADIENTS for e in unit.events):
         return False
     return bool(loose[unit]) or any(
-        refers_to(call, unit, other) and computes(other, loose, units, depth - 1)
-        for call in unit.calls
+        refers_to(used, unit, other) and computes(other, loose, units, depth - 1)
+        for used in unit.references
         for other in units
         if depth and other is not unit
     )

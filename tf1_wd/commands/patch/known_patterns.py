@@ -195,7 +195,7 @@ def uses_tensorflow(module):
 
 def imported(module):
     """Dotted names of the modules that are imported anywhere in the file."""
-    found = set()
+    found: set = set()
     for _, small in simple_parts(module, (cst.Import, cst.ImportFrom)):
         if isinstance(small, cst.Import):
             found.update(dotted(a.name) or "" for a in small.names)

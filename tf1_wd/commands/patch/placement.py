@@ -10,6 +10,7 @@ import libcst as cst
 from tf1_wd.commands.patch.control_flow import always, leaves, raises
 from tf1_wd.commands.patch.gradient_chains import Refusal, refers_to
 from tf1_wd.commands.patch.syntax import blocks_of
+from tf1_wd.commands.patch.training_calls import Unit
 
 _BUILDERS = re.compile(
     r"train_op|optimi[sz]|minimi[sz]|train_step|model_fn|build_train|train_model|backward|^_?training$"
@@ -20,11 +21,11 @@ _BUILDERS = re.compile(
 class Wrap:
     """Statements first..last of a block go into one `with`."""
 
-    block: object
+    block: cst.Module | cst.IndentedBlock
     first: int
     last: int
     line: int
-    unit: object
+    unit: Unit
     chains: tuple
 
 
@@ -32,7 +33,7 @@ class Wrap:
 class Decorate:
     """A function gets the decorator."""
 
-    unit: object
+    unit: Unit
     line: int
     chains: tuple
 
@@ -136,7 +137,7 @@ def _descend(unit, statement, depth, chains, updates):
     places = [{id(e.path[depth].block) if len(e.path) > depth else None for e in c.events} for c in chains]
     if any(len(p) > 1 or None in p for p in places):
         return None  # in the header of the statement, or across its branches
-    used = {p for place in places for p in place}
+    used: set = {p for place in places for p in place}
     if not used <= set(inside):
         return None
     if len(used) == 1:
@@ -153,7 +154,7 @@ def _descend(unit, statement, depth, chains, updates):
 
 def _groups(chains, depth):
     """Chains whose runs of statements overlap belong together."""
-    groups = []
+    groups: list = []
     for chain in sorted(chains, key=lambda c: min(e.path[depth].index for e in c.events)):
         indices = [e.path[depth].index for e in chain.events]
         if groups and min(indices) <= groups[-1][1]:
@@ -191,16 +192,16 @@ def _nested(scopes, units):
     opening = {scope.unit for scope in scopes}
     found = []
     for scope in scopes:
-        for call in scope.unit.calls:
+        for used in scope.unit.references:
             if isinstance(scope, Wrap) and not any(
-                s.block is scope.block and scope.first <= s.index <= scope.last for s in call[3]
+                s.block is scope.block and scope.first <= s.index <= scope.last for s in used.path
             ):
                 continue
-            target = _opens(call, scope.unit, opening, units, 4)
+            target = _opens(used, scope.unit, opening, units, 4)
             if target is not None:
                 found.append(
                     Refusal(
-                        call[4],
+                        used.line,
                         "%s builds an update and calls %s, which builds another: scopes cannot be nested"
                         % (scope.unit.title, target.title),
                         "put one `with tf1_wd.decoupled_weight_decay(...):` around both, where %s is called"
@@ -210,14 +211,14 @@ def _nested(scopes, units):
     return found
 
 
-def _opens(call, unit, opening, units, depth):
+def _opens(used, unit, opening, units, depth):
     for other in units:
-        if other is unit or not other.is_function or not refers_to(call, unit, other):
+        if other is unit or not other.is_function or not refers_to(used, unit, other):
             continue
         if other in opening:
             return other
         if depth:
-            for further in other.calls:
+            for further in other.references:
                 target = _opens(further, other, opening, units, depth - 1)
                 if target is not None:
                     return target

@@ -19,7 +19,8 @@ def apply_scopes(module, scopes, snippets, call):
 class _Scopes(cst.CSTTransformer):
     def __init__(self, scopes, snippets, call):
         self._call = call
-        self._wraps, self._removed = {}, {}
+        self._wraps: dict = {}
+        self._removed: dict = {}
         self._decorated = {scope.unit.node for scope in scopes if isinstance(scope, Decorate)}
         for scope in scopes:
             if isinstance(scope, Wrap):
@@ -44,7 +45,9 @@ class _Scopes(cst.CSTTransformer):
         if not wraps and not removed:
             return updated
         ends = {wrap.last: wrap for wrap in wraps}
-        body, run_start, carried = [], {}, []
+        body: list = []
+        run_start: dict = {}
+        carried: list = []
         for i, statement in enumerate(updated.body):
             for wrap in wraps:
                 if wrap.first == i:

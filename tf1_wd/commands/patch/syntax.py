@@ -14,7 +14,7 @@ _CODE = cst.Module([])
 class Step:
     """Statement `index` of a block, on the way from a function's body down to a call."""
 
-    block: object  # cst.Module or cst.IndentedBlock
+    block: cst.Module | cst.IndentedBlock
     index: int
 
     @property

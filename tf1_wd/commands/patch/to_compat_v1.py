@@ -85,7 +85,7 @@ def _aliases(module):
 
 def _uses(module):
     """name -> attributes read from it."""
-    found = {}
+    found: dict = {}
     for node in m.findall(module, m.Attribute(value=m.Name())):
         found.setdefault(node.value.value, set()).add(node.attr.value)
     return found
@@ -199,7 +199,7 @@ class _Imports(cst.CSTTransformer):
         if full is None or (full != "tensorflow" and not full.startswith("tensorflow.contrib")):
             return line
         texts = [_from_move(full, alias, self._uses) for alias in small.names]
-        merged = {}
+        merged: dict = {}
         for text in texts:
             head, _, name = text.partition(" import ")
             merged.setdefault(head if name else text, []).append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import libcst as cst
 import libcst.matchers as m
@@ -29,6 +30,16 @@ _SPECS = ("EstimatorSpec", "ModelFnOps", "create_estimator_spec")
 _OPTIMIZER_METHODS = {"minimize", "compute_gradients", "apply_gradients", "get_updates"}
 
 
+class Reference(NamedTuple):
+    """One use of a function of this file, called or handed on."""
+
+    name: str
+    receiver: str | None
+    node: cst.BaseExpression
+    path: tuple
+    line: int
+
+
 @dataclass(eq=False)
 class Event:
     """One call that computes gradients, or updates, or both; `path` leads to it from the body of its function."""
@@ -38,7 +49,7 @@ class Event:
     path: tuple
     line: int
     in_lambda: bool = False
-    via: object = None  # the Unit that the call runs, where the event is inside of that
+    via: Unit | None = None  # the Unit that the call runs, where the event is inside of that
 
     @property
     def argument(self):
@@ -49,16 +60,14 @@ class Event:
 class Unit:
     """A function's body, or the module's; statements of nested functions are in units of their own."""
 
-    node: object
+    node: Any  # cst.FunctionDef or cst.Module
     name: str
     owner: str  # the class, or ""
-    parent: object
-    body: object
+    parent: Unit | None
+    body: cst.CSTNode
     line: int
     events: list = field(default_factory=list)
-    calls: list = field(
-        default_factory=list
-    )  # (name, receiver, node, path, line): references to functions of this file
+    references: list = field(default_factory=list)  # Reference
     runs: list = field(default_factory=list)  # (path, line) of what runs a session
     returns: list = field(default_factory=list)  # (value, path)
     is_generator: bool = False
@@ -180,7 +189,7 @@ class _Finder:
         name = last_name(node)
         receiver = dotted(node.value) if isinstance(node, cst.Attribute) else None
         if self.is_local(name, receiver, unit):
-            unit.calls.append((name, receiver, node, path, self._line(node)))
+            unit.references.append(Reference(name, receiver, node, path, self._line(node)))
 
     def is_local(self, name, receiver, unit):
         """Whether `name` (of `receiver`) can be a function that this file defines."""

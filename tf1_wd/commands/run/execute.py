@@ -48,11 +48,12 @@ def execute(program):
         file, path0, spec = _find_script(program.target)
     main = types.ModuleType("__main__")
     main.__file__ = file
-    main.__builtins__ = sys.modules["builtins"]
     main.__spec__ = spec
     main.__loader__ = spec.loader if spec else importlib.machinery.SourceFileLoader("__main__", file)
     main.__package__ = spec.parent if spec else None
-    main.__dict__.update(__cached__=spec.cached if spec else None, __annotations__={})
+    main.__dict__.update(
+        __builtins__=sys.modules["builtins"], __cached__=spec.cached if spec else None, __annotations__={}
+    )
     sys.argv[:] = [file if program.is_module else program.target, *program.arguments]
     if not _is_isolated():
         sys.path[0] = path0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tf1_wd.commands.run import execute as programs
 from tf1_wd.commands.run.watch import Watch
-from tf1_wd.decay.scope.scope import Scope
+from tf1_wd.decay.scope.pipeline import ScopeListener
 from tf1_wd.errors import NothingUpdatedError, Tf1WdError, Tf1WdWarning
 from tf1_wd.graph.marks import made_in
 from tf1_wd.native import loader
@@ -33,18 +33,18 @@ class Run:
 def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None):
     """Executes a program as `python` does, with a decoupled_weight_decay scope around each of its graphs.
 
-    program: program.Program. rules: rules.Rules. on_plan(plan): called before a graph first trains, and anew if updates
-    were added to it. on_warning(text): called for what looks like weight decay and is not applied.
+    program: execute.Program. rules: options.Rules. on_plan(plan): called before a graph first trains, and anew if
+    updates were added to it. on_warning(text): called for what looks like weight decay and is not applied.
 
     Returns a Run. Raises ProgramNotFoundError.
     """
     result, plans = Run(), {}
 
-    def on_training(graph, scope):
+    def on_training(tf_graph, scope):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", Tf1WdWarning)
             scope.check()
-        plans[id(graph)] = scope.plan
+        plans[id(tf_graph)] = scope.plan
         result.plans[:] = plans.values()
         for warning in caught:
             result.warnings.append(str(warning.message))
@@ -53,7 +53,7 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None)
 
     if rules.backend != "tensorflow":
         loader.status()  # registers the op, for programs that import a graph which this one exported
-    watch = Watch(lambda: Scope(rules), on_training)
+    watch = Watch(lambda: ScopeListener(rules), on_training)
     before = set(threading.enumerate())
     with watch.open():
         result.raised = programs.attempt(program)

@@ -32,7 +32,7 @@ def stop_at_training(program, make_listener, read, steps=0, on_refusal=lambda re
     What it would save on being stopped is not written. A program that trains nothing is read at its end; an error of
     the program is left in `raised`.
 
-    program: program.Program. make_listener, lets_attach: as for watch.Watch. read(graphs, run, scopes): graphs: list of
+    program: execute.Program. make_listener, lets_attach: as for watch.Watch. read(graphs, run, scopes): graphs: list of
     (tf.Graph, listener); run: the ops of the run that trains, None for a program that ended without training; scopes:
     those of the program's own. A graph that is trained in one of these alone has no listener, but None.
     on_refusal(report): called if the program goes on although it is stopped, as with a bare `except:` in its training
@@ -72,26 +72,26 @@ class _Listening:
         self._listeners.append(self._make_listener())
         return self._listeners[-1]
 
-    def _on_training(self, where, listener):
+    def _on_training(self, tf_graph, listener):
         first = self._graph is None
-        self._graph, self._listener = where, listener
+        self._graph, self._listener = tf_graph, listener
         self._read()
         if first and self._left > 0:
             self._left -= 1  # the step that is about to run
         elif first:
             self._stop()
 
-    def before_run(self, where, ops):
+    def before_run(self, tf_graph, ops):
         """Counts steps; keeps a program that is being stopped from training on and from saving anything."""
         self._ops = ops  # of the run that the watch may stop
         unseen = self._graph is None and self.watch.scopes
-        if not unseen and (self._graph is None or (where is not self._graph and not self.is_over)):
+        if not unseen and (self._graph is None or (tf_graph is not self._graph and not self.is_over)):
             return
         behind = list(graph.predecessors(ops))
         trains = any(op.type not in graph.CALLS and "Apply" in op.type for op in behind)
         if unseen:
             if trains:
-                self._on_training(where, None)
+                self._on_training(tf_graph, None)
             return
         if self.is_over and (trains or any(op.type in _WRITES for op in behind)):
             self._stops += trains
@@ -118,5 +118,5 @@ class _Listening:
 
     def at_the_end(self):
         """The report on what was built and never run."""
-        built = [(where, listener) for listener in self._listeners for where in listener.graphs]
+        built = [(tf_graph, listener) for listener in self._listeners for tf_graph in listener.graphs]
         return self._read_graphs(built, None, self.watch.scopes)

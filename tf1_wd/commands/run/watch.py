@@ -27,12 +27,11 @@ class _State:
     harmless: set = field(default_factory=set)
 
 
-class Watch:
+class Watch(hooks.Listener):
     """Gives every graph that computes gradients or applies them a listener of its own (see hooks.listen).
 
-    make_listener: function without arguments that makes one, a scope.Scope say. Its `raw_gradients` are ops that a
-      program fetches, or feeds to assignments, when it updates variables by itself.
-    lets_attach: True if they only watch, so that a program may call attach; what that decides is among `scopes` then.
+    make_listener: function without arguments that makes one, a pipeline.ScopeListener say.
+    lets_attach: as for hooks.Listener. attach's DecayPlan is then appended to `scopes`.
     on_training(graph, listener): called before a session first runs an update of the graph or a raw gradient, and again
       when updates have been added since. What it raises comes out of the program's session.run.
     """
@@ -59,8 +58,8 @@ class Watch:
 
     # --- called by hooks
 
-    def give_way(self, scope):
-        self.scopes.append(scope)
+    def give_way(self, decided):
+        self.scopes.append(decided)
 
     def gradients(self, compute, arguments):
         state = self._state()

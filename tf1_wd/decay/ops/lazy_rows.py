@@ -15,15 +15,20 @@ from __future__ import annotations
 import contextlib
 import functools
 from dataclasses import dataclass, replace
+from typing import Iterable, Iterator, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.decay.ops.lookups import lookups_in, readers
+from tf1_wd.decay.ops.lookups import Lookup, lookups_in, readers
 from tf1_wd.decay.ops.sparse_rows import gather, rows_once, scatter_update
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.decay.ops.weights import on_device
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.assignments import written_variable
+from tf1_wd.graph.gradients import Scalar
 from tf1_wd.penalties.coefficients import undelayed
+from tf1_wd.penalties.gradient_call import GradientCall
+from tf1_wd.plan.decisions import Decay
 from tf1_wd.plan.options import LAZY
 
 _PARTS = ("log_decay", "row_log_decay")
@@ -34,11 +39,11 @@ _CAUGHT_UP = "tf1_wd/caught_up"  # a collection: ops after which rows that a loo
 class Table:
     """A variable whose rows decay late, and what is known of them."""
 
-    variable: object
-    log_decay: object
-    row_log_decay: object
+    variable: tf.Variable
+    log_decay: tf.Variable
+    row_log_decay: tf.Variable
 
-    def record(self, indices, fraction, decayed):
+    def record(self, indices: tf.Tensor, fraction: Scalar, decayed: tf.Operation) -> list[tf.Operation]:
         """Ops that note an update: its rows have decayed by `fraction` (when the op `decayed` ran), all others will."""
         # Each op that reads or writes a variable has its own edge to what it must wait for: see sparse.rows_once.
         more = tf.log1p(-tf.cast(fraction, tf.float64))
@@ -48,7 +53,7 @@ class Table:
             now = _tf.fresh_read(self.log_decay)
         return [scatter_update(self.row_log_decay, indices, tf.fill(tf.shape(indices), now))]
 
-    def catch_up(self, ids=()):
+    def catch_up(self, ids: Sequence[tf.Tensor] = ()) -> tf.Operation:
         """The op that brings rows up to date. Two may run at once, as lookups may list the same row.
 
         ids: index tensors, all that the op waits for; none means all rows.
@@ -71,22 +76,23 @@ class Table:
             with tf.control_dependencies(ops):
                 return tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
 
-    def _lock(self, indices):
+    def _lock(self, indices: tf.Tensor) -> tf.Tensor:
         mutex = tf.raw_ops.MutexV2(shared_name=_name(self.variable, "lock"))
         with tf.control_dependencies([indices]):  # who holds the lock must not wait for another lookup
             return tf.raw_ops.MutexLock(mutex=mutex)
 
 
 @contextlib.contextmanager
-def in_time(update, calls):
-    """Context in which `update` is built, such that rows are up to date before the losses of `calls` read them.
+def in_time(applied: AppliedUpdate, calls: Sequence[GradientCall]) -> Iterator[AppliedUpdate]:
+    """Context in which an update is built, such that rows are up to date before the losses of `calls` read them.
 
-    update: update.Update. calls: the GradientCalls whose results are applied. Gives the Update that knows the tables;
-    nothing else happens where nothing decays late. Raises UnsupportedUpdateError.
+    applied: AppliedUpdate. calls: the GradientCalls whose results are applied. Gives the AppliedUpdate that knows the
+    tables; nothing else happens where nothing decays late. Raises UnsupportedUpdateError.
     """
+    update = applied.update
     late = [d for d in update.decays if d.rows == LAZY]
     if not late:
-        yield update
+        yield applied
         return
     here = tf.get_default_graph()
     lookups = {graph.variable_op(d.variable): _lookups(d, calls, here) for d in late}
@@ -101,7 +107,7 @@ def in_time(update, calls):
     before = len(here.get_operations())
     with tf.control_dependencies([*caught_up.values(), *waits]):
         rows = {op: replace(found, table=tables[op]) for op, found in update.rows.items()}
-        yield replace(update, decisions=decisions, rows=rows)
+        yield replace(applied, update=replace(update, decisions=decisions, rows=rows))
     for op in here.get_operations()[before:]:
         _refuse_write_of_all_rows(op, tables)
     for lookup, done in caught_up.items():  # last, so that nothing is half-applied
@@ -110,8 +116,11 @@ def in_time(update, calls):
                 _tf.add_control_inputs(read, [done])
 
 
-def refuse_lookups_elsewhere(updates, calls):
-    """Raises UnsupportedUpdateError if a loss among `calls` reads rows of a table of `updates` that may be late."""
+def refuse_lookups_elsewhere(updates: Sequence[AppliedUpdate], calls: Sequence[GradientCall]) -> None:
+    """Raises UnsupportedUpdateError if a loss among `calls` reads rows of a table of `updates` that may be late.
+
+    updates: AppliedUpdates. calls: GradientCalls.
+    """
     for op in _tables_of(updates):
         for call in calls:
             for lookup in lookups_in(op, call):
@@ -123,18 +132,18 @@ def refuse_lookups_elsewhere(updates, calls):
                     )
 
 
-def catch_up(updates):
-    """The op that brings all rows of all tables of `updates` up to date."""
+def catch_up(updates: Sequence[AppliedUpdate]) -> tf.Operation:
+    """The op that brings all rows of all tables of `updates` (AppliedUpdates) up to date."""
     tables = _tables_of(updates)
     with next((op.graph for op in tables), tf.get_default_graph()).as_default():
         return tf.group(*[table.catch_up() for table in tables.values()], name="catch_up")
 
 
-def _tables_of(updates):
-    return {op: rows.table for update in updates for op, rows in update.rows.items() if rows.table is not None}
+def _tables_of(updates: Sequence[AppliedUpdate]) -> dict[tf.Operation, Table]:
+    return {op: rows.table for applied in updates for op, rows in applied.update.rows.items() if rows.table is not None}
 
 
-def _lookups(d, calls, here):
+def _lookups(d: Decay, calls: Sequence[GradientCall], here: tf.Graph) -> list[Lookup]:
     op = graph.variable_op(d.variable)
     if op.graph is not here or graph.has_session(here):
         what = "the update is built in a function" if op.graph is not here else "a tf.Session on this graph exists"
@@ -164,7 +173,7 @@ def _lookups(d, calls, here):
     return list({lookup.op: lookup for lookup in found}.values())
 
 
-def _with_other_lookups(d, lookups):
+def _with_other_lookups(d: Decay, lookups: list[Lookup] | None) -> Decay:
     """The decision, with the other lookups of the graph in its reason: they see rows as they were last touched."""
     if lookups is None or _state(d.variable):  # the lookups of another lazy update would be among them
         return d
@@ -176,7 +185,7 @@ def _with_other_lookups(d, lookups):
     return replace(d, why="%s; run catch_up() before %s" % (d.why, names))
 
 
-def _caught_up(table, lookups):
+def _caught_up(table: Table, lookups: list[Lookup]) -> dict[Lookup, tf.Operation]:
     """{lookup: the op after which its rows are up to date}; a new op where there is none yet."""
     found, made = {lookup: _catch_up_of(lookup) for lookup in lookups}, {}
     for lookup, done in found.items():
@@ -189,7 +198,7 @@ def _caught_up(table, lookups):
     return found
 
 
-def _consist_of(tensors, ids):
+def _consist_of(tensors: Sequence[tf.Tensor], ids: Sequence[tf.Tensor]) -> bool:
     """True if index tensors are known to list nothing but what is in `ids`."""
     known, pending = {(t.op, t.value_index) for t in ids}, list(tensors)
     while pending:
@@ -202,12 +211,12 @@ def _consist_of(tensors, ids):
     return True
 
 
-def _catch_up_of(lookup):
+def _catch_up_of(lookup: Lookup) -> tf.Operation | None:
     made = set(lookup.op.graph.get_collection_ref(_CAUGHT_UP))
     return next((op for op in lookup.op.control_inputs if op in made), None)
 
 
-def _refuse_write_of_all_rows(op, tables):
+def _refuse_write_of_all_rows(op: tf.Operation, tables: Iterable[tf.Operation]) -> None:
     holder = written_variable(op)
     if holder in tables and "Sparse" not in op.type and "Scatter" not in op.type:
         raise UnsupportedUpdateError(
@@ -217,7 +226,7 @@ def _refuse_write_of_all_rows(op, tables):
         )
 
 
-def _table(variable):
+def _table(variable: tf.Variable) -> Table:
     """The Table of a variable, from variables of the graph where they exist: another update may decay it too."""
     state = _state(variable)
     if not state:
@@ -228,18 +237,18 @@ def _table(variable):
     return Table(variable, *state)
 
 
-def _state(variable):
+def _state(variable: tf.Variable) -> list[tf.Variable]:
     names = [_name(variable, part) for part in _PARTS]
     known = {v.op.name: v for v in tf.global_variables() if v.op.name in names}
     return [known[name] for name in names if name in known]
 
 
-def _name(variable, part):
+def _name(variable: tf.Variable, part: str) -> str:
     return "%s/tf1_wd_lazy/%s" % (graph.variable_op(variable).name, part)
 
 
 @contextlib.contextmanager
-def _apart(variable, tensors):
+def _apart(variable: tf.Variable, tensors: Sequence[tf.Tensor]) -> Iterator[None]:
     """Context for ops on a variable that wait for `tensors` alone, whatever the caller waits for."""
     tensor = tensors[0] if tensors else graph.variable_op(variable).outputs[0]
     with variable.graph.as_default(), undelayed(tensor), tf.name_scope("lazy_decay"), on_device(variable.device):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.op_types import LOOKUPS
+from tf1_wd.penalties.gradient_call import GradientCall
 
 _COPIES = frozenset(["Identity", "ReadVariableOp"])
 # ops that look at no weight
@@ -21,18 +23,21 @@ class Lookup:
     and what reads the whole of a resource variable for it.
     """
 
-    op: object
-    ids: object
-    reads: tuple
+    op: tf.Operation
+    ids: tf.Tensor
+    reads: tuple[tf.Operation, ...]
 
 
-def readers(table, members=None):
+def readers(
+    table: tf.Operation, members: frozenset[tf.Operation] | None = None
+) -> tuple[list[Lookup], list[tf.Operation]]:
     """(lookups, ops that read the table in another way) of a variable.
 
     table: the op of the variable. members: the ops to look among; None means the whole graph.
     """
-    lookups, others = [], []
-    pending = [(table, ())]
+    lookups: list[Lookup] = []
+    others: list[tf.Operation] = []
+    pending: list[tuple[tf.Operation, tuple[tf.Operation, ...]]] = [(table, ())]
     while pending:
         source, reads = pending.pop()
         for op in dict.fromkeys(source.outputs[0].consumers()):
@@ -47,7 +52,7 @@ def readers(table, members=None):
     return lookups, others
 
 
-def lookups_in(table, call):
+def lookups_in(table: tf.Operation, call: GradientCall) -> list[Lookup]:
     """The lookups of a table in one GradientCall; [] if its loss does not read the table.
 
     Raises UnsupportedUpdateError if the loss reads the table in another way, other than for a penalty.
@@ -66,14 +71,14 @@ def lookups_in(table, call):
     return lookups
 
 
-def _is_lookup(op, source):
+def _is_lookup(op: tf.Operation, source: tf.Operation) -> bool:
     if op.type not in LOOKUPS or op.inputs[0].op is not source:
         return False
     axis = _tf.constant_value(op.inputs[2]) if op.type == "GatherV2" else 0
     return axis == 0 and ("batch_dims" not in op.node_def.attr or op.get_attr("batch_dims") == 0)
 
 
-def _advice(table, op, how):
+def _advice(table: tf.Operation, op: tf.Operation, how: str) -> str:
     return (
         "sparse='lazy' needs to bring rows up to date before they are read, and %s reads %s %s: use tf.gather or "
         "tf.nn.embedding_lookup there, or another sparse=" % (op.name, table.name, how)

@@ -2,51 +2,67 @@
 
 from __future__ import annotations
 
+from typing import Callable, Iterable
+
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import sparse_rows
 from tf1_wd.decay.ops import weights as weights_ops
 from tf1_wd.decay.ops.other_terms import term_steps
+from tf1_wd.decay.ops.update import AppliedUpdate, Update
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.update_ops import step_ignores_weights
+from tf1_wd.plan.options import Rules
 
 
-def apply_with(update, rules, scale, optimizer, apply, in_place=None):
+def apply_with(
+    applied: AppliedUpdate,
+    rules: Rules,
+    optimizer: tf.train.Optimizer,
+    apply: Callable[[], tf.Operation],
+    in_place: bool | None = None,
+) -> tf.Operation:
     """Calls `apply` (the optimizer's apply_gradients) so that the op it returns, its name and its place in collections
     include the decay.
 
-    update: update.Update. rules: Rules. scale: float or scalar tensor. in_place: True if the optimizer's step does not
-    read the weights; by default as far as its class tells. Returns what `apply` returns.
+    in_place: True if the optimizer's step does not read the weights; by default as far as its class tells.
+    Returns what `apply` returns.
     """
     if rules.order == "after":
-        return _apply_then(optimizer, update, apply, lambda: build_after(update, rules, scale))
+        return _apply_then(optimizer, applied.update, apply, lambda: build_after(applied, rules))
     if in_place is None:
         in_place = step_ignores_weights(type(optimizer))
+    update = applied.update
     # In place, the decay must not change weights that a gradient or the loss has yet to read.
     earlier = [tensor.op for tensor in update.gradients] + [op for ops in update.reads.values() for op in ops]
     # One op waits for all of them, and not each op of the decay.
     with tf.control_dependencies([tf.group(*_awaited(earlier))] if in_place else []):
-        first, build_rest = build_before(update, rules, scale, in_place)
+        first, build_rest = build_before(applied, rules, in_place)
     with tf.control_dependencies(first):
         return apply() if in_place else _apply_then(optimizer, update, apply, build_rest)
 
 
-def _apply_then(optimizer, update, apply, build):
+def _apply_then(
+    optimizer: tf.train.Optimizer,
+    update: Update,
+    apply: Callable[[], tf.Operation],
+    build: Callable[[], list[tf.Operation]],
+) -> tf.Operation:
     """Calls `apply`, with what `build` makes put behind the optimizer's own updates."""
     finish = _tf.finish_of(optimizer)
     calls = []
 
-    def finish_and_build(update_ops, name_scope):
+    def finish_and_build(update_ops: list[tf.Operation], name_scope: str) -> tf.Operation:
         calls.append(name_scope)
         if len(calls) > 1:  # a strategy finishes once per replica, each time behind all updates
             return finish(update_ops, name_scope)
-        # A loss fetched in the same run keeps the penalties of the weights that the step began from. The gradient of
-        # the penalties, which used to see to that, is gone.
-        # So do rates that are computed from the loss.
+        # The update must wait until the penalties have read the old weights: a loss fetched in the same run reports
+        # them. Their gradient used to force that order. Rates computed from the loss must wait too.
         rates = {graph.variable_op(d.variable): d.rate.op for d in update.decays if not isinstance(d.rate, float)}
         for variable, op in zip(update.updated, update_ops):
             rate = [rates[variable]] if variable in rates else []
-            _tf.add_control_inputs(getattr(op, "op", op), _awaited(update.reads[variable] + rate))
+            updated: tf.Operation = getattr(op, "op", op)
+            _tf.add_control_inputs(updated, _awaited(update.reads[variable] + rate))
         reads = [op for variable, ops in update.reads.items() if variable not in update.updated for op in ops]
         with tf.control_dependencies([finish(update_ops, "update_weights"), *_awaited(reads)]):
             return tf.group(*build(), name=name_scope)
@@ -62,15 +78,16 @@ def _apply_then(optimizer, update, apply, build):
     return result
 
 
-def _awaited(ops):
+def _awaited(ops: Iterable[tf.Operation]) -> list[tf.Operation]:
     return [waited for op in dict.fromkeys(ops) for waited in _tf.awaited(op)]
 
 
-def build_after(update, rules, scale):
+def build_after(applied: AppliedUpdate, rules: Rules) -> list[tf.Operation]:
     """Ops of order "after", on the weights that the control dependencies in force let through."""
+    update, scale = applied.update, applied.scale
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
     with tf.control_dependencies([amount for _, amount in amounts]):
-        ops = _decay(update, rules, scale)
+        ops = _decay(applied, rules)
     with tf.control_dependencies(ops):
         ops = ops + weights_ops.subtract(amounts)
     # The snippet's second step goes through the optimizer, which applies constraints again.
@@ -78,22 +95,25 @@ def build_after(update, rules, scale):
         return ops + weights_ops.constrain(_moved(update, amounts))
 
 
-def build_before(update, rules, scale, in_place):
+def build_before(
+    applied: AppliedUpdate, rules: Rules, in_place: bool
+) -> tuple[list[tf.Operation], Callable[[], list[tf.Operation]]]:
     """(ops that the update must wait for, function that builds what must follow it) of order "before".
 
     in_place: True if the optimizer's step does not read the weights, so that they may be decayed before it; otherwise
     the decay is computed before the update and taken off after it.
     """
+    update, scale = applied.update, applied.scale
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
     if in_place:
         with tf.control_dependencies([amount for _, amount in amounts]):
-            ops = _decay(update, rules, scale)
+            ops = _decay(applied, rules)
         with tf.control_dependencies(ops):
             return ops + weights_ops.subtract(amounts), lambda: []
     amounts += weights_ops.differences(update.whole, scale)
     of_rows = sparse_rows.differences(update.by_rows, scale)
 
-    def build_rest():
+    def build_rest() -> list[tf.Operation]:
         ops = weights_ops.subtract(amounts) + sparse_rows.subtract(of_rows)
         with tf.control_dependencies(ops):
             return ops + weights_ops.constrain(_moved(update, amounts))
@@ -101,10 +121,11 @@ def build_before(update, rules, scale, in_place):
     return [amount.op for _, amount in amounts] + [amount.op for *_, amount in of_rows], build_rest
 
 
-def _decay(update, rules, scale):
+def _decay(applied: AppliedUpdate, rules: Rules) -> list[tf.Operation]:
+    update, scale = applied.update, applied.scale
     whole = weights_ops.decay(update.whole, scale, rules.backend, update.tables)
     return whole + sparse_rows.decay(update.by_rows, scale)
 
 
-def _moved(update, amounts):
+def _moved(update: Update, amounts: list[tuple[tf.Variable, tf.Tensor]]) -> list[tf.Variable]:
     return list({id(v): v for v in [d.variable for d in update.decays] + [v for v, _ in amounts]}.values())

@@ -5,10 +5,14 @@ from __future__ import annotations
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import UnsupportedUpdateError
+from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.subgraph import can_be_copied, copy_ops
+from tf1_wd.penalties.find import Term
 
 
-def term_steps(term, variables, scale):
+def term_steps(
+    term: Term, variables: dict[tf.Operation, tf.Variable], scale: Scalar
+) -> list[tuple[tf.Variable, tf.Tensor]]:
     """(variable, scale * d rest / d variable) for the part of a term that is not L2, on weights read when this runs.
 
     term: penalties.Term whose rest is "variables". variables: {op: tf.Variable}, those that this update trains; the
@@ -27,7 +31,7 @@ def term_steps(term, variables, scale):
                 "add the term to the loss, or take it out of the collection" % (term.tensor.name, op.name, op.type)
             )
 
-    def replacement(tensor):
+    def replacement(tensor: tf.Tensor) -> tf.Tensor:
         source = graph.read_source(tensor)
         return tf.cast(mine[source], tensor.dtype.base_dtype) if source in mine else tensor
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import replace
+from typing import Any, Callable
 
 import numpy as np
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError, Tf1WdError
-from tf1_wd.plan.scale_option import is_function, refuse_zero
+from tf1_wd.graph.gradients import Scalar
+from tf1_wd.plan.decisions import Decay
+from tf1_wd.plan.scale_option import check_scalar, is_function, refuse_zero
 
 
-def scale_now(scale, learning_rate, global_step):
+def scale_now(scale: Any, learning_rate: Any, global_step: Any) -> Scalar:
     """The scale of this update: a float or a scalar tensor.
 
     scale: as in Rules. learning_rate: the optimizer's own, a float or tensor, or None. global_step: a variable or None.
@@ -29,7 +33,7 @@ def scale_now(scale, learning_rate, global_step):
     return scalar(_called(scale, global_step) if is_function(scale) else scale)
 
 
-def scalar(scale):
+def scalar(scale: Any) -> Scalar:
     """A float, a scalar tensor or a variable, given as scale=, as a float or a tensor. Raises as `scale_now`."""
     scale = _as_scalar(scale)
     if not isinstance(scale, float):
@@ -38,7 +42,7 @@ def scalar(scale):
     return scale
 
 
-def _called(function, global_step):
+def _called(function: Callable[[tf.Tensor], Any], global_step: Any) -> Any:
     """What a scale that is a function of the global step returns: a tensor or a variable."""
     global_step = tf.train.get_global_step() if global_step is None else global_step
     if global_step is None:
@@ -66,7 +70,7 @@ def _called(function, global_step):
     return scale
 
 
-def _as_scalar(scale):
+def _as_scalar(scale: Any) -> Scalar:
     if isinstance(scale, (int, float, np.number)):
         return float(scale)
     home = getattr(scale, "graph", None)
@@ -79,12 +83,11 @@ def _as_scalar(scale):
         raise InvalidOptionError(
             "scale must be a number; %s is %s: tf.cast it to tf.float32" % (scale.name, scale.dtype.name)
         )
-    if scale.shape.rank not in (None, 0):
-        raise InvalidOptionError("scale must be a scalar; %s has shape %s" % (scale.name, scale.shape))
+    check_scalar(scale)
     return scale if scale.shape.rank == 0 else _checked_scalar(scale)
 
 
-def _checked_scalar(scale):
+def _checked_scalar(scale: tf.Tensor) -> tf.Tensor:
     """A tensor of unknown shape, checked to be a scalar when this runs: a vector would scale each column by its own.
 
     In front of the native op Grappler may take the check away, because that op is known to check the same.
@@ -97,6 +100,8 @@ def _checked_scalar(scale):
     return checked
 
 
-def describe(scale):
-    """A scale as the plan shows it: the float, or the name of what is known only at run time."""
-    return scale if isinstance(scale, (float, str)) else scale.name
+def with_scale(decay: Decay, scale: Scalar) -> Decay:
+    """A Decay of the plan with the scale that `scale_now` gave its update: a float, or a tensor and its name."""
+    if isinstance(scale, float):
+        return replace(decay, scale=scale)
+    return replace(decay, scale=scale.name, scale_tensor=scale)

@@ -6,39 +6,42 @@ order="after":   w_row <- (1 - r) (w_row - step)        order="before":  w_row <
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Sequence
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.weights import fraction_of, on_device
+from tf1_wd.graph.gradients import Gradient, Scalar
 from tf1_wd.graph.marks import made
 from tf1_wd.native.twin import HALF_TYPES
 from tf1_wd.penalties.coefficients import undelayed
+from tf1_wd.plan.decisions import Decay
 
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of one variable that an update touches.
 
-    indices: index tensors of its gradients, in which a row may be listed often. table: lazy.Table, or None if the rows
-    that are not touched never decay.
+    indices: index tensors of its gradients, in which a row may be listed often. table: lazy_rows.Table, or None if the
+    rows that are not touched never decay.
     """
 
-    indices: tuple
-    table: object = None
+    indices: tuple[tf.Tensor, ...]
+    table: Any = None
 
 
-def indices_of(gradients):
+def indices_of(gradients: Sequence[Gradient]) -> tuple[tf.Tensor, ...]:
     """The index tensors of gradients that are all tf.IndexedSlices, else ()."""
-    is_sparse = all(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
-    return tuple(gradient.indices for gradient in gradients) if is_sparse else ()
+    sparse: list[tf.IndexedSlices] = [gradient for gradient in gradients if isinstance(gradient, tf.IndexedSlices)]
+    return tuple(gradient.indices for gradient in sparse) if len(sparse) == len(gradients) else ()
 
 
-def decay(decays, scale):
+def decay(decays: list[tuple[Decay, Rows]], scale: Scalar) -> list[tf.Operation]:
     """Ops that decay rows in place, each w_row <- w_row - (rate * scale) * w_row.
 
     decays: list of (plan.Decay with a rate, Rows). scale: float or scalar tensor. Products are rounded before they are
-    subtracted, and half types are computed in float32, as in native.reference. The ops obey the control dependencies
-    in force. Returns a list of tf.Operation.
+    subtracted, and half types are computed in float32, as in the twin of the compiled op. The ops obey the control
+    dependencies in force. Returns a list of tf.Operation.
     """
     ops = []
     for d, rows in decays:
@@ -55,7 +58,7 @@ def decay(decays, scale):
     return made(ops)
 
 
-def differences(decays, scale):
+def differences(decays: list[tuple[Decay, Rows]], scale: Scalar) -> list[tuple]:
     """What `subtract` takes, with the weights as they are when this runs. decays, scale: as for `decay`."""
     found = []
     for d, rows in decays:
@@ -67,7 +70,7 @@ def differences(decays, scale):
     return found
 
 
-def subtract(found):
+def subtract(found: list[tuple]) -> list[tf.Operation]:
     """Ops that take what `differences` found off the rows."""
     ops = []
     for variable, table, indices, fraction, amounts in found:
@@ -77,7 +80,7 @@ def subtract(found):
     return made(ops)
 
 
-def rows_once(indices):
+def rows_once(indices: Sequence[tf.Tensor]) -> tf.Tensor:
     """Every row in a tuple of index tensors, once: a vector, which waits for the index tensors alone.
 
     So an op that reads these rows has its own edges to what it must wait for. An edge to a constant that goes into the
@@ -91,19 +94,19 @@ def rows_once(indices):
         return tf.unique(parts[0])[0]
 
 
-def gather(variable, indices):
+def gather(variable: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
     """Rows of a variable, as they are when the control dependencies in force let it be read."""
     return tf.gather(variable if _tf.is_resource(variable) else _tf.fresh_read(variable), indices)
 
 
-def scatter_update(variable, indices, values):
+def scatter_update(variable: tf.Variable, indices: tf.Tensor, values: tf.Tensor) -> tf.Operation:
     """The op that writes rows of a variable. indices: each at most once."""
     return variable.scatter_update(tf.IndexedSlices(values, indices), use_locking=True).op
 
 
-def _scatter_sub(variable, indices, values):
+def _scatter_sub(variable: tf.Variable, indices: tf.Tensor, values: tf.Tensor) -> tf.Operation:
     return variable.scatter_sub(tf.IndexedSlices(values, indices), use_locking=True).op
 
 
-def _record(table, indices, fraction, op):
+def _record(table: Any, indices: tf.Tensor, fraction: Scalar, op: tf.Operation) -> list[tf.Operation]:
     return [] if table is None else table.record(indices, fraction, op)

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Iterable
+
 from tf1_wd import _tf
 from tf1_wd._tf import tf
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import UnsupportedUpdateError
 
 
-def add_summaries(updates):
+def add_summaries(updates: Iterable[AppliedUpdate]) -> None:
     """Adds two scalars for each update: weight_decay/scale, and weight_decay/largest_rate, the largest rate * scale.
 
-    updates: list of (update.Update, scale, tf.Graph). A second update has weight_decay/scale_1, and so on. They are in
+    updates: AppliedUpdates. A second update has weight_decay/scale_1, and so on. They are in
     the collection SUMMARIES, as of tf.summary.scalar, and show what an update in the same run decays by.
     Raises UnsupportedUpdateError for a number that only a branch or a loop knows.
     """
     seen = set()
-    for update, scale, where in updates:
-        key = (id(where), id(scale), tuple(d.name for d in update.decays))
-        if not update.decays or key in seen:  # each replica of a strategy brings the same one
+    for applied in updates:
+        key = (id(applied.graph), id(applied.scale), tuple(d.name for d in applied.decays))
+        if not applied.decays or key in seen:  # each replica of a strategy brings the same one
             continue
         seen.add(key)
-        rates = {id(d.rate): d.rate for d in update.decays}.values()
-        for number in [scale, *rates]:
-            if _tf.outermost(where) is not where or (tf.is_tensor(number) and _is_inside(number)):
+        rates = {id(d.rate): d.rate for d in applied.decays}.values()
+        for number in [applied.scale, *rates]:
+            if _tf.outermost(applied.graph) is not applied.graph or (tf.is_tensor(number) and _is_inside(number)):
                 raise UnsupportedUpdateError(
                     "summary=True: the update, or %s, is inside of a branch or a loop. Pass scale= a Tensor that is "
                     "made outside of it, and give that to tf.summary.scalar" % number
                 )
-        with where.as_default(), tf.control_dependencies(None), tf.name_scope("weight_decay/"):
-            scale = tf.cast(scale, tf.float32)
+        with applied.graph.as_default(), tf.control_dependencies(None), tf.name_scope("weight_decay/"):
+            scale = tf.cast(applied.scale, tf.float32)
             largest = tf.reduce_max(tf.stack([tf.cast(rate, tf.float32) for rate in rates])) * scale
             tf.summary.scalar("scale", scale)
             tf.summary.scalar("largest_rate", largest)
 
 
-def _is_inside(tensor):
+def _is_inside(tensor: tf.Tensor) -> bool:
     return _tf.control_flow_context(tensor.op) is not None

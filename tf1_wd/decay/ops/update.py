@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Sequence
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import sparse_rows
-from tf1_wd.graph.gradients import tensors_of
+from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
 from tf1_wd.graph.variables import dims_of, name_of
 from tf1_wd.penalties.coefficients import undelayed
-from tf1_wd.penalties.find import find_penalties, rates, read_collection, weigh
-from tf1_wd.plan.decisions import Trained, decide
-from tf1_wd.plan.options import ALL_ROWS, check_matches, selected
+from tf1_wd.penalties.find import Term, find_penalties, rates, read_collection, weigh
+from tf1_wd.penalties.gradient_call import GradientCall
+from tf1_wd.plan.decisions import Decay, Trained, decide
+from tf1_wd.plan.options import ALL_ROWS, Rules, check_matches, selected
+from tf1_wd.plan.reasons import Fate
 
 
 @dataclass(frozen=True)
 class Collection:
     """What the loss collection of a graph says: its terms, and the rate of each variable by op."""
 
-    terms: tuple
-    rates: dict
+    terms: tuple[Term, ...]
+    rates: dict[tf.Operation, Scalar]
 
 
 @dataclass(frozen=True)
@@ -28,58 +31,81 @@ class Update:
     """What happens to the weights together with one update.
 
     decisions: one plan.Decay a variable of the update. replayed: penalties.Term with a step of their own.
-    movable: {op: tf.Variable} that they may move. notes: (name of a term, what became of it).
+    movable: {op: tf.Variable} that they may move. notes: (name of a term, its Fate).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
-    reads: {op of a variable: ops of its run that read it for a penalty, and must come before it is written}.
+    reads: {op of a variable: ops that read it for a penalty}; these must run before the variable is written.
     rows: {op of a variable that decays by rows: sparse.Rows}. tables: ops of the variables with a sparse gradient.
     """
 
-    decisions: tuple
-    replayed: tuple
-    movable: dict
-    notes: tuple
-    gradients: tuple
-    updated: tuple
-    reads: dict
-    rows: dict
-    tables: frozenset
+    decisions: tuple[Decay, ...]
+    replayed: tuple[Term, ...]
+    movable: dict[tf.Operation, tf.Variable]
+    notes: tuple[tuple[str, Fate], ...]
+    gradients: tuple[tf.Tensor, ...]
+    updated: tuple[tf.Operation, ...]
+    reads: dict[tf.Operation, list[tf.Operation]]
+    rows: dict[tf.Operation, sparse_rows.Rows]
+    tables: frozenset[tf.Operation]
 
     @property
-    def decays(self):
+    def decays(self) -> list[Decay]:
         """The decisions that decay."""
         return [d for d in self.decisions if d.rate is not None]
 
     @property
-    def whole(self):
+    def whole(self) -> list[Decay]:
         """The decisions that decay a variable as a whole."""
         return [d for d in self.decays if d.rows == ALL_ROWS]
 
     @property
-    def by_rows(self):
+    def by_rows(self) -> list[tuple[Decay, sparse_rows.Rows]]:
         """(decision, sparse.Rows) of those that decay rows."""
         return [(d, self.rows[graph.variable_op(d.variable)]) for d in self.decays if d.rows != ALL_ROWS]
 
     @property
-    def is_empty(self):
+    def is_empty(self) -> bool:
         """True if the update needs no further op."""
         return not self.decays and not self.replayed
 
 
-def collection_now():
+@dataclass(frozen=True)
+class AppliedUpdate:
+    """An Update as it is applied.
+
+    update: Update. scale: what multiplies its rates, a float or a scalar tf.Tensor. graph: the tf.Graph it is built in.
+    """
+
+    update: Update
+    scale: Scalar
+    graph: tf.Graph
+
+    @property
+    def decays(self) -> list[Decay]:
+        """The decisions that decay."""
+        return self.update.decays
+
+
+def collection_now() -> Collection:
     """The loss collection of the default graph, as it stands."""
     terms = read_collection()
     ys = [term.tensor for term in terms]
     return Collection(tuple(terms), rates(weigh(find_penalties(graph.ancestors(ys), ys), ys)) if ys else {})
 
 
-def plan_update(pairs, rules, calls, loss_rates, collection):
+def plan_update(
+    pairs: Pairs,
+    rules: Rules,
+    calls: Sequence[GradientCall],
+    loss_rates: dict[tf.Operation, Scalar],
+    collection: Collection,
+) -> Update:
     """Decides what happens together with an update; adds nothing to the graph but the multiples of run-time rates.
 
     pairs: list of (gradient or None, tf.Variable). rules: Rules. calls: the GradientCalls whose results are applied.
     loss_rates: {op of a variable: rate}. collection: Collection.
     Raises NoMatchError, InvalidRateError.
     """
-    gradients = {}
+    gradients: dict[tf.Operation, list[Gradient]] = {}
     for gradient, variable in pairs:
         gradients.setdefault(graph.variable_op(variable), []).extend([] if gradient is None else [gradient])
     # listed twice, it still decays once
@@ -94,7 +120,7 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
     apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
     return Update(
         decisions=tuple(decisions),
-        replayed=tuple(term for term, fate in fates if fate == _REPLAYED),
+        replayed=tuple(term for term, fate in fates if fate is Fate.OWN_STEP),
         movable=movable,
         notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
@@ -105,34 +131,30 @@ def plan_update(pairs, rules, calls, loss_rates, collection):
     )
 
 
-def _times(rate, factor):
+def _times(rate: Scalar, factor: float) -> Scalar:
     if not tf.is_tensor(rate):
         return rate * factor
     with undelayed(rate):
         return tf.cast(rate, tf.float64) * factor
 
 
-_REPLAYED = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
-NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
-NORM = "a norm of variables whose weight in the loss changes with them, or that has no gradient: no decay"
-STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
-
-
-def _fate(term, rules, calls, movable):
+def _fate(
+    term: Term, rules: Rules, calls: Sequence[GradientCall], movable: dict[tf.Operation, tf.Variable]
+) -> Fate | None:
     if term.rest is None:
         return None
     if any(call.contains(term.tensor) for call in calls):
-        return "not L2, in the loss: stays there"
+        return Fate.IN_LOSS
     if not any(op in movable for op in term.variables):
-        return None if term.penalties else "not L2, and this update decays none of its variables: not applied"
+        return None if term.penalties else Fate.NO_VARIABLE
     if term.rest == "inputs":
-        return NOT_APPLIED
+        return Fate.NOT_APPLIED
     if rules.source == "loss":
-        return "not L2, in the collection only, and source='loss': not applied"
-    return _REPLAYED
+        return Fate.OTHER_SOURCE
+    return Fate.OWN_STEP
 
 
-def _trained(gradients, variable):
+def _trained(gradients: list[Gradient], variable: tf.Variable) -> Trained:
     is_sparse = bool(sparse_rows.indices_of(gradients))
     key, dims = graph.variable_op(variable), dims_of(variable)
     return Trained(key, variable, name_of(variable), dims, bool(gradients), is_sparse)

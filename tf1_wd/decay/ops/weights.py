@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.marks import made
 from tf1_wd.native.decay import check_rates
 from tf1_wd.native.decay import decay as decay_op
 from tf1_wd.native.twin import range_checks
+from tf1_wd.plan.decisions import Decay
 
 NAME = "weight_decay"
 
 
-def decay(decays, scale, backend, tables=frozenset()):
+def decay(
+    decays: Sequence[Decay], scale: Scalar, backend: str, tables: frozenset[tf.Operation] = frozenset()
+) -> list[tf.Operation]:
     """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
 
     decays: list of plan.Decay with a rate. scale: float or scalar tensor. backend: as in Rules. tables: ops of the
     variables that have a sparse gradient. The ops obey the control dependencies in force. Returns a list of
     tf.Operation.
     """
-    groups = {}
+    groups: dict[tuple, list[Decay]] = {}
     for d in decays:
         # TensorFlow puts all variables of an op on one device, and has sparse updates that no GPU can do (RMSProp's
         # among them): in one op with the others, a table would take the whole model to the CPU.
@@ -39,7 +44,7 @@ def decay(decays, scale, backend, tables=frozenset()):
     return made(ops)
 
 
-def constrain(variables):
+def constrain(variables: list[tf.Variable]) -> list[tf.Operation]:
     """Ops that apply the constraint of each variable that has one. variables: list of tf.Variable."""
     ops = []
     for variable in variables:
@@ -50,7 +55,7 @@ def constrain(variables):
     return ops
 
 
-def differences(decays, scale):
+def differences(decays: Sequence[Decay], scale: Scalar) -> list[tuple[tf.Variable, tf.Tensor]]:
     """(variable, rate * scale * variable) of each, with the weights as they are when this runs."""
     found = []
     for d in decays:
@@ -61,14 +66,14 @@ def differences(decays, scale):
     return found
 
 
-def fraction_of(d, scale):
+def fraction_of(d: Decay, scale: Scalar) -> tf.Tensor:
     """rate * scale of one Decay, checked to be in [0, 1) when this runs: float64 for double variables, else float32."""
     fraction = _fraction(d, scale)
     with tf.control_dependencies(range_checks([d.variable], fraction)):
         return tf.identity(fraction)
 
 
-def fractions_of(decays, scale):
+def fractions_of(decays: Sequence[Decay], scale: Scalar) -> list[tf.Tensor]:
     """[rate * scale] of some Decays, none of which is there before all are checked; see `fraction_of`."""
     found = []
     for d in decays:
@@ -84,15 +89,15 @@ def fractions_of(decays, scale):
         return [tf.identity(fraction) for fraction in found]
 
 
-def _fraction(d, scale):
+def _fraction(d: Decay, scale: Scalar) -> tf.Tensor:
     """rate * scale of one Decay. Raises InvalidRateError if that is known to be out of [0, 1)."""
     dtype = tf.float64 if d.variable.dtype.base_dtype == tf.float64 else tf.float32
-    rate, scale = _number(d.rate, dtype), _number(scale, dtype)
-    check_rates([d.variable], rate, scale)
-    return rate * scale
+    rate, factor = _number(d.rate, dtype), _number(scale, dtype)
+    check_rates([d.variable], rate, factor)
+    return rate * factor
 
 
-def subtract(amounts):
+def subtract(amounts: list[tuple[tf.Variable, tf.Tensor]]) -> list[tf.Operation]:
     """Ops that take each amount off its variable. amounts: list of (variable, tensor of its shape and dtype)."""
     ops = []
     for variable, amount in amounts:
@@ -101,7 +106,7 @@ def subtract(amounts):
     return made(ops)
 
 
-def _rates(group):
+def _rates(group: list[Decay]) -> Any:
     rates = [d.rate for d in group]
     if any(not isinstance(rate, float) for rate in rates):
         dtype = tf.float64 if group[0].variable.dtype.base_dtype == tf.float64 else tf.float32
@@ -111,13 +116,13 @@ def _rates(group):
     return rates[0] if len(set(rates)) == 1 else np.array(rates, np.float64)
 
 
-def _number(value, dtype):
+def _number(value: Scalar, dtype: tf.DType) -> tf.Tensor:
     """A float or tensor as `dtype`; tf.cast would round a float to float32 first."""
     return tf.constant(value, dtype) if isinstance(value, float) else tf.cast(value, dtype)
 
 
 @contextlib.contextmanager
-def on_device(device):
+def on_device(device: str | None) -> Iterator[None]:
     """Context in which new ops go to `device` alone, whatever the caller asked for."""
     with tf.device(None), tf.device(device or None):
         yield

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, Iterable
+
 from tf1_wd import graph
+from tf1_wd._tf import tf
+from tf1_wd.decay.ops.update import Update
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.marks import is_decay
 
@@ -11,7 +15,7 @@ _OUTSIDE = ("Horovod", "Collective", "Nccl", "PyFunc", "EagerPyFunc")
 _ADVICE = "Combine gradients instead, as hvd.DistributedOptimizer(optimizer, op=hvd.Average) does"
 
 
-def refuse_adasum(optimizer):
+def refuse_adasum(optimizer: tf.train.Optimizer) -> None:
     """Raises UnsupportedUpdateError for an optimizer that is called Adasum."""
     if "adasum" in type(optimizer).__name__.lower():
         raise UnsupportedUpdateError(
@@ -21,12 +25,12 @@ def refuse_adasum(optimizer):
         )
 
 
-def refuse_combined(result, update, optimizer):
+def refuse_combined(result: Any, update: Update, optimizer: tf.train.Optimizer) -> None:
     """Raises UnsupportedUpdateError if a decaying variable is assigned what became of its own weights outside.
 
     A decay would go out with the weights, and what comes back of it is not known. Gradients may go out.
 
-    result: what the optimizer's apply_gradients returned. update: update.Update that was built in it.
+    result: what the optimizer's apply_gradients returned. update: the Update that was built in it.
     """
     if not update.decays:
         return
@@ -34,7 +38,7 @@ def refuse_combined(result, update, optimizer):
     exchanges = [op for op in behind if op.type.startswith(_OUTSIDE)]
     if not exchanges:
         return
-    assigned = {}
+    assigned: dict[tf.Operation, list[tf.Tensor]] = {}
     for op in behind:
         if "Assign" in op.type and not is_decay(op):
             assigned.setdefault(graph.holder(op.inputs[0]), []).extend(list(op.inputs)[1:])
@@ -53,12 +57,18 @@ def refuse_combined(result, update, optimizer):
                 )
 
 
-def _sources(tensors, variable, assigned, gradients):
+def _sources(
+    tensors: Iterable[tf.Tensor],
+    variable: tf.Operation,
+    assigned: dict[tf.Operation, list[tf.Tensor]],
+    gradients: set[tf.Operation],
+) -> set[tf.Operation]:
     """The ops that `tensors` come from, also by way of what is assigned to variables, back to `variable`.
 
     assigned: {op of a variable: tensors assigned to it}. gradients: ops that are not followed.
     """
-    seen, pending = set(), list(tensors)
+    seen: set[tf.Operation] = set()
+    pending = list(tensors)
     while pending:
         op = pending.pop().op
         if op in seen or op in gradients:

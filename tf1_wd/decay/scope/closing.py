@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
+from typing import Iterator
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import lazy_rows
-from tf1_wd.decay.ops.scale import describe
-from tf1_wd.decay.ops.update import NORM, NOT_APPLIED, STAYS
+from tf1_wd.decay.ops.scale import with_scale
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.decay.scope.moving_averages import notes_on_averages
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
@@ -17,44 +18,47 @@ from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWar
 from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.variables import name_of
 from tf1_wd.penalties.find import read_collection
+from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
-from tf1_wd.plan.decisions import NOT_TRAINED, ZERO, Decay, DecayPlan, check_rows
+from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows
 from tf1_wd.plan.options import Rules, given_rate, selected
+from tf1_wd.plan.reasons import Fate, Reason
 
 
 @dataclass(frozen=True)
 class Record:
     """What happened in a scope so far.
 
-    calls: GradientCalls in their order. updates: (Update, scale, tf.Graph) of each apply_gradients.
+    calls: GradientCalls in their order. updates: the AppliedUpdate of each apply_gradients.
     """
 
     rules: Rules
-    calls: list = field(default_factory=list)
-    updates: list = field(default_factory=list)
+    calls: list[GradientCall] = field(default_factory=list)
+    updates: list[AppliedUpdate] = field(default_factory=list)
 
 
-def plan_of(record):
+def plan_of(record: Record) -> DecayPlan:
     """Every decision taken, with its reason: a DecayPlan."""
-    decisions, notes = {}, {}
-    for update, scale, where in record.updates:
-        for d in update.decisions:
-            key = (id(where), d.name)
+    decisions: dict[tuple[int, str], Decay] = {}
+    notes: dict[str, Fate] = {}
+    for applied in record.updates:
+        for d in applied.update.decisions:
+            key = (id(applied.graph), d.name)
             before = decisions.get(key)
             if before is not None and before.rate is not None and d.rate is not None:
                 if graph.variable_op(before.variable) is not graph.variable_op(d.variable):
                     continue  # another replica's copy of it
                 decisions[key] = replace(before, why=before.why + "; again with another update")
             elif before is None or d.rate is not None:
-                decisions[key] = replace(d, scale=describe(scale))
-        notes.update(update.notes)
-    notes.update((name, STAYS) for call in record.calls for name in call.terms)
-    notes.update((name, NORM) for call in record.calls for name in call.norms)
+                decisions[key] = with_scale(d, applied.scale)
+        notes.update(applied.update.notes)
+    notes.update((name, Fate.STAYS) for call in record.calls for name in call.terms)
+    notes.update((name, Fate.NORM) for call in record.calls for name in call.norms)
     plain = [*decisions.values(), *_not_updated(record)]
     return DecayPlan(tuple(plain), tuple(notes.items()), record.rules.order, notes_on_averages(record.updates))
 
 
-def check(record, may_be_empty):
+def check(record: Record, may_be_empty: bool) -> None:
     """Raises if nothing was updated or nothing decays; warns of what looks like weight decay and is not applied.
 
     may_be_empty: True if no update had to be built. Raises NothingUpdatedError, NothingToDecayError, EagerModeError,
@@ -63,11 +67,11 @@ def check(record, may_be_empty):
     if not record.updates and not may_be_empty:
         refuse_eager()
         _refuse_nothing_updated(record)
-    refuse_own_decay([d.variable for update, _, _ in record.updates for d in update.decays])
+    refuse_own_decay([d.variable for applied in record.updates for d in applied.decays])
     _refuse_lost_penalties(record)
     _refuse_other_optimizers(record)
     plan = plan_of(record)
-    if record.updates and all(update.is_empty for update, _, _ in record.updates):
+    if record.updates and all(applied.update.is_empty for applied in record.updates):
         raise NothingToDecayError(
             "none of %d variables decays. Looked at the loss (%d penalties), the collection REGULARIZATION_LOSSES "
             "(%d entries) and rates=%s.%s Declare penalties, or pass rates=. Per variable:\n%s"
@@ -82,34 +86,34 @@ def check(record, may_be_empty):
         )
     if record.updates:
         check_rows(record.rules, plan)
-    lazy_rows.refuse_lookups_elsewhere([update for update, _, _ in record.updates], record.calls)
+    lazy_rows.refuse_lookups_elsewhere(record.updates, record.calls)
     for warning in _undecayed(record, plan):
         warnings.warn(warning, UndecayedWarning, stacklevel=4)
-    warn_of_uncounted(record.rules, [(scale, where) for _, scale, where in record.updates], stacklevel=4)
+    warn_of_uncounted(record.rules, record.updates, stacklevel=4)
 
 
-def _cause(record, plan):
+def _cause(record: Record, plan: DecayPlan) -> str:
     functions = sorted({name for call in record.calls for name in call.functions_with_l2})
     if functions:
         return " L2 in, or through, functions is not counted: %s." % ", ".join(functions)
-    if any(d.why.endswith(ZERO) for d in plan.decays):
+    if any(d.reason is Reason.ZERO_RATE for d in plan.decays):
         return " The penalties have the coefficient 0: set it, as the program's flags may do."
     return ""
 
 
-def _trainable():
+def _trainable() -> list[tf.Variable]:
     """The trainable variables of the default graph, but for those of a distribution strategy, which are several."""
     return [v for v in tf.trainable_variables() if not hasattr(v, "values")]
 
 
-def _updated(record):
-    return {graph.variable_op(d.variable) for update, _, _ in record.updates for d in update.decisions}
+def _updated(record: Record) -> set[tf.Operation]:
+    return {graph.variable_op(d.variable) for applied in record.updates for d in applied.update.decisions}
 
 
-def _not_updated(record):
+def _not_updated(record: Record) -> Iterator[Decay]:
     """Decisions on variables that have penalties, and that no update of the scope trains."""
     penalised = {op: "the loss" for call in record.calls for op in call.rates}
-    for g in {id(g): g for _, _, g in record.updates}.values():
+    for g in {id(a.graph): a.graph for a in record.updates}.values():
         with g.as_default():
             for term in read_collection():
                 for penalty in term.penalties:
@@ -119,10 +123,11 @@ def _not_updated(record):
         if op not in updated:
             shape = tf.TensorShape(op.get_attr("shape"))
             dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-            yield Decay(None, op.name, dims, None, "penalty in %s, %s" % (where, NOT_TRAINED[1]))
+            why = "penalty in %s, but no update of this scope trains it" % where
+            yield Decay(None, op.name, dims, None, why, reason=Reason.NO_UPDATE)
 
 
-def _refuse_nothing_updated(record):
+def _refuse_nothing_updated(record: Record) -> None:
     refuse_own_decay(_trainable())
     movers = _movers(record)
     text = ""
@@ -140,7 +145,7 @@ def _refuse_nothing_updated(record):
     )
 
 
-def _refuse_other_optimizers(record):
+def _refuse_other_optimizers(record: Record) -> None:
     """Raises if a variable that has a rate is updated in the scope by something else than a tf.train optimizer."""
     movers = _movers(record)
     penalised = {op for call in record.calls for op in call.rates}
@@ -159,13 +164,15 @@ _OTHERS = (
 )
 
 
-def _words(movers):
+def _words(movers: dict[tf.Operation, tf.Operation]) -> str:
     return ", ".join("%s is updated by %s (%s)" % (v.name, op.name, op.type) for v, op in movers.items())
 
 
-def _movers(record):
+def _movers(record: Record) -> dict[tf.Operation, tf.Operation]:
     """{variable: op}: what moves variables that no apply_gradients of the scope trains, after their gradients."""
-    updated, scalars, found, starts = _updated(record), Scalars(), {}, {}
+    updated, scalars = _updated(record), Scalars()
+    found: dict[tf.Operation, tf.Operation] = {}
+    starts: dict[tf.Operation, list[tf.Operation]] = {}
     for call in record.calls:
         for variable in set(call.derivatives) - updated:
             for tensor in call.derivatives[variable]:
@@ -180,7 +187,7 @@ def _movers(record):
     return found
 
 
-def _refuse_lost_penalties(record):
+def _refuse_lost_penalties(record: Record) -> None:
     updated = _updated(record)
     for call in record.calls:
         penalised = set(call.derivatives).intersection(call.rates)
@@ -193,10 +200,10 @@ def _refuse_lost_penalties(record):
             )
 
 
-def _undecayed(record, plan):
+def _undecayed(record: Record, plan: DecayPlan) -> Iterator[str]:
     """What looks like weight decay and is not applied, a sentence each."""
     for name, fate in plan.terms:
-        if fate == NOT_APPLIED:
+        if fate is Fate.NOT_APPLIED:
             yield "%s of the loss collection %s" % (name, fate)
     lost = {op for call in record.calls for op in call.derivatives if op in call.rates} - _updated(record)
     if lost:

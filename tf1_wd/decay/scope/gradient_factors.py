@@ -114,10 +114,10 @@ class _Walk:
         if key in self._raw:
             return _Path({key: 1.0})
         if "Assign" in op.type or op.type in LOOP_ENDS:
-            raise AmbiguousRateError(
-                "the gradient of %s goes through a %s (%s); what its penalty's coefficient becomes on the way is not "
-                "known. Pass the net rate of an update as rates="
-                % (self._name, "loop" if op.type in LOOP_ENDS else "variable", op.name)
+            raise AmbiguousRateError.of_gradient(
+                self._name,
+                "goes through a %s (%s); what its penalty's coefficient becomes on the way is not known. Pass the net "
+                "rate of an update as rates=" % ("loop" if op.type in LOOP_ENDS else "variable", op.name),
             )
         inputs = [t for t in graph.sources(op) if t.dtype.is_floating and self._depends(t)]
         if not inputs:
@@ -180,9 +180,10 @@ class _Walk:
             alike = [_same(factor, paths[0].factors.get(key)) for key, factor in path.factors.items()]
             inside = [f for f in path.factors.values() if tf.is_tensor(f) and not _is_visible(f, op)]
             if not all(alike) or len(path.factors) != len(paths[0].factors) or inside:
-                raise AmbiguousRateError(
-                    "the gradient of %s is multiplied by other numbers in each branch of a cond (%s), so its rate is "
-                    "not known. Pass the net rate of an update as rates=" % (self._name, op.name)
+                raise AmbiguousRateError.of_gradient(
+                    self._name,
+                    "is multiplied by other numbers in each branch of a cond (%s), so its rate is not known. Pass the "
+                    "net rate of an update as rates=" % op.name,
                 )
         flags = {flag: any(getattr(path, flag) for path in paths) for flag in ("crossed", "stacked")}
         return paths[0]._replace(unknown=next((p.unknown for p in paths if p.unknown is not None), None), **flags)
@@ -206,10 +207,11 @@ class _Walk:
         if self._depends(other) or not graph.is_uniform(other) or self._is_threshold(other):
             return path
         if path.unknown is not None and not _same(_value(other), 1.0):
-            raise AmbiguousRateError(
-                "the gradient of %s goes through %s (%s) and is multiplied behind it, and it is not known whether that "
-                "takes back what that op or the loss multiplied. Pass the net rate of an update as rates="
-                % (self._name, path.unknown.name, path.unknown.type)
+            raise AmbiguousRateError.of_gradient(
+                self._name,
+                "goes through %s (%s) and is multiplied behind it, and it is not known whether that takes back what "
+                "that op or the loss multiplied. Pass the net rate of an update as rates="
+                % (path.unknown.name, path.unknown.type),
             )
         if path.crossed:
             return path
@@ -228,14 +230,16 @@ class _Walk:
 def _ambiguous(name, op):
     return AmbiguousRateError(
         "gradients of %s from several tf.gradients calls are combined by %s (%s), and it is not known what that does "
-        "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type)
+        "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type),
+        variable=name,
     )
 
 
 def _added_up(name, op):
     return AmbiguousRateError(
         "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of an "
-        "update as rates=: as many times the rate that each of them has" % (name, op.name)
+        "update as rates=: as many times the rate that each of them has" % (name, op.name),
+        variable=name,
     )
 
 

@@ -6,32 +6,44 @@ behind it for each variable anew would take time that grows with the square of t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Iterable, NamedTuple, Sequence
 
 from tf1_wd import graph
+from tf1_wd._tf import tf
+from tf1_wd.penalties.gradient_call import GradientCall, Key
 
 
 class Behind(NamedTuple):
     """raw: keys of raw gradients. variables: ops of variables. limits: what Maximum and Minimum take, by key."""
 
-    raw: set
-    variables: set
-    limits: dict
+    raw: set[Key]
+    variables: set[tf.Operation]
+    limits: dict[Key, tf.Tensor]
 
 
 class Upstream:
-    """Looks upwards from tensors of a graph.
+    """Looks upwards from tensors of a graph, up to the raw gradients that some calls of tf.gradients returned."""
 
-    is_raw: function that is True for the key (see graph.key) of a raw gradient; what is behind it is not looked at.
-    """
+    def __init__(self, calls: Iterable[GradientCall]) -> None:
+        self.calls = tuple(calls)
+        self._known: dict[Key, Behind] = {}
+        self._parts: dict[tuple[int, ...], Upstream] = {}
 
-    def __init__(self, is_raw):
-        self._is_raw = is_raw
-        self._known = {}
+    def of(self, calls: Sequence[GradientCall]) -> Upstream:
+        """The Upstream of some of the calls alone, which is made once."""
+        key = tuple(map(id, calls))
+        if key == tuple(map(id, self.calls)):
+            return self
+        if key not in self._parts:
+            self._parts[key] = Upstream(calls)
+        return self._parts[key]
 
-    def behind(self, tensors):
+    def _is_raw(self, key: Key) -> bool:
+        return any(key in call.raw for call in self.calls)
+
+    def behind(self, tensors: Iterable[tf.Tensor]) -> Behind:
         """What `tensors` are made of, each way followed up to the first raw gradient."""
-        parts = []
+        parts: list[tf.Tensor] = []
         found = self._walk(tensors, parts)
         for scalar in parts:
             inner = self.of_scalar(scalar)
@@ -40,16 +52,17 @@ class Upstream:
             found.limits.update(inner.limits)
         return found
 
-    def of_scalar(self, scalar):
+    def of_scalar(self, scalar: tf.Tensor) -> Behind:
         """As `behind`, of one scalar; not to be changed."""
         key = graph.key(scalar)
         if key not in self._known:
             self._known[key] = self._walk([scalar], None)
         return self._known[key]
 
-    def _walk(self, tensors, scalars):
+    def _walk(self, tensors: Iterable[tf.Tensor], scalars: list[tf.Tensor] | None) -> Behind:
         """Behind; scalars that are met are put aside in the list `scalars`, if there is one."""
-        found, seen, pending = Behind(set(), set(), {}), set(), list(tensors)
+        found, pending = Behind(set(), set(), {}), list(tensors)
+        seen: set[tf.Operation] = set()
         while pending:
             tensor = pending.pop()
             op, key = tensor.op, graph.key(tensor)
@@ -68,6 +81,6 @@ class Upstream:
         return found
 
 
-def is_scalar(tensor):
+def is_scalar(tensor: tf.Tensor) -> bool:
     """True for a tensor of one element."""
     return tensor.shape.num_elements() == 1

@@ -4,37 +4,86 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from typing import Any, Callable, Iterator
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import NestedScopeError
 
+
+class Listener:
+    """Hears the calls of TensorFlow that `listen` or `everywhere` sends to it. By itself it lets each of them pass.
+
+    lets_attach: True if the listener only watches, so that a program may call attach.
+    """
+
+    lets_attach = False
+
+    def gradients(self, compute: Callable[..., list], arguments: dict[str, Any]) -> list:
+        """Hears one call of tf.gradients, and returns its result.
+
+        compute: makes the gradients. arguments: what it takes, by name: ys, xs, grad_ys, stop_gradients and others.
+        """
+        return compute(**arguments)
+
+    def apply_gradients(
+        self, original: Callable[..., Any], optimizer: tf.train.Optimizer, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Hears one call of tf.train.Optimizer.apply_gradients, and returns its train_op.
+
+        original: that method; it takes the optimizer, then args and kwargs: grads_and_vars, global_step, name.
+        """
+        return original(optimizer, *args, **kwargs)
+
+    def overridden_apply_gradients(
+        self, original: Callable[..., Any], optimizer: tf.train.Optimizer, *args: Any, **kwargs: Any
+    ) -> Any:
+        """As apply_gradients, of a class with an apply_gradients of its own, which may call that of tf.train.Optimizer.
+
+        original: the method of that class.
+        """
+        return original(optimizer, *args, **kwargs)
+
+    def give_way(self, decided: Any) -> None:
+        """Hears that something else decides what decays: a listener of a scope, or attach.
+
+        decided: has plan (DecayPlan), rules (Rules), and gradient_keys: the keys (graph.key) of what tf.gradients
+        returned to it, or None where it heard no such call.
+        """
+
+    @property
+    def raw_gradients(self) -> set[tf.Operation]:
+        """The ops of gradients that, if the program fetches them, may be applied where no listener hears it."""
+        return set()
+
+
 _here = threading.local()
 _lock = threading.Lock()
 _patches = contextlib.ExitStack()
-_listeners: list = []  # (listener, tf.Graph whose replicas it listens to, or None) of all threads
-_everywhere: list = []  # the listener of every thread that has none of its own
+_listeners: list[
+    tuple[Listener, tf.Graph | None]
+] = []  # of all threads, with the tf.Graph whose replicas it hears, or None
+_everywhere: list[Listener] = []  # the listener of every thread that has none of its own
 
 
-def current():
+def current() -> Listener | None:
     """The listener that a call in this thread goes to, or None."""
     return _of_thread() or (_everywhere[0] if _everywhere else None)
 
 
-def _of_thread():
+def _of_thread() -> Listener | None:
     """The listener of this thread, or None. A strategy's replica, a thread of its own, has the one around it."""
     own = getattr(_here, "listener", None)
     if own is None and _listeners and _tf.in_replica():
-        around = [listener for listener, graph in _listeners if graph is tf.get_default_graph()]
+        around = [listener for listener, tf_graph in _listeners if tf_graph is tf.get_default_graph()]
         return around[0] if len(around) == 1 else None
     return own
 
 
-def listen(listener):
+def listen(listener: Listener) -> None:
     """Sends the calls of this thread to `listener` until `forget`. TensorFlow is patched while anyone listens.
 
-    listener: has gradients(compute, arguments), apply_gradients(original, optimizer, grads_and_vars, global_step, name,
-    **kwargs) and overridden_apply_gradients(original, optimizer, *args, **kwargs). Raises NestedScopeError.
+    Raises NestedScopeError.
     """
     if _of_thread() is not None:
         raise NestedScopeError(
@@ -49,7 +98,7 @@ def listen(listener):
     _here.listener = listener
 
 
-def forget():
+def forget() -> None:
     """Ends what `listen` began; the last one takes the patches back."""
     with _lock:
         _listeners[:] = [pair for pair in _listeners if pair[0] is not _here.listener]
@@ -58,11 +107,8 @@ def forget():
 
 
 @contextlib.contextmanager
-def everywhere(listener):
-    """For the time of the block, the calls of every thread go to `listener`, but where a scope is open, which wins.
-
-    listener: see `listen`; and its give_way(scope) is called when a scope is opened.
-    """
+def everywhere(listener: Listener) -> Iterator[None]:
+    """For the time of the block, the calls of every thread go to `listener`, but where a scope is open, which wins."""
     with _lock:
         _patch()
         _everywhere.append(listener)
@@ -74,28 +120,29 @@ def everywhere(listener):
             _unpatch()
 
 
-def _patch():
+def _patch() -> None:
     if not _listeners and not _everywhere:
         _patches.enter_context(_tf.patched_gradients(_gradients))
         _patches.enter_context(_tf.patched_apply_gradients(_apply_gradients, _overridden_apply_gradients))
 
 
-def _unpatch():
+def _unpatch() -> None:
     if not _listeners and not _everywhere:
         _patches.close()
 
 
-def _gradients(compute, arguments):
-    return compute(**arguments) if current() is None else current().gradients(compute, arguments)
+_NOBODY = Listener()
 
 
-def _apply_gradients(original, optimizer, *args, **kwargs):
-    if current() is None:
-        return original(optimizer, *args, **kwargs)
-    return current().apply_gradients(original, optimizer, *args, **kwargs)
+def _gradients(compute: Callable[..., list], arguments: dict[str, Any]) -> list:
+    return (current() or _NOBODY).gradients(compute, arguments)
 
 
-def _overridden_apply_gradients(original, optimizer, *args, **kwargs):
-    if current() is None:
-        return original(optimizer, *args, **kwargs)
-    return current().overridden_apply_gradients(original, optimizer, *args, **kwargs)
+def _apply_gradients(original: Callable[..., Any], optimizer: tf.train.Optimizer, *args: Any, **kwargs: Any) -> Any:
+    return (current() or _NOBODY).apply_gradients(original, optimizer, *args, **kwargs)
+
+
+def _overridden_apply_gradients(
+    original: Callable[..., Any], optimizer: tf.train.Optimizer, *args: Any, **kwargs: Any
+) -> Any:
+    return (current() or _NOBODY).overridden_apply_gradients(original, optimizer, *args, **kwargs)

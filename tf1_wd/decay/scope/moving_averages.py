@@ -20,11 +20,11 @@ _MIXES = frozenset(SIGNS) | {"AddN", "Mul", "RealDiv", "Cast"}
 def notes_on_averages(updates):
     """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE).
 
-    updates: (update.Update, scale, tf.Graph) of each apply_gradients of a scope.
+    updates: the AppliedUpdate of each apply_gradients of a scope.
     """
     decayed, late = {}, {}
-    for update, _, _ in updates:
-        for d in update.decays:
+    for applied in updates:
+        for d in applied.decays:
             op = graph.variable_op(d.variable)
             decayed.setdefault(op.graph, set()).add(op)
             if d.rows == LAZY:

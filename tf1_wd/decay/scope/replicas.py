@@ -2,62 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.ordering import apply_with
 from tf1_wd.decay.ops.scale import scale_now
 from tf1_wd.decay.ops.sparse_rows import Rows, indices_of
-from tf1_wd.decay.ops.update import Collection, collection_now, plan_update
+from tf1_wd.decay.ops.update import AppliedUpdate, Collection, Update, collection_now, plan_update
 from tf1_wd.errors import UnsupportedUpdateError
-from tf1_wd.graph.gradients import tensors_of
-from tf1_wd.plan.options import LAZY
+from tf1_wd.graph.gradients import Pairs, Scalar, tensors_of
+from tf1_wd.penalties.gradient_call import GradientCall
+from tf1_wd.plan.options import LAZY, Rules
 
 
+@dataclass(frozen=True, eq=False)
 class Replica:
-    """What one replica brings to the update, and takes home from it.
+    """What one replica brings to the update.
 
     pairs: list of (gradient, variable of the strategy). calls: GradientCalls behind them. loss_rates: {op of this
-    replica's copy: rate}. update, scale: of this replica, after `apply_in_replicas`.
+    replica's copy: rate}.
     """
 
-    def __init__(self, pairs, calls, loss_rates):
-        self.pairs = [(g, v) for g, v in pairs if g is not None]
-        self.calls = calls
-        self.loss_rates = loss_rates
-        self.update = self.scale = None
+    pairs: Pairs
+    calls: list[GradientCall]
+    loss_rates: dict[tf.Operation, Scalar]
 
 
-def apply_in_replicas(replica, rules, optimizer, global_step, name, check):
+def apply_in_replicas(
+    replica: Replica,
+    rules: Rules,
+    optimizer: tf.train.Optimizer,
+    global_step: Any,
+    name: str | None,
+    check: Callable[[Update], None],
+) -> tuple[Any, AppliedUpdate]:
     """Joins the replicas (each calls this) into one update, as apply_gradients does, with the decay of every copy.
 
     The gradients of the replicas are added up, and so are the rates of their losses; a rate of the collection counts
     once. check: function of the Update of the first replica, called before anything is built.
-    Returns the op that applies the update.
+    Returns the op that applies the update, and what it applies to the copies of this replica.
     """
 
-    def merged(strategy, replicas, pairs, global_step):
+    def merged(strategy: Any, replicas: Any, pairs: Any, global_step: Any) -> Any:
         replicas = strategy.experimental_local_results(replicas)
         update = _net_update(replicas, rules)
         check(update)
-        scale = 1.0
+        scale: Scalar = 1.0
         if not update.is_empty:
-            step = None if global_step is None else _tf.copies(global_step)[0]
-            scale = scale_now(rules.scale, _tf.learning_rate(optimizer), step)
-        for i, r in enumerate(replicas):
-            r.update, r.scale = _on_copies(update, replicas, [i]), scale
+            counter = None if global_step is None else _tf.copies(global_step)[0]
+            scale = scale_now(rules.scale, _tf.learning_rate(optimizer), counter)
+        here = tf.get_default_graph()
+        each = [AppliedUpdate(_on_copies(update, replicas, [i]), scale, here) for i in range(len(replicas))]
+        apply = functools.partial(_tf.distributed_apply, optimizer, strategy, pairs, global_step, name)
+        if update.is_empty:
+            return apply(), list(zip(replicas, each))
+        everywhere = AppliedUpdate(_on_copies(update, replicas, range(len(replicas))), scale, here)
+        return apply_with(everywhere, rules, optimizer, apply), list(zip(replicas, each))
 
-        def apply():
-            return _tf.distributed_apply(optimizer, strategy, pairs, global_step, name)
-
-        everywhere = _on_copies(update, replicas, range(len(replicas)))
-        return apply() if update.is_empty else apply_with(everywhere, rules, scale, optimizer, apply)
-
-    return tf.distribute.get_replica_context().merge_call(merged, args=(replica, replica.pairs, global_step))
+    context = tf.distribute.get_replica_context()
+    train_op, applied = context.merge_call(merged, args=(replica, replica.pairs, global_step))
+    return train_op, next(own for other, own in applied if other is replica)
 
 
-def _net_update(replicas, rules):
+def _net_update(replicas: Sequence[Replica], rules: Rules) -> Update:
     """The Update of the first replica, with net rates."""
     if rules.sparse == LAZY:
         raise UnsupportedUpdateError(
@@ -65,8 +75,9 @@ def _net_update(replicas, rules):
             "would be up to date on each copy of a table: use another sparse="
         )
     copies = [_tf.copies(variable) for _, variable in replicas[0].pairs]
-    loss_rates, collection = {}, collection_now()
-    collection_rates = {}
+    collection = collection_now()
+    loss_rates: dict[tf.Operation, Scalar] = {}
+    collection_rates: dict[tf.Operation, Scalar] = {}
     for row in copies:
         ops = [graph.variable_op(copy) for copy in row]
         found = [r.loss_rates[op] for r, op in zip(replicas, ops) if op in r.loss_rates]
@@ -85,7 +96,7 @@ def _net_update(replicas, rules):
     return update
 
 
-def _on_copies(update, replicas, members):
+def _on_copies(update: Update, replicas: Sequence[Replica], members: Sequence[int]) -> Update:
     """`update`, with its variables replaced by their copies on some replicas, given by number."""
     copies = {graph.variable_op(row[0]): row for row in (_tf.copies(v) for _, v in replicas[0].pairs)}
     calls = [call for r in replicas for call in r.calls]
@@ -102,7 +113,7 @@ def _on_copies(update, replicas, members):
     )
 
 
-def _rows(replicas, key):
+def _rows(replicas: Sequence[Replica], key: tf.Operation) -> Rows:
     """The rows that the gradients of all replicas touch, of the variable whose first copy has the op `key`."""
     gradients = [g for r in replicas for g, v in r.pairs if graph.variable_op(_tf.copies(v)[0]) is key]
     return Rows(indices_of(gradients))

@@ -5,37 +5,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+from typing import Any, Callable
 
-from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.decay.coupled import couple, coupled_rules
+from tf1_wd.decay.coupled import coupled_rules
 from tf1_wd.decay.ops import lazy_rows
-from tf1_wd.decay.ops.ordering import apply_with
-from tf1_wd.decay.ops.scale import scale_now
 from tf1_wd.decay.ops.summaries import add_summaries
-from tf1_wd.decay.ops.update import collection_now, plan_update
-from tf1_wd.decay.refusals import refuse_decoupled, refuse_eager, refuse_inputs, refuse_no_function, refuse_strategy
+from tf1_wd.decay.refusals import refuse_no_function
 from tf1_wd.decay.scope import hooks
-from tf1_wd.decay.scope.adasum import refuse_adasum, refuse_combined
-from tf1_wd.decay.scope.closing import Record, check, plan_of
-from tf1_wd.decay.scope.gradient_call import GradientCall
-from tf1_wd.decay.scope.net_rate import (
-    calls_behind,
-    loss_rate,
-    refuse_gradient_of_gradient,
-    refuse_l2_from_outside,
-    refuse_unseen,
-)
-from tf1_wd.decay.scope.replicas import Replica, apply_in_replicas
-from tf1_wd.errors import InvalidOptionError, NothingUpdatedError, UnsupportedUpdateError
-from tf1_wd.graph.gradients import as_list
-from tf1_wd.graph.variables import name_of
-from tf1_wd.penalties.added_by_hand import refuse_by_hand
-from tf1_wd.penalties.own_decay import refuse_own_decay
-from tf1_wd.plan.options import COUPLED, given_rate, make_rules, selected
+from tf1_wd.decay.scope.closing import check
+from tf1_wd.decay.scope.pipeline import ScopeListener
+from tf1_wd.errors import InvalidOptionError
+from tf1_wd.plan.decisions import DecayPlan
+from tf1_wd.plan.options import Rules, make_rules
 
 
-def decoupled_weight_decay(build=None, **options):
+def decoupled_weight_decay(build: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Makes L2 penalties true weight decay, for every update whose train_op is built in the scope.
 
         order="after":   w <- (1 - r) (w - step)        (convention "snippet", the default)
@@ -80,7 +65,7 @@ def decoupled_weight_decay(build=None, **options):
     return _scope(build, make_rules(**options), "decoupled_weight_decay")
 
 
-def coupled_weight_decay(build=None, **options):
+def coupled_weight_decay(build: Callable[..., Any] | None = None, **options: Any) -> Any:
     """L2 as decoupled_weight_decay with the same options would decay, to compare the two with one word changed.
 
         gradient <- gradient + (rate * scale) * w
@@ -100,7 +85,7 @@ def coupled_weight_decay(build=None, **options):
     return _scope(build, coupled_rules(**options), "coupled_weight_decay")
 
 
-def _scope(build, rules, name):
+def _scope(build: Any, rules: Rules, name: str) -> Any:
     if build is not None and not (callable(build) or hasattr(build, "__get__")):
         raise InvalidOptionError(
             "%s decorates a function, and got %r: pass options by name, such as rates= or exclude=" % (name, build)
@@ -111,58 +96,59 @@ def _scope(build, rules, name):
 class Scope:
     """What decoupled_weight_decay returns: a context manager that can decorate functions too."""
 
-    def __init__(self, rules):
+    def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._reset()
+        self._begin(ScopeListener(rules))
 
-    def _reset(self):
-        self.record = Record(self.rules)
+    def _begin(self, listener: ScopeListener) -> None:
+        self._listener = listener
         self._catch_up = None
-        self.may_be_empty = False
+        self._may_be_empty = False
 
-    def __call__(self, build):
+    def __call__(self, build: Callable[..., Any]) -> Callable[..., Any]:
         refuse_no_function(build)
 
-        @functools.wraps(build)
-        def decorated(*args, **kwargs):
-            scope = decorated.decay = Scope(self.rules)
-            with scope:
-                result = build(*args, **kwargs)
-                # What an Estimator's model_fn returns for evaluation has no train_op, and nothing was to be updated.
-                scope.may_be_empty = getattr(result, "train_op", self) is None
-            return result
+        def call(*args: Any, **kwargs: Any) -> Any:
+            decorated.decay = Scope(self.rules)
+            return decorated.decay.call(build, *args, **kwargs)
+
+        decorated: Any = functools.wraps(build)(call)
 
         with contextlib.suppress(TypeError, ValueError):  # a function of C need not have one
             decorated.__signature__ = inspect.signature(build)  # Estimators look at it
         return decorated
 
-    def __enter__(self):
-        hooks.listen(self)
-        self._reset()
+    def call(self, build: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What a function that builds a train_op returns, called in this scope."""
+        with self:
+            result = build(*args, **kwargs)
+            # What an Estimator's model_fn returns for evaluation has no train_op, and nothing was to be updated.
+            self._may_be_empty = getattr(result, "train_op", self) is None
+            return result
+
+    def __enter__(self) -> Scope:
+        listener = ScopeListener(self.rules)
+        hooks.listen(listener)
+        self._begin(listener)
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         hooks.forget()
         if kind is None:
             self.check()
             if self.rules.summary:
-                add_summaries(self.record.updates)
+                add_summaries(self._listener.record.updates)
 
     @property
-    def plan(self):
+    def plan(self) -> DecayPlan:
         """Every decision taken so far, with its reason: a DecayPlan."""
-        return plan_of(self.record)
+        return self._listener.plan
 
-    @property
-    def raw_gradients(self):
-        """The ops of gradients from which penalties were taken out."""
-        return {t.op for call in self.record.calls for op in call.rates for t in call.derivatives.get(op, ())}
-
-    def check(self):
+    def check(self) -> None:
         """Raises, or warns, as leaving the scope does, of what was built so far."""
-        check(self.record, self.may_be_empty)
+        check(self._listener.record, self._may_be_empty)
 
-    def catch_up(self):
+    def catch_up(self) -> tf.Operation:
         """The op that brings all rows up to date whose decay is due under sparse="lazy"; without any, it does nothing.
 
             w_row <- w_row * (product of 1 - r over the updates since the row was touched)
@@ -179,119 +165,5 @@ class Scope:
           >>> saver.save(session, path)
         """
         if self._catch_up is None:
-            self._catch_up = lazy_rows.catch_up([update for update, _, _ in self.record.updates])
+            self._catch_up = lazy_rows.catch_up(self._listener.record.updates)
         return self._catch_up
-
-    # --- what happens inside the scope; called by hooks
-
-    def gradients(self, compute, arguments):
-        """Takes the penalties out of one call of tf.gradients."""
-        refuse_eager()
-        refuse_strategy()
-        call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"])
-        refuse_gradient_of_gradient(call, self.record.calls)
-        arguments["ys"] = call.ys
-        arguments["stop_gradients"] = as_list(arguments["stop_gradients"]) + call.constants
-        results = call.keep(compute(**arguments))
-        self.record.calls.append(call)
-        return results
-
-    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
-        """Sees to it that an optimizer's own apply_gradients hands over to that of tf.train.Optimizer."""
-        refuse_decoupled(optimizer)
-        refuse_adasum(optimizer)
-        before = len(self.record.updates)
-        result = original(optimizer, *args, **kwargs)
-        updates = self.record.updates[before:]
-        if not updates:
-            if _tf.in_replica():
-                raise UnsupportedUpdateError(
-                    "%s hands its update to other replicas of the strategy, where this scope does not reach: put the "
-                    "scope around the strategy's call (run, experimental_run_v2)" % type(optimizer).__name__
-                )
-            raise UnsupportedUpdateError(
-                "%s overrides apply_gradients and does not hand over to tf.train.Optimizer, so it cannot be known when "
-                "its update happens. Build its train_op outside of the scope and put the decay behind it: "
-                "tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
-            )
-        for update, _, _ in updates:
-            refuse_combined(result, update, optimizer)
-        return result
-
-    def apply_gradients(self, original, optimizer, grads_and_vars, global_step=None, name=None, **kwargs):
-        """Ties the decay to one update."""
-        refuse_eager()
-        refuse_adasum(optimizer)
-        refuse_strategy()
-        pairs = [(None if g is None else tf.convert_to_tensor_or_indexed_slices(g), v) for g, v in grads_and_vars]
-        behind = {id(v): calls_behind(g, v, self.record.calls) for g, v in pairs}
-        calls = list({id(c): c for found in behind.values() for c in found}.values())
-        if calls and all(call.is_decay_alone for call in calls):
-            raise NothingUpdatedError(
-                "no variable has a gradient once the penalties are out of it: the loss of this update is weight decay "
-                "alone. Pass the data loss to the optimizer too; if this is a pasted second step for the penalties, "
-                "remove it"
-            )
-        loss_rates = self._loss_rates(pairs, behind)
-        if tf.distribute.has_strategy():
-            if self.rules.order == COUPLED:
-                raise UnsupportedUpdateError(
-                    "coupled_weight_decay does not know the replicas of a strategy: leave L2 in the loss, without it"
-                )
-            replica = Replica(pairs, calls, loss_rates)
-
-            def check_update(update):
-                self._refuse(optimizer, pairs, update)
-
-            train_op = apply_in_replicas(replica, self.rules, optimizer, global_step, name, check_update)
-            self.record.updates.append((replica.update, replica.scale, tf.get_default_graph()))
-            return train_op
-        update = plan_update(pairs, self.rules, calls, loss_rates, collection_now())
-        self._refuse(optimizer, pairs, update)
-        scale = 1.0
-        if not update.is_empty:
-            scale = scale_now(self.rules.scale, _tf.learning_rate(optimizer), global_step)
-            refuse_inputs(update, scale)
-
-        def apply():
-            return original(optimizer, pairs, global_step, name, **kwargs)
-
-        with lazy_rows.in_time(update, calls) as update:
-            self.record.updates.append((update, scale, tf.get_default_graph()))
-            if self.rules.order == COUPLED:
-                pairs = couple(update, pairs, scale)  # `apply` takes these
-            plain = update.is_empty or self.rules.order == COUPLED
-            result = apply() if plain else apply_with(update, self.rules, scale, optimizer, apply)
-        refuse_combined(result, update, optimizer)
-        return result
-
-    # --- which rate belongs to which update
-
-    def _loss_rates(self, pairs, behind):
-        found = {}
-        for gradient, variable in pairs:
-            op, name = graph.variable_op(variable), name_of(variable)
-            if not selected(self.rules, variable, name)[0]:
-                continue
-            if any(op in call.gated for call in behind[id(variable)]):
-                raise UnsupportedUpdateError(
-                    "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
-                    "penalty outside, or exclude the variable" % name
-                )
-            if given_rate(self.rules, variable, name)[0] is None and self.rules.source != "collection":
-                rate = loss_rate(gradient, variable, name, behind[id(variable)], self.record.calls)
-            else:
-                if gradient is not None and not behind[id(variable)]:
-                    refuse_l2_from_outside(gradient, op, name)
-                rate = next((call.rates[op] for call in behind[id(variable)] if op in call.rates), None)
-            if rate is not None:
-                found[op] = rate
-        return found
-
-    def _refuse(self, optimizer, pairs, update):
-        """Raises before anything is built, if the gradients or the optimizer of an update leave no room for a decay."""
-        if not update.is_empty:
-            refuse_decoupled(optimizer)
-            refuse_own_decay([d.variable for d in update.decays])
-        refuse_by_hand(pairs, update.decays, self.record.calls)
-        refuse_unseen(pairs, update.decays, self.rules, self.record.calls)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import importlib.machinery
 import sys
 import types
 
 
-class AliasFinder:
+class AliasFinder(importlib.abc.Loader):
     """Finds a module wherever `resolve(name)` answers with one.
 
     resolve: a function of the dotted name; None where it is not its business.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import importlib.machinery
 import operator
 import sys
@@ -36,7 +37,7 @@ def put_contrib(stack):
     stack.callback(finder.leave)
 
 
-class _Finder:
+class _Finder(importlib.abc.Loader):
     """Finds the modules of the table, and makes each of them once."""
 
     def __init__(self):

@@ -7,6 +7,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
+from typing import Any
 
 from tf1_wd.errors import Tf1WdError
 from tf1_wd.legacy.tables.moves import GONE
@@ -42,7 +43,7 @@ def put_back(stack):
     from tensorflow.python.util.lazy_loader import LazyLoader
 
     for name, home in _HOMES.items():
-        owner = importlib.import_module(name)  # compat.v1 is lazy
+        owner: Any = importlib.import_module(name)  # compat.v1 is lazy
         if "estimator" not in vars(owner):
             owner.estimator = LazyLoader("estimator", vars(owner), home)
             stack.callback(delattr, owner, "estimator")

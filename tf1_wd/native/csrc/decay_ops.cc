@@ -1,4 +1,4 @@
-// The two ops and their shape functions. Kernels: decay_cpu.cc.
+// The two ops and their shape functions. Kernels: decay_cpu.cc and decay_gpu.cc.
 
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"

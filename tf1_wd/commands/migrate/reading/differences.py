@@ -6,7 +6,6 @@ import re
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.assemble import audit_facts
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import Difference
 from tf1_wd.commands.migrate.reading.optimizer_settings import settings_of
@@ -15,15 +14,9 @@ from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.marks import is_decay, made_by_optimizers, made_in
 from tf1_wd.graph.variables import later_copies, trainable_variables
 from tf1_wd.penalties.added_by_hand import has_l2_by_hand
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.text_table import some
 
-# optimizers that leave rows alone in TensorFlow 1 that a batch does not look up, and what they do in the code
-_ROWS = {
-    "momentum": "such a row moves by momentum^k of its last step in the k-th step after it",
-    "rmsprop": "after k steps rho^k of its mean square is left, and its next step is so much longer",
-    "adadelta": "after k steps rho^k of its averages is left, and its next step differs by that",
-    "ftrl": "such a row becomes what its accumulators say, 0 before its first gradient",
-}
 _PART = re.compile(r"/part_\d+$")  # as tf.get_variable(partitioner=) names them
 TAKEN = Difference(
     "The program applies gradients that several workers have put together",
@@ -42,9 +35,9 @@ REPLICAS = Difference(
 def second_step(facts, constants):
     """{variable: rate} of the pasted second step: gradient descent on the penalties alone. Raises MigrationError."""
     found = {}
-    for of in facts.steps:
-        for variable, rate in of.rates.items() if of.decays_only else ():
-            settings = [settings_of(op, constants) for op in of.updates.get(variable, ())]
+    for step in facts.steps:
+        for variable, rate in step.rates.items() if step.decays_only else ():
+            settings = [settings_of(op, constants) for op in step.updates.get(variable, ())]
             if not settings or any(s is None or s.optimizer != "sgd" for s in settings):
                 raise MigrationError(
                     "a second step on the penalties alone trains %s, and is not gradient descent: that is no decay"
@@ -57,13 +50,13 @@ def second_step(facts, constants):
 
 def refuse_own_rules(facts, scopes):
     """Raises MigrationError for a decay that the graph holds and that is not known as a rule."""
-    for of in facts.steps:
-        if of.own_decay and of.own_rate is None:
+    for step in facts.steps:
+        if step.own_decay and step.own_rate is None:
             raise MigrationError(
                 "%s, by a rule of its own that Keras need not have: move the class by hand, without the decay, and put "
-                "tf1_wd.tf2.decay in front of its update" % of.own_decay
+                "tf1_wd.tf2.decay in front of its update" % step.own_decay
             )
-    told = {variable for of in facts.steps if of.own_rate is not None for variable in of.updates}
+    told = {variable for step in facts.steps if step.own_rate is not None for variable in step.updates}
     for variable, op in facts.own_decays:
         if variable not in told:
             raise MigrationError(
@@ -91,21 +84,21 @@ def refuse_what_is_not_followed(facts):
                 "%s is a part of a variable that a partitioner has cut: run the program without its partitioner, which "
                 "trains alike" % op.name
             )
-    for of in facts.steps:
-        for variable, ops in of.updates.items():
+    for step in facts.steps:
+        for variable, ops in step.updates.items():
             if not ops and variable not in known:
                 raise MigrationError(
                     "%s is trained and is not among the trainable variables: make it with trainable=True"
                     % variable.name
                 )
-            given = of.gradients.get(variable)
+            given = step.gradients.get(variable)
             applied = [op for op in ops if "Apply" in op.type and "Sparse" not in op.type]
-            if given is None or not applied or variable not in of.rates:
+            if given is None or not applied or variable not in step.rates:
                 continue
             if _origin(gradient_of(applied[0])) != _origin(given) and not later_copies(facts.graph):
                 raise MigrationError(
                     "%s changes the gradient of %s before it updates it, so that the rate of the L2 in it is not "
-                    "known: move the class by hand" % (of.optimizer, variable.name)
+                    "known: move the class by hand" % (step.optimizer, variable.name)
                 )
 
 
@@ -135,11 +128,12 @@ def of_updates(updates, facts):
             "the code updates, and decays, in every call: call train_step when the program would update",
         )
     for u in updates:
-        if "Sparse" in u.op.type and u.settings.optimizer in _ROWS:
+        untouched = MIGRATED[u.settings.optimizer].untouched_rows
+        if "Sparse" in u.op.type and untouched:
             yield Difference(
                 "Rows of %s that a batch does not look up stand still in TensorFlow 1, and go on in the code"
                 % u.variable.name,
-                _ROWS[u.settings.optimizer],
+                untouched,
             )
     shared = _shared_slots(updates)
     if shared:
@@ -151,7 +145,7 @@ def of_updates(updates, facts):
     races = [
         u.variable.name
         for u in updates
-        if u.of.own_rate is not None and u.variable.type != "VarHandleOp" and not made_by_optimizers(facts.graph)
+        if u.step.own_rate is not None and u.variable.type != "VarHandleOp" and not made_by_optimizers(facts.graph)
     ]
     if races:
         yield Difference(
@@ -161,17 +155,13 @@ def of_updates(updates, facts):
         )
 
 
-# inputs of update ops that are no state of their optimizer: a learning rate in a variable may be that of several
-_NO_SLOTS = ("var", "lr", "alpha", "grad", "delta", "indices", "ref", "value", "updates", "resource")
-
-
 def _shared_slots(updates):
     """Names of variables whose updates share a variable of their optimizer with an update of another call of it."""
-    users = {}
+    users: dict = {}
     for u in updates:
         for definition, tensor in zip(u.op.op_def.input_arg, u.op.inputs):
             slot = graph.read_source(tensor)
-            if slot is not None and definition.name not in _NO_SLOTS:
+            if slot is not None and definition.name in MIGRATED[u.settings.optimizer].slots:
                 users.setdefault(slot, []).append(u)
     mixed = [us for us in users.values() if len({u.optimizer for u in us}) > 1]
     return list(dict.fromkeys(u.variable.name for us in mixed for u in us))
@@ -179,19 +169,20 @@ def _shared_slots(updates):
 
 def of_assignments(facts, updates):
     """The Differences of what assigns trained variables besides their optimizers."""
-    trained, found, where = {u.variable for u in updates}, {}, facts.graph
+    trained, tf_graph = {u.variable for u in updates}, facts.graph
+    found: dict = {}
     own = {u.op for u in updates} | {op for _, op in facts.own_decays}
-    for op in where.get_operations():
+    for op in tf_graph.get_operations():
         variable = written_variable(op)
         if variable not in trained or op in own or "Apply" in op.type or is_decay(op):
             continue
         source = graph.ancestors([gradient_of(op)])
         is_start = op.name.endswith("/Assign") or variable not in source
-        if not is_start and op.type.startswith("Assign") and op not in made_by_optimizers(where):
+        if not is_start and op.type.startswith("Assign") and op not in made_by_optimizers(tf_graph):
             found.setdefault(variable.name, op.name)
     for name, by in found.items():
         yield Difference("The program also assigns %s, by %s" % (name, by), "the code leaves that out")
-    variables = trainable_variables(where)
+    variables = trainable_variables(tf_graph)
     constrained = [graph.variable_op(v).name for v in variables if getattr(v, "constraint", None) is not None]
     if constrained:
         yield Difference(
@@ -200,9 +191,12 @@ def of_assignments(facts, updates):
         )
 
 
-def of_second_step(facts, updates, second, run):
-    """The Differences of the pasted second step. second: {variable: its rate}. run: as for migrate.from_facts."""
-    ops = [op for of in facts.steps if of.decays_only for found in of.updates.values() for op in found]
+def of_second_step(facts, updates, second, run, report):
+    """The Differences of the pasted second step.
+
+    second: {variable: its rate}. run: as for reader.from_facts. report: AuditReport of the facts.
+    """
+    ops = [op for step in facts.steps if step.decays_only for found in step.updates.values() for op in found]
     if ops and run is not None and not any(op in run for op in ops):
         yield Difference(
             "The program decays in runs of their own, not with the training step",
@@ -223,7 +217,6 @@ def of_second_step(facts, updates, second, run):
             % ", ".join(v.name for v in frozen[:5]),
             "after k steps (1 - r)^k of these weights are left in the program, r being up to %g" % max(known or [0.0]),
         )
-    report = audit_facts("", [facts], has_lines=False)
     if "stale-reads" in report.codes:
         yield Difference(
             "The second step of the program decays old weights or updated ones, as the run happens to go; the code "
@@ -232,11 +225,10 @@ def of_second_step(facts, updates, second, run):
         )
 
 
-def notes_on(facts, updates, is_decoupled):
-    """What is left to the reader: a tuple of sentences."""
-    where, notes = facts.graph, []
+def notes_on(facts, updates, report, is_decoupled):
+    """What is left to the reader: a tuple of sentences. report: AuditReport of the facts."""
+    tf_graph, notes = facts.graph, []
     trained = {update.variable.name for update in updates}
-    report = audit_facts("", [facts], has_lines=False)
     still = [v.name for v in report.variables if v.name not in trained]
     if still:
         notes.append(
@@ -248,8 +240,8 @@ def notes_on(facts, updates, is_decoupled):
             for finding in report.findings
             if finding.code == "inert"
         ]
-    if where.get_collection(tf.GraphKeys.MOVING_AVERAGE_VARIABLES):
+    if tf_graph.get_collection(tf.GraphKeys.MOVING_AVERAGE_VARIABLES):
         notes.append("The program keeps moving averages of variables: update yours behind train_step")
-    if where.get_collection(tf.GraphKeys.UPDATE_OPS):
+    if tf_graph.get_collection(tf.GraphKeys.UPDATE_OPS):
         notes.append("The program has UPDATE_OPS, mostly of batch norm: call model(x, training=True)")
     return tuple(notes)

@@ -7,40 +7,7 @@ from dataclasses import dataclass
 from tf1_wd import graph
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.errors import MigrationError
-from tf1_wd.graph.update_ops import kind_of
-
-# kind of an update op -> key of migration.OPTIMIZERS
-_OPTIMIZERS = {
-    "GradientDescent": "sgd",
-    "Momentum": "momentum",
-    "Adam": "adam",
-    "RMSProp": "rmsprop",
-    "CenteredRMSProp": "rmsprop",
-    "Adagrad": "adagrad",
-    "AdagradV2": "adagrad",
-    "Adadelta": "adadelta",
-    "Ftrl": "ftrl",
-    "FtrlV2": "ftrl",
-}
-# input of an update op -> setting
-_INPUTS = {
-    "beta1": "beta_1",
-    "beta2": "beta_2",
-    "epsilon": "epsilon",
-    "rho": "rho",
-    "momentum": "momentum",
-    "lr_power": "learning_rate_power",
-    "l1": "l1_regularization_strength",
-    "l2": "l2_regularization_strength",
-    "l2_shrinkage": "l2_shrinkage_regularization_strength",
-}
-_RATES = ("lr", "alpha")
-# slot of an optimizer whose first value is a setting
-_SLOTS = {
-    "adagrad": ("accum", "initial_accumulator_value"),
-    "ftrl": ("accum", "initial_accumulator_value"),
-    "rmsprop": ("ms", "initial_mean_square"),
-}
+from tf1_wd.graph.update_ops import kind_of, learning_rate_input, row_of
 
 
 @dataclass(frozen=True)
@@ -56,38 +23,35 @@ class Settings:
 def settings_of(op, constants):
     """The Settings of an update op; None if it is an assignment, as the sparse update of Adam is.
 
-    constants: facts.Constants. Raises MigrationError for an optimizer that Keras does not have, or for settings that
-    change in training.
+    constants: constants.Constants. Raises MigrationError for an optimizer that Keras does not have, or for settings
+    that change in training.
     """
-    kind = kind_of(op)
     if "Apply" not in op.type:
         return None
-    if kind not in _OPTIMIZERS:
+    row = row_of(op)
+    if row is None or not row.keras_class:
         raise MigrationError(
             "%s is updated by %s (%s), and no optimizer of Keras is known to do the same: move that update by hand, "
-            "and put tf1_wd.tf2.decay before or behind it" % (graph.holder(op.inputs[0]).name, kind, op.name)
+            "and put tf1_wd.tf2.decay before or behind it" % (graph.holder(op.inputs[0]).name, kind_of(op), op.name)
         )
-    optimizer = _OPTIMIZERS[kind]
-    values = {}
+    # where one kernel lacks a setting of its optimizer, it is as by default
+    values = {name: default for name, default in row.settings.items() if default is not None}
+    values.update(row.kernels[kind_of(op)])
     for definition, tensor in zip(op.op_def.input_arg, op.inputs):
-        if definition.name in _INPUTS:
-            values[_INPUTS[definition.name]] = _constant(op, definition.name, tensor, constants)
-    if optimizer == "momentum":
-        values["nesterov"] = op.get_attr("use_nesterov")
-    elif optimizer == "adam" and op.type.endswith("ApplyAdam") and op.get_attr("use_nesterov"):
+        if definition.name in row.inputs:
+            values[row.inputs[definition.name]] = _constant(op, definition.name, tensor, constants)
+        if row.slots.get(definition.name):
+            values[row.slots[definition.name]] = _first_value(op, tensor, constants)
+    has_nesterov = op.node_def.attr["use_nesterov"].b
+    if "nesterov" in row.settings:
+        values["nesterov"] = has_nesterov
+    elif has_nesterov:
         raise MigrationError("%s is Adam with Nesterov's momentum, which Keras has in another form (Nadam)" % op.name)
-    elif optimizer == "rmsprop":
-        values["centered"] = kind == "CenteredRMSProp"
-    if optimizer == "ftrl":
-        values.setdefault("l2_shrinkage_regularization_strength", 0.0)
-    if optimizer in _SLOTS:
-        slot, name = _SLOTS[optimizer]
-        values[name] = _first_value(op, graph.argument(op, (slot,)), constants)
     tensor = learning_rate_of(op)
     number = constants.number(tensor)
     if number is None:
-        return Settings(optimizer, tuple(sorted(values.items())), RUN_TIME, _origin(tensor).name)
-    return Settings(optimizer, tuple(sorted(values.items())), number, number)
+        return Settings(row.name, tuple(sorted(values.items())), RUN_TIME, _origin(tensor).name)
+    return Settings(row.name, tuple(sorted(values.items())), number, number)
 
 
 def _constant(op, name, tensor, constants):
@@ -121,7 +85,7 @@ def _outside(tensor):
 
 def learning_rate_of(op):
     """The tensor that an update op takes as its learning rate, as it was before a branch let it in."""
-    return _outside(graph.argument(op, _RATES))
+    return _outside(learning_rate_input(op))
 
 
 def is_learning_rate(tensor, op):

@@ -121,7 +121,8 @@ class _Writer:
 
     def __init__(self, constants, casts=False):
         self._constants, self._casts = constants, casts
-        self._known, self._names, self._users = {}, {"step", "tf", "function"}, None
+        self._known, self._names = {}, {"step", "tf", "function"}
+        self._users: dict | None = None  # {op: ops that take its output}
         self.lines, self.counter, self.dtypes = [], None, set()
 
     def expression(self, tensor):
@@ -172,7 +173,7 @@ class _Writer:
         return "step", True
 
     def _named(self, tensor, text, is_atom):
-        if text == "step" or (len(self._users.get(tensor.op, ())) < 2 and len(text) <= _WIDE):
+        if text == "step" or (len((self._users or {}).get(tensor.op, ())) < 2 and len(text) <= _WIDE):
             return text, is_atom
         name = base = re.sub(r"\W", "_", tensor.op.name.rsplit("/", 1)[-1]).lower().lstrip("_0123456789") or "value"
         taken = 1

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 
+from tf1_wd._tf import tf
+from tf1_wd.commands.audit.facts import Step
+from tf1_wd.commands.migrate.reading.optimizer_settings import Settings
+
+
+@dataclass(eq=False)
 class Update:
-    """One update op: of which variable (its op), by which facts.Step, with which update_settings.Settings."""
+    """One update op: of which variable (its op), by which step, with which settings; None where its op tells none."""
 
-    def __init__(self, variable, op, of, settings):
-        self.variable, self.op, self.of, self.settings = variable, op, of, settings
+    variable: tf.Operation
+    op: tf.Operation
+    step: Step
+    settings: Settings | None
 
     @property
-    def optimizer(self):
+    def optimizer(self) -> str:
         """What the ops of one optimizer have in common: the scope of their names."""
         return self.op.name.rsplit("update_" + self.variable.name, 1)[0]

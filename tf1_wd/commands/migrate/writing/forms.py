@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.commands.migrate.migration import APPLIED, LAST, OTHERWISE, READS_WEIGHTS, Difference
+from tf1_wd.commands.migrate.migration import APPLIED, LAST, OTHERWISE, Difference
 from tf1_wd.conventions.convert import convert_rate
 from tf1_wd.errors import InvalidOptionError, MigrationError
+from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import COUPLED
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
@@ -70,7 +71,7 @@ def _decay(part, changes, asked):
         return _coupled(part, changes, asked)
     if asked == TAPE:
         return _by_hand(part)
-    if len(part.rates) > 1 or part.optimizer in READS_WEIGHTS:
+    if len(part.rates) > 1 or _reads_weights(part):
         if asked == KERAS:
             raise MigrationError("%s: use the form 'tape'" % _keras_lacks(part))
         return _by_hand(part)
@@ -82,12 +83,17 @@ def _decay(part, changes, asked):
     return _with(before, differences=(_order(part),))
 
 
+def _reads_weights(part):
+    """True if the step depends on the weights, so that a decay in front of it would change it."""
+    return MIGRATED[part.optimizer].step_reads_weights
+
+
 def _by_hand(part):
-    return Form(COPIES if part.optimizer in READS_WEIGHTS and part.order == "before" else OP)
+    return Form(COPIES if _reads_weights(part) and part.order == "before" else OP)
 
 
 def _keras_lacks(part):
-    if part.optimizer in READS_WEIGHTS:
+    if _reads_weights(part):
         return "Keras decays the weights before %s computes its step from them, the program does not" % part.optimizer
     rates = ["%s of %s" % (w.rate, w.name) for w in part.decaying]
     return "Keras has one weight_decay for all variables, and there are several rates (%s, ...)" % ", ".join(rates[:2])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import textwrap
 from dataclasses import dataclass
 
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.writing.forms import AUTO, OP, form_of
-from tf1_wd.commands.migrate.writing.optimizers import MOMENTUM, SCHEDULE, Said, functions, number, optimizer
-from tf1_wd.commands.migrate.writing.train_step import SaidLoss, SaidStep, train_step
+from tf1_wd.commands.migrate.writing.optimizers import MOMENTUM, SCHEDULE, NamedPart, functions, number, optimizer
+from tf1_wd.commands.migrate.writing.train_step import NamedLoss, NamedStep, train_step
 from tf1_wd.plan.options import COUPLED
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
@@ -45,17 +44,7 @@ def write(migration, form=AUTO) -> Written:
       >>> print(write(from_plan(decay.plan, "adam", 1e-3)).code)
     """
     program = migration.program.replace("\\", "/").replace('"', "'")  # which stands in docstrings
-    several = sum(len(step.parts) for step in migration.steps) > 1
-    numbers, steps = itertools.count(1), []
-    for i, step in enumerate(migration.steps):
-        losses = []
-        for k, loss in enumerate(step.losses):
-            parts = [
-                Said(part, form_of(part, loss.changes, form), "_%d" % next(numbers) if several else "")
-                for part in loss.parts
-            ]
-            losses.append(SaidLoss(loss, parts, "_%d" % (k + 1) if len(step.losses) > 1 else ""))
-        steps.append(SaidStep(losses, "_%d" % (i + 1) if len(migration.steps) > 1 else ""))
+    steps = _named(migration, form)
     parts = [part for step in steps for part in step.parts]
     differences = (*migration.differences, *(d for part in parts for d in part.form.differences))
     notes = (*migration.notes, *(note for part in parts for note in part.form.notes))
@@ -69,6 +58,25 @@ def write(migration, form=AUTO) -> Written:
     sections += [optimizer(part) for part in parts]
     sections += [train_step(step, program) for step in steps]
     return Written("\n\n\n".join(s.strip("\n") for s in sections) + "\n", differences, notes)
+
+
+def _named(migration, form):
+    """The NamedSteps of a Migration."""
+    suffixes = iter(_suffixes([part for step in migration.steps for part in step.parts]))
+
+    def named(loss, suffix):
+        parts = [NamedPart(part, form_of(part, loss.changes, form), next(suffixes)) for part in loss.parts]
+        return NamedLoss(loss, parts, suffix)
+
+    return [
+        NamedStep([named(*pair) for pair in zip(step.losses, _suffixes(step.losses))], suffix)
+        for step, suffix in zip(migration.steps, _suffixes(migration.steps))
+    ]
+
+
+def _suffixes(members):
+    """What ends the names of each: "_1", "_2" ..., or "" where there is one alone."""
+    return ["_%d" % (i + 1) for i in range(len(members))] if len(members) > 1 else [""]
 
 
 def migrate_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan", form=AUTO, **settings) -> Written:
@@ -97,10 +105,8 @@ def _header(program, steps, differences, notes):
             lines.append("  %s%s" % (p.name, ", " + decaying if p.part.decaying else ", no decay"))
     lines += ["", "  variables = pair(model.trainable_variables)"]
     for step in steps:
-        lines.append(
-            "  train_step%s = make_train_step%s(%s)"
-            % (step.suffix, step.suffix, ", ".join(["variables", *(a for a in step.asks if a not in step.known)]))
-        )
+        arguments = ", ".join(["variables", *(a for a in step.asks if a not in step.known)])
+        lines.append(f"  train_step{step.suffix} = make_train_step{step.suffix}({arguments})")
     lines += ["  loss = train_step%s(images, labels)" % step.suffix for step in steps] + [""]
     rates = " without the L2 in RATES" if any(p.part.decaying for step in steps for p in step.parts) else ""
     lines += _wrapped("data_loss is yours: a function of a batch that returns the loss of %s%s." % (program, rates))

@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 
 from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.commands.migrate.migration import OPTIMIZERS, Part
+from tf1_wd.commands.migrate.migration import Part
 from tf1_wd.commands.migrate.writing.forms import WEIGHT_DECAY, Form
+from tf1_wd.plan.optimizer_table import MIGRATED
 
 
 @dataclass(frozen=True)
-class Said:
-    """A migration.Part with its Form, and what ends the names of its own in the code: "" where it is the only one."""
+class NamedPart:
+    """A migration.Part, its Form, and what ends its names in the code ("_1"): "" where it is the only one."""
 
     part: Part
     form: Form
@@ -52,7 +53,7 @@ class Said:
             return "Momentum"
         if self.form.decay == WEIGHT_DECAY and self.part.optimizer == "adam":
             return "AdamW"
-        return OPTIMIZERS[self.part.optimizer][0]
+        return MIGRATED[self.part.optimizer].keras_class
 
 
 MOMENTUM = '''
@@ -105,7 +106,7 @@ def signed(arguments, known):
 
 
 def functions(p):
-    """The functions of the step that a Said has as defaults."""
+    """The functions of the step that a NamedPart has as defaults."""
     for name, lines in p.known.items():
         what = "what multiplies the rates" if name == p.scale else p.part.rate_name
         head = ["def %s(step):" % name, '    """%s in the program. step: the number of updates so far."""' % what]
@@ -113,7 +114,7 @@ def functions(p):
 
 
 def optimizer(p):
-    """The function that makes the optimizer of a Said."""
+    """The function that makes the optimizer of a NamedPart."""
     part, settings = p.part, dict(p.part.settings)
     rate = p.asks[0] if p.asks else number(part.learning_rate)
     arguments = ["learning_rate=%s" % ("Schedule(%s)" % rate if p.asks and not p.form.is_own_momentum else rate)]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from tf1_wd.commands.migrate.migration import GLOBAL_NORM, OTHERWISE, Loss
 from tf1_wd.commands.migrate.writing.forms import COPIES, IN_GRADIENT, IN_LOSS, OP, WEIGHT_DECAY
-from tf1_wd.commands.migrate.writing.optimizers import number, signed
+from tf1_wd.commands.migrate.writing.optimizers import NamedPart, number, signed
 from tf1_wd.plan.options import COUPLED
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
 @dataclass(frozen=True)
-class SaidLoss:
-    """A migration.Loss with its parts as they are said; suffix: "" where it is the only one of its step."""
+class NamedLoss:
+    """A migration.Loss and what ends its names in the code: "" where it is the only one of its step."""
 
     loss: Loss
-    parts: list
+    parts: list[NamedPart]
     suffix: str
 
     @property
@@ -27,10 +27,10 @@ class SaidLoss:
 
 
 @dataclass(frozen=True)
-class SaidStep:
-    """A migration.Step with its losses as they are said; suffix: as of Said."""
+class NamedStep:
+    """A migration.Step and what ends its names in the code: "" where it is the only one."""
 
-    losses: list
+    losses: list[NamedLoss]
     suffix: str
 
     @property
@@ -52,9 +52,10 @@ class SaidStep:
 
 
 def train_step(step, program):
-    """The function that makes the training step of a SaidStep."""
+    """The function that makes the training step of a NamedStep."""
     parts = step.parts
-    lines = ["def make_train_step%s(%s):" % (step.suffix, ", ".join(signed(["variables", *step.asks], step.known)))]
+    arguments = ", ".join(signed(["variables", *step.asks], step.known))
+    lines = [f"def make_train_step{step.suffix}({arguments}):"]
     lines += ['    """A function of a batch that takes one step of %s and returns the loss.' % program, ""]
     lines += ["    variables: as `pair` returns them."]
     for text in _asked(step):
@@ -62,7 +63,7 @@ def train_step(step, program):
     lines += ['    """']
     for p in parts:
         asked = "".join(", " + name for name in p.asks)
-        lines.append("    optimizer%s = make_optimizer%s(variables%s)" % (p.suffix, p.suffix, asked))
+        lines.append(f"    optimizer{p.suffix} = make_optimizer{p.suffix}(variables{asked})")
     for loss in step.losses:
         names = [p.updated for p in loss.parts]
         listed = names[0] if len(names) == 1 else "[%s]" % ", ".join("*" + name for name in names)
@@ -79,43 +80,43 @@ def _gradients(loss):
     """The lines that compute gradients{suffix}: {name: gradient} of a loss, as they are applied but for the decay."""
     s, parts = loss.suffix, loss.parts
     in_loss = [p for p in parts if p.form.decay == IN_LOSS]
-    call = "data_loss%s(*batch)" % s
-    yield "with tf.GradientTape() as tape:"
     # TensorFlow 1 adds up a loss that is no scalar
-    yield "    loss%s = %s" % (s, "tf.reduce_sum(%s)" % call if in_loss else call)
+    call = f"tf.reduce_sum(data_loss{s}(*batch))" if in_loss else f"data_loss{s}(*batch)"
+    yield "with tf.GradientTape() as tape:"
+    yield f"    loss{s} = {call}"
     for p in in_loss:
-        yield "    for name, rate in %s.items():" % p.rates
-        yield "        loss%s += tf.cast(%srate * tf.nn.l2_loss(weights%s[name]), loss%s.dtype)" % (s, _times(p), s, s)
+        yield f"    for name, rate in {p.rates}.items():"
+        yield f"        loss{s} += tf.cast({_times(p)}rate * tf.nn.l2_loss(weights{s}[name]), loss{s}.dtype)"
     zeros = not all(w.has_gradient for p in parts for w in p.part.weights)
     option = ", unconnected_gradients=tf.UnconnectedGradients.ZERO" if zeros else ""
-    yield "gradients%s = tape.gradient(loss%s, weights%s%s)" % (s, s, s, option)
+    yield f"gradients{s} = tape.gradient(loss{s}, weights{s}{option})"
     for p in parts:
         if p.part.order == COUPLED and p.form.decay in (WEIGHT_DECAY, IN_GRADIENT):
-            yield "for name in %s:  # L2 alone may reach it" % p.rates
-            yield "    if gradients%s[name] is None:" % s
-            yield "        gradients%s[name] = tf.zeros_like(weights%s[name])" % (s, s)
+            yield f"for name in {p.rates}:  # L2 alone may reach it"
+            yield f"    if gradients{s}[name] is None:"
+            yield f"        gradients{s}[name] = tf.zeros_like(weights{s}[name])"
     if not zeros:
-        yield "unreached = [name for name, gradient in gradients%s.items() if gradient is None]" % s
+        yield f"unreached = [name for name, gradient in gradients{s}.items() if gradient is None]"
         yield "if unreached:"
-        yield '    raise ValueError("data_loss%s does not depend on: " + ", ".join(unreached))' % s
+        yield f'    raise ValueError("data_loss{s} does not depend on: " + ", ".join(unreached))'
     for kind, values in loss.loss.changes:
         yield from _change(kind, values, loss)
     if any(w.is_table is not False for p in parts for w in p.part.weights):
         # Keras 3 squares each occurrence of a row in a batch by itself
-        dense = "{name: tf.convert_to_tensor(g) for name, g in gradients%s.items()}" % s
-        yield "gradients%s = %s  # rows added up" % (s, dense)
+        dense = f"{{name: tf.convert_to_tensor(g) for name, g in gradients{s}.items()}}"
+        yield f"gradients{s} = {dense}  # rows added up"
 
 
 def _change(kind, values, loss):
     s = loss.suffix
     numbers = ", ".join(map(number, values))
     if kind == OTHERWISE:
-        yield "gradients%s = %s(gradients%s)" % (s, loss.changer, s)
+        yield f"gradients{s} = {loss.changer}(gradients{s})"
     elif kind == GLOBAL_NORM:
-        yield "clipped, _ = tf.clip_by_global_norm(list(gradients%s.values()), %s)" % (s, numbers)
-        yield "gradients%s = dict(zip(gradients%s, clipped))" % (s, s)
+        yield f"clipped, _ = tf.clip_by_global_norm(list(gradients{s}.values()), {numbers})"
+        yield f"gradients{s} = dict(zip(gradients{s}, clipped))"
     else:
-        yield "gradients%s = {name: tf.%s(g, %s) for name, g in gradients%s.items()}" % (s, kind, numbers, s)
+        yield f"gradients{s} = {{name: tf.{kind}(g, {numbers}) for name, g in gradients{s}.items()}}"
 
 
 def _asked(step):
@@ -146,7 +147,7 @@ def _asked(step):
 
 
 def _times(p):
-    return "%s(optimizer%s.iterations) * " % (p.scale, p.suffix) if p.scale else ""
+    return f"{p.scale}(optimizer{p.suffix}.iterations) * " if p.scale else ""
 
 
 def _updates(step):
@@ -157,46 +158,44 @@ def _updates(step):
             before, after = _decay(p, loss.suffix)
             first += before
             behind += after
-            s = loss.suffix
-            pairs = "[(gradients%s[name], weights%s[name]) for name in %s]" % (s, s, p.updated)
-            updates.append("        optimizer%s.apply_gradients(%s)" % (p.suffix, pairs))
+            pairs = f"[(gradients{loss.suffix}[name], weights{loss.suffix}[name]) for name in {p.updated}]"
+            updates.append(f"        optimizer{p.suffix}.apply_gradients({pairs})")
     return [*first, *updates, *behind]
 
 
-def _decay(p, of):
-    """(lines in front of the update, lines behind it). of: the suffix of its loss."""
-    s, weights = p.suffix, "weights%s[name]" % of
+def _decay(p, of_loss):
+    """(lines in front of the update, lines behind it). of_loss: the suffix of its loss."""
+    s, weights = p.suffix, f"weights{of_loss}[name]"
     if p.form.decay == IN_GRADIENT:
-        penalty = "tf.cast(%srate, %s.dtype) * tf.convert_to_tensor(%s)" % (_times(p), weights, weights)
         return [
-            "        for name, rate in %s.items():" % p.rates,
-            "            penalty = " + penalty,
-            "            gradients%s[name] = tf.convert_to_tensor(gradients%s[name]) + penalty" % (of, of),
+            f"        for name, rate in {p.rates}.items():",
+            f"            penalty = tf.cast({_times(p)}rate, {weights}.dtype) * tf.convert_to_tensor({weights})",
+            f"            gradients{of_loss}[name] = tf.convert_to_tensor(gradients{of_loss}[name]) + penalty",
         ], []
     if p.form.decay not in (OP, COPIES):
         return [], []
     scale, first = _scale(p), []
     if scale is not None:  # of this step: the update counts iterations on
-        first.append("        scale%s = tf.identity(%s)" % (s, scale))
+        first.append(f"        scale{s} = tf.identity({scale})")
     if p.form.decay == OP:
+        option = "" if scale is None else f", scale=scale{s}"
         lines = [
-            "        decaying%s = [%s for name in %s]" % (s, weights, p.rates),
-            "        tf1_wd.tf2.decay(decaying%s, list(%s.values())%s)"
-            % (s, p.rates, "" if scale is None else ", scale=scale" + s),
+            f"        decaying{s} = [{weights} for name in {p.rates}]",
+            f"        tf1_wd.tf2.decay(decaying{s}, list({p.rates}.values()){option})",
         ]
         return (first + lines, []) if p.part.order == "before" else (first, lines)
-    times = "rate" if scale is None else "tf.cast(scale%s * rate, %s.dtype)" % (s, weights)
-    amount = "%s * tf.convert_to_tensor(%s)" % (times, weights)
-    first.append("        amounts%s = {name: %s for name, rate in %s.items()}" % (s, amount, p.rates))
-    return first, ["        for name, amount in amounts%s.items():" % s, "            %s.assign_sub(amount)" % weights]
+    times = "rate" if scale is None else f"tf.cast(scale{s} * rate, {weights}.dtype)"
+    amount = f"{times} * tf.convert_to_tensor({weights})"
+    first.append(f"        amounts{s} = {{name: {amount} for name, rate in {p.rates}.items()}}")
+    return first, [f"        for name, amount in amounts{s}.items():", f"            {weights}.assign_sub(amount)"]
 
 
 def _scale(p):
     """The expression that multiplies the rates in the step; None for 1."""
     if p.scale:
-        return "%s(tf.convert_to_tensor(optimizer%s.iterations))" % (p.scale, p.suffix)
+        return f"{p.scale}(tf.convert_to_tensor(optimizer{p.suffix}.iterations))"
     if p.part.scale != LEARNING_RATE:
         return None
     if p.asks:  # an optimizer of Keras 2 shows the value of the step before
-        return "%s(optimizer%s.iterations)" % (p.asks[0], p.suffix)
-    return "optimizer%s.learning_rate" % p.suffix
+        return f"{p.asks[0]}(optimizer{p.suffix}.iterations)"
+    return f"optimizer{p.suffix}.learning_rate"

@@ -24,7 +24,7 @@ def _layer_norm(value, scope, gain, shift):
 class _Sized:
     """A cell with state and output of one size."""
 
-    _num_units = None
+    _num_units: int
 
     @property
     def state_size(self):
@@ -167,7 +167,7 @@ class UGRNNCell(_Sized, RNNCell):
         self._initializer = initializer
         self._forget_bias = forget_bias
         self._activation = activation
-        self._linear = None
+        self._linear: _Linear | None = None
 
     def call(self, inputs, state):
         with tf.variable_scope(tf.get_variable_scope(), initializer=self._initializer):

@@ -145,10 +145,11 @@ class TrainingHelper(_ScalarIds):
         finished = tf.equal(0, self._sequence_length)
         return finished, self._read(0, finished)
 
-    def sample(self, time, outputs, name=None, **unused_kwargs):
+    # signatures differ as they do in tf.contrib, here and in what is derived from this
+    def sample(self, time, outputs, name=None, **unused_kwargs):  # type: ignore[override, unused-ignore]
         return tf.argmax(outputs, axis=-1, output_type=tf.int32)
 
-    def next_inputs(self, time, outputs, state, name=None, **unused_kwargs):
+    def next_inputs(self, time, outputs, state, name=None, **unused_kwargs):  # type: ignore[override, unused-ignore]
         finished = time + 1 >= self._sequence_length
         return finished, self._read(time + 1, finished), state
 

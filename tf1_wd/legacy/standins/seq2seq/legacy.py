@@ -26,7 +26,8 @@ def _greedy(embedding, output_projection=None, update_embedding=True):
 def rnn_decoder(decoder_inputs, initial_state, cell, loop_function=None, scope=None):
     """(outputs, state). loop_function(output, i) makes the input of step i, in place of the given one."""
     with tf.variable_scope(scope or "rnn_decoder"):
-        state, outputs = initial_state, []
+        state = initial_state
+        outputs: list = []
         for i, given in enumerate(decoder_inputs):
             if loop_function is not None and outputs:
                 with tf.variable_scope("loop_function", reuse=True):
@@ -187,7 +188,8 @@ def attention_decoder(
                     read.append(tf.reshape(mean, [-1, size]))
             return read
 
-        state, outputs = initial_state, []
+        state = initial_state
+        outputs: list = []
         read = [tf.zeros(tf.stack([tf.shape(decoder_inputs[0])[0], size]), dtype)] * num_heads
         for tensor in read:
             tensor.set_shape([None, size])

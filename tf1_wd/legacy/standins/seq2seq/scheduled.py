@@ -31,11 +31,11 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
         self._seed = seed
         self._scheduling_seed = scheduling_seed
 
-    def sample(self, time, outputs, state, name=None):
+    def sample(self, time, outputs, state, name=None):  # type: ignore[override, unused-ignore]
         chosen = _bernoulli(self._probability, self._batch_size, self._scheduling_seed)
         return tf.where(chosen, categorical(outputs, self._seed), tf.fill([self._batch_size], -1))
 
-    def next_inputs(self, time, outputs, state, sample_ids, name=None):
+    def next_inputs(self, time, outputs, state, sample_ids, name=None):  # type: ignore[override, unused-ignore]
         finished, given, state = super().next_inputs(time=time, outputs=outputs, state=state)
         # ids of -1 stand for no sample; what they embed to is not read
         embedded = self._embed(tf.maximum(sample_ids, 0))
@@ -66,10 +66,10 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
         self._seed = seed
         self._next_inputs_fn = next_inputs_fn
 
-    def sample(self, time, outputs, state, name=None):
+    def sample(self, time, outputs, state, name=None):  # type: ignore[override, unused-ignore]
         return tf.cast(_bernoulli(self._probability, self._batch_size, self._seed), tf.int32)
 
-    def next_inputs(self, time, outputs, state, sample_ids, name=None):
+    def next_inputs(self, time, outputs, state, sample_ids, name=None):  # type: ignore[override, unused-ignore]
         finished, given, state = super().next_inputs(time=time, outputs=outputs, state=state)
 
         def mixed():

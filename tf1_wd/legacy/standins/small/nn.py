@@ -53,7 +53,7 @@ def sampled_sparse_softmax_loss(
 ):
     """[batch], tf.nn.sampled_softmax_loss for one label each, [batch, 1].
 
-    Private: nn_impl._compute_sampled_logits (1.15.5, 2.15.1, 2.21.0).
+    Private: nn_impl._compute_sampled_logits.
     """
     logits, _ = nn_impl._compute_sampled_logits(
         weights=weights,

@@ -38,6 +38,7 @@ class SpriteMetadata(_Message):
     """One image of all thumbnails."""
 
     _fields = ("image_path", "single_image_dim")
+    single_image_dim: list
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -48,6 +49,8 @@ class EmbeddingInfo(_Message):
     """One table of embeddings."""
 
     _fields = ("tensor_name", "metadata_path", "bookmarks_path", "tensor_shape", "sprite", "tensor_path")
+    sprite: SpriteMetadata
+    tensor_shape: list
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -66,6 +69,7 @@ class ProjectorConfig(_Message):
     """All tables: config.embeddings.add().tensor_name = table.name."""
 
     _fields = ("model_checkpoint_path", "embeddings", "model_checkpoint_dir")
+    embeddings: _Embeddings
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

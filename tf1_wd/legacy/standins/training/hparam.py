@@ -16,7 +16,8 @@ def parse_values(values, type_map, ignore_unknown=False):
 
     type_map: {name: type}. An element of a list becomes {index: value}. Raises: ValueError.
     """
-    found, at = {}, 0
+    found: dict = {}
+    at = 0
     while at < len(values):
         clause = _CLAUSE.match(values, at)
         if not clause:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import inspect
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -89,7 +90,7 @@ def _input_fn(x, y, input_fn, batch_size, shuffle, epochs):
 class _Fit:
     """fit, evaluate and predict, over the train, evaluate and predict of `self.estimator`."""
 
-    estimator = None
+    estimator: Any = None
 
     def fit(self, x=None, y=None, input_fn=None, steps=None, batch_size=None, monitors=None, max_steps=None):
         """Trains; returns self. monitors are hooks."""

@@ -1,6 +1,6 @@
 """Optimizers of tf.contrib.opt: Nadam, AdaMax and lazy Adam.
 
-Private: Optimizer._get_beta_accumulators, _lr_t and the like of tf.train.AdamOptimizer (1.15.5, 2.15.1, 2.21.0).
+Private: Optimizer._get_beta_accumulators, _lr_t and the like of tf.train.AdamOptimizer.
 """
 
 from __future__ import annotations

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, Tuple
+
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import as_list, tensors_of
-from tf1_wd.penalties.find import find_penalties, gated_variables, rates, weigh
+from tf1_wd.penalties.find import Penalty, find_penalties, gated_variables, rates, weigh
+
+Key = Tuple[tf.Operation, int]  # what graph.key returns
 
 
 class GradientCall:
@@ -17,10 +21,9 @@ class GradientCall:
     or a loop. functions_with_l2: names of functions that ys call.
     After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
     variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
-    upstream: for attribution, which keeps there what it has looked at.
     """
 
-    def __init__(self, ys, xs, grad_ys):
+    def __init__(self, ys: Any, xs: Any, grad_ys: Any) -> None:
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
         self.ops = graph.ancestors(self.ys)
@@ -37,12 +40,11 @@ class GradientCall:
         impure = self._dependent_otherwise()
         self.constants = self._outermost(impure)
         self.terms = self._terms_of_variables(impure)
-        self.derivatives = {}
-        self.raw = {}
-        self.upstream = {}
+        self.derivatives: dict[tf.Operation, list[tf.Tensor]] = {}
+        self.raw: dict[Key, list[tf.Operation]] = {}
         self.is_decay_alone = bool(self.rates)
 
-    def keep(self, results):
+    def keep(self, results: list) -> list:
         """Takes note of what the call returned for each variable, and returns it.
 
         Where penalties alone reach a variable that is zeros, not None: the program got a gradient there before, may add
@@ -62,10 +64,10 @@ class GradientCall:
             kept.append(gradient)
         return kept
 
-    def reads_of(self, variable):
-        """The ops that must run before `variable` (its op) is written, for the penalties to be those of old weights.
+    def reads_of(self, variable: tf.Operation) -> list[tf.Operation]:
+        """The ops that must run before `variable` (its op) is written, so that penalties report old weights.
 
-        A read of a resource variable keeps its value; of a reference variable only the finished penalty does.
+        Resource variables: the reads. Reference variables: the penalties, as a read aliases the buffer.
         """
         penalties = [p.tensor for p in self.penalties if variable in p.factors]
         if variable.type != "VarHandleOp":
@@ -73,7 +75,7 @@ class GradientCall:
         ops = graph.ancestors(penalties)
         return [op for op in ops if op.type == "ReadVariableOp" and graph.read_source(op.outputs[0]) is variable]
 
-    def contains(self, tensor):
+    def contains(self, tensor: tf.Tensor) -> bool:
         """True if the loss contains `tensor`, or another one that computes the same."""
         return any(
             op is tensor.op or (op.type == tensor.op.type and graph.same_structure(op.outputs[0], tensor))
@@ -81,22 +83,22 @@ class GradientCall:
             if op.outputs
         )
 
-    def _functions_behind(self, penalty):
+    def _functions_behind(self, penalty: Penalty) -> list[str]:
         """The names of the functions that a penalty goes through on its way into ys."""
         behind = graph.between([penalty.tensor.op], self.ops)
         return [op.name for op in behind if op.type in graph.CALLS or _tf.is_function(op)]
 
-    def _dependent_otherwise(self):
+    def _dependent_otherwise(self) -> set[tf.Operation]:
         """The ops of ys that depend on xs by another way than through penalties."""
         stop = frozenset(p.tensor.op for p in self.penalties)
         variables = [(x, graph.variable_op(x)) for x in self._xs if hasattr(x, "op")]
         sources = {x.op if op is None else op for x, op in variables}
         return set(graph.between([op for op in self.ops if _tf.outer_op(op) in sources], self.ops, stop))
 
-    def _outermost(self, impure):
+    def _outermost(self, impure: set[tf.Operation]) -> list[tf.Tensor]:
         """The outermost tensors that depend on xs through penalties alone.
 
-        To stop there and not at the penalties themselves spares the gradient of the arithmetic around them.
+        Stopping at the outermost tensor also skips the gradient ops of the arithmetic around the penalties.
         """
         inner = {p.tensor.op for p in self.penalties}
         pure = (inner | set(graph.between(list(inner), self.ops))) - impure
@@ -108,7 +110,7 @@ class GradientCall:
             for tensor in op.outputs
         ]
 
-    def _terms_of_variables(self, impure):
+    def _terms_of_variables(self, impure: set[tf.Operation]) -> list[str]:
         """Names of scalar summands of ys that depend on variables alone and are no penalties."""
         inputs = [op for op in self.ops if graph.is_input(op)]
         fed = set(inputs) | set(graph.between(inputs, self.ops))
@@ -124,7 +126,7 @@ class GradientCall:
         ]
 
 
-def _functions_with_l2(ops):
+def _functions_with_l2(ops: list[tf.Operation]) -> list[str]:
     called = {
         attribute.func.name
         for op in ops
@@ -138,7 +140,7 @@ def _functions_with_l2(ops):
     return sorted(name for name in called if "L2Loss" in bodies.get(name, ()))
 
 
-def _function_bodies(graph):
-    """{name: (op types in the body)} of the functions in the library of `graph`."""
-    library = graph.as_graph_def().library
+def _function_bodies(tf_graph: tf.Graph) -> dict[str, frozenset[str]]:
+    """{name: (op types in the body)} of the functions in the library of a graph."""
+    library = tf_graph.as_graph_def().library
     return {f.signature.name: frozenset(node.op for node in f.node_def) for f in library.function}

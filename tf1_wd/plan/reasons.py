@@ -1,0 +1,102 @@
+"""Why a variable decays or not, and what became of other terms, as values; knows no TensorFlow.
+
+Programs compare these values. The texts beside them are for people, and may be worded anew.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Mapping
+
+from tf1_wd.errors import InvalidOptionError
+
+
+class Reason(enum.Enum):
+    """Why a variable decays, or why it does not: what `Decay.why` says in words."""
+
+    # it decays
+    GIVEN = "given"  # by the option rates=
+    LOSS = "loss"  # a penalty in the loss
+    COLLECTION = "collection"  # a penalty in the loss collection
+    ROLE = "role"  # what the weight is in its Keras layer
+    LAYER_PARAMS = "layer_params"  # the layer parameter file of cuda-convnet
+    # it does not decay
+    EXCLUDED = "excluded"
+    NOT_INCLUDED = "not_included"
+    NO_RATE = "no_rate"
+    ZERO_RATE = "zero_rate"
+    OTHER_SOURCE = "other_source"  # its penalty stands where source= does not look
+    NO_GRADIENT = "no_gradient"  # the update has no gradient of it
+    NO_UPDATE = "no_update"  # no update of the scope trains it
+    FROZEN = "frozen"  # a weight of Keras that is not trainable
+    UNKNOWN_LAYER = "unknown_layer"
+    UNKNOWN_WEIGHT = "unknown_weight"
+    NEVER = "never"  # a role that never decays, such as a normalization's
+
+
+# variables that are not updated, so that they are no part of what trains
+NOT_TRAINED = frozenset([Reason.NO_GRADIENT, Reason.NO_UPDATE])
+
+
+class _Said(str, enum.Enum):
+    """A value that is its own text, so that it prints and compares as that."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Fate(_Said):
+    """What became of an entry of the loss collection that is more than L2."""
+
+    IN_LOSS = "not L2, in the loss: stays there"
+    NO_VARIABLE = "not L2, and this update decays none of its variables: not applied"
+    NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
+    OTHER_SOURCE = "not L2, in the collection only, and source='loss': not applied"
+    OWN_STEP = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
+    NORM = "a norm of variables whose weight in the loss changes with them, or that has no gradient: no decay"
+    STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
+
+
+class Note(_Said):
+    """What is to be said of a part of the graph that the decay matters for."""
+
+    REGULARIZED = (
+        "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
+    )
+
+
+# --- plans in JSON: those of version 0.1.0 hold the texts alone, which these three lines are to tell apart
+
+_ENDINGS_OF_0_1_0 = {
+    "but no gradient reaches it": Reason.NO_GRADIENT,
+    "but no update of this scope trains it": Reason.NO_UPDATE,
+}
+_OWN_STEP_OF_0_1_0 = "its own SGD step"
+
+
+def stored_reason(variable: Mapping[str, Any]) -> Reason | None:
+    """The Reason of a variable in DecayPlan.as_dict(); None where an older version stored a text that does not tell.
+
+    Raises InvalidOptionError for a reason that there is not.
+    """
+    code = variable.get("reason")
+    if code is None:
+        return next((r for ending, r in _ENDINGS_OF_0_1_0.items() if variable["why"].endswith(ending)), None)
+    try:
+        return Reason(code)
+    except ValueError:
+        raise InvalidOptionError(
+            "the plan's reason %r of variable %s is unknown: was it written by a newer tf1_wd?"
+            % (code, variable.get("name")),
+            variable=variable.get("name"),
+        ) from None
+
+
+def stored_own_steps(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, text) of the terms of DecayPlan.as_dict() that took an SGD step of their own."""
+    fates = plan.get("fates", {})
+    return [
+        (name, fate)
+        for name, fate in plan.get("terms", {}).items()
+        if (fates[name] == Fate.OWN_STEP.name.lower() if name in fates else _OWN_STEP_OF_0_1_0 in fate)
+    ]
