@@ -6,6 +6,7 @@ from typing import AbstractSet, Callable, Iterable, Iterator, Sequence
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
+from tf1_wd.graph.op_types import BROADCASTS
 from tf1_wd.graph.variables import is_variable
 
 
@@ -157,12 +158,15 @@ def _attributes(op: tf.Operation) -> dict[str, bytes]:
     return {k: v.SerializeToString() for k, v in op.node_def.attr.items() if not k.startswith("_")}
 
 
+_FILLED = BROADCASTS | {"Fill", "OnesLike", "ZerosLike"}
+
+
 def is_uniform(tensor: tf.Tensor) -> bool:
     """True for a tensor that has one value everywhere, as far as its ops tell."""
     if tensor.shape.num_elements() == 1:
         return True
     op = tensor.op
-    if op.type in ("Tile", "BroadcastTo", "Fill", "OnesLike", "ZerosLike"):
+    if op.type in _FILLED:
         return True
     if op.type in ("Mul", "RealDiv", "Reshape", "Identity", "Cast"):
         return all(is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else is_uniform(op.inputs[0])
