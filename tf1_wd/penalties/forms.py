@@ -6,6 +6,7 @@ from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.graph.linear import Reading
 
 # (variables, factor): the gradient by each of these variables (ops) is factor times the variable
 Weights = Optional[Tuple[List[tf.Operation], float]]
@@ -44,27 +45,23 @@ def _sum_of_squares(tensor: tf.Tensor) -> Weights:
         if op.type in ("Square", "Pow"):
             inner = _squared(op)
             return None if inner is None else _weights(inner, factor)
-        if op.type in ("Mul", "RealDiv"):
-            tensor, other = op.inputs
-            variable = graph.read_source(tensor)
-            if op.type == "Mul" and variable is not None and graph.read_source(other) is variable:
-                return [variable], factor
-            if op.type == "Mul" and _constant_scalar(tensor) is not None:
-                tensor, other = other, tensor
-            constant = _constant_scalar(other)
-            if constant is None:
-                return None
-            factor = factor * constant if op.type == "Mul" else factor / constant
-        elif op.type == "Mean":
+        variable = graph.read_source(op.inputs[0]) if op.type == "Mul" else None
+        if variable is not None and graph.read_source(op.inputs[1]) is variable:
+            return [variable], factor
+        if op.type == "Mean":
             n, m = op.inputs[0].shape.num_elements(), tensor.shape.num_elements()
             if not n or not m:
                 return None
             factor *= m / n
             tensor = op.inputs[0]
-        elif op.type in ("Sum", "Identity", "Cast", "Reshape"):
-            tensor = op.inputs[0]
-        else:
+            continue
+        parts = _CONSTANT_MULTIPLES.parts(op)
+        if parts is None:
             return None
+        tensor, _, scalar, divides = parts[0]
+        constant = None if scalar is None else _constant_scalar(scalar)
+        if constant is not None:
+            factor = factor / constant if divides else factor * constant
 
 
 def _squared(op: tf.Operation) -> tf.Tensor | None:
@@ -75,10 +72,9 @@ def _squared(op: tf.Operation) -> tf.Tensor | None:
 
 
 def _square_of_norm(op: tf.Operation) -> Weights:
-    tensor = _squared(op)
-    while tensor is not None and tensor.op.type in ("Identity", "Squeeze", "Reshape", "Cast"):
-        tensor = tensor.op.inputs[0]
-    return _sum_of_squares(tensor.op.inputs[0]) if tensor is not None and tensor.op.type == "Sqrt" else None
+    norm = _squared(op)
+    root = None if norm is None else graph.through(norm, {"Identity", "Cast", "Squeeze", "Reshape"}).op
+    return None if root is None or root.type != "Sqrt" else _sum_of_squares(root.inputs[0])
 
 
 def _plain_square(op: tf.Operation) -> tf.Tensor | None:
@@ -93,6 +89,11 @@ def _constant_scalar(tensor: tf.Tensor) -> float | None:
     return None if value is None else float(value.reshape(()))
 
 
+def _constant_at(op: tf.Operation) -> int | None:
+    return next((i for i, tensor in enumerate(op.inputs) if _constant_scalar(tensor) is not None), None)
+
+
+_CONSTANT_MULTIPLES = Reading(_constant_at, same=frozenset(["Sum", "Identity", "Cast", "Reshape"]), signs={})
 FORMS = (
     Form("tf.nn.l2_loss(w)", ("L2Loss",), lambda op: _weights(op.inputs[0], 1.0), lambda op: op.inputs[0]),
     Form("tf.reduce_sum(w ** 2)", ("Sum", "Mean"), lambda op: _sum_of_squares(op.outputs[0]), _plain_square),
