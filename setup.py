@@ -70,7 +70,7 @@ setup(
     packages=[*find_packages(include=["tf1_wd", "tf1_wd.*"]), "tf1_wd.legacy_examples"],
     package_dir={"tf1_wd.legacy_examples": "legacy_examples"},
     package_data={
-        "tf1_wd": ["py.typed"],
+        "tf1_wd": ["py.typed", "__init__.pyi"],
         "tf1_wd.native": ["csrc/*"],
         "tf1_wd.commands.audit": ["page.html"],
         "tf1_wd.legacy_examples": ["data/*"],

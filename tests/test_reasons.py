@@ -19,7 +19,7 @@ PACKAGE = pathlib.Path(errors.__file__).resolve().parent
 # what is written for people, by the names that variables and attributes with it have
 SENTENCES = {"fate", "how", "message", "note", "problem", "reason", "said", "sentence", "why", "words"}
 CUTS = {"endswith", "startswith", "split", "rsplit", "partition", "rpartition", "find", "index", "removeprefix"}
-# Plans in JSON of 0.1.0 hold no codes. NumPy raises one ValueError for many reasons.
+# Plans in JSON may hold texts alone. NumPy raises one ValueError for many reasons.
 ALLOWED = {"plan/reasons.py": 2, "legacy/repairs/numpy_scipy.py": 1}
 
 
@@ -148,7 +148,7 @@ def test_a_plan_in_json_says_them_as_codes():
     assert len(from_plan(stored, "sgd", 0.1).differences) == 1
 
 
-def test_a_plan_in_json_of_an_older_version_is_read_by_its_words():
+def test_a_plan_in_json_without_codes_is_read_by_its_words():
     stored = plan_of(build_some, exclude="b").as_dict()
     del stored["fates"]
     for v in stored["variables"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 __version__ = "0.2.0"
 
@@ -29,18 +30,26 @@ _PUBLIC.update(
     for name in (
         "AlreadyDecoupledError",
         "AmbiguousRateError",
+        "AuditError",
         "CoupledPenaltyError",
         "EagerModeError",
+        "GoneError",
         "InvalidOptionError",
         "InvalidRateError",
+        "KerasChosenError",
         "MigrationError",
+        "MissingPackageError",
         "NativeOpError",
         "NativeOpWarning",
         "NestedScopeError",
+        "NoDataError",
         "NoEqualRateError",
         "NoMatchError",
+        "NoStandInError",
+        "NoStandInImportError",
         "NothingToDecayError",
         "NothingUpdatedError",
+        "ProgramNotFoundError",
         "Tf1WdError",
         "Tf1WdWarning",
         "UndecayedWarning",
@@ -58,13 +67,14 @@ _PUBLIC.update(
     )
 )
 
-# not in __all__: `import *` would hide a program's own keras
-_SUBMODULES = ("conventions", "keras", "legacy")
+# Public modules that a program imports by name; `tf2` alone comes with tf1_wd. They are not in __all__, because
+# `import *` would hide a program's own keras.
+_SUBMODULES = ("conventions", "errors", "keras", "legacy", "optimizers")
 
 __all__ = ["__version__", *_PUBLIC]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         try:
             module = importlib.import_module(_PUBLIC[name])
@@ -81,5 +91,5 @@ def __getattr__(name):
     raise AttributeError("module 'tf1_wd' has no attribute %r; it has: %s" % (name, ", ".join(__all__)))
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *_PUBLIC])

@@ -107,6 +107,36 @@ class CoupledPenaltyError(Tf1WdError):
     """The train_op's gradient holds the L2 term already: build it inside the scope instead."""
 
 
+# of tf1_wd.legacy
+
+
+class KerasChosenError(Tf1WdError, RuntimeError):
+    """Keras 3 is in use already, and TF1 code needs Keras 2: call install() before TensorFlow is used."""
+
+
+class NoStandInError(Tf1WdError, AttributeError):
+    """A name of tf.contrib has no stand-in on TensorFlow 2: leave it out, or run on TensorFlow 1.15."""
+
+
+class NoStandInImportError(Tf1WdError, ImportError):
+    """A program imports a name of tf.contrib that has no stand-in: leave it out, or run on TensorFlow 1.15."""
+
+
+class MissingPackageError(Tf1WdError, ImportError):
+    """A stand-in is in a package that is not installed: install it as the message says."""
+
+
+class GoneError(Tf1WdError, NotImplementedError):
+    """A part of tf.estimator rests on what TensorFlow 2.16 took away: leave that part out, or use TensorFlow 2.15."""
+
+
+class NoDataError(Tf1WdError, OSError):
+    """A data set is not where the program looks for it: put the files that are named there."""
+
+
+# warnings
+
+
 class NativeOpWarning(Tf1WdWarning):
     """The compiled op is not in use: run `tf1-wd doctor` to see why; results stay the same, slower."""
 

@@ -101,7 +101,8 @@ def _variable(variable: Any) -> tf.Variable:
         raise InvalidOptionError("variables must be tf.Variables or variables of Keras; got %r" % (variable,))
     if not inside.dtype.is_floating:
         raise InvalidOptionError(
-            "variable %s is %s: only floating variables can decay" % (eager_name(inside), inside.dtype)
+            "variable %s is %s: only floating variables can decay" % (eager_name(inside), inside.dtype),
+            variable=eager_name(inside),
         )
     return inside
 
@@ -110,7 +111,8 @@ def _refuse_twice(variables: Sequence[tf.Variable]) -> None:
     seen = set()
     for variable in variables:
         if id(variable) in seen:
-            raise InvalidOptionError("variable %s is listed twice: it would decay twice" % eager_name(variable))
+            name = eager_name(variable)
+            raise InvalidOptionError("variable %s is listed twice: it would decay twice" % name, variable=name)
         seen.add(id(variable))
 
 
@@ -119,7 +121,8 @@ def _copies(variable: tf.Variable) -> list[tf.Variable]:
     if _tf.in_replica() and tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise UnsupportedUpdateError(
             "variable %s would decay on each replica of the strategy: call tf1_wd.tf2.decay outside of strategy.run, "
-            "where it decays every copy once" % eager_name(variable)
+            "where it decays every copy once" % eager_name(variable),
+            variable=eager_name(variable),
         )
     return copies_of(variable)
 

@@ -21,7 +21,8 @@ after_tf1 = pytest.mark.skipif(IS_TF1, reason="TensorFlow 1.15 has the real tf.c
 EVERY_SPELLING = """
 import importlib, json, operator, sys
 import tf1_wd.legacy
-from tf1_wd.legacy import finder, table, table_core
+from tf1_wd.legacy.imports import contrib_finder as finder
+from tf1_wd.legacy.tables import contrib as table, core as table_core
 
 tf1_wd.legacy.install()
 heavy = [name for name in ("tf_slim", "tensorflow_estimator.python.estimator") if name in sys.modules]

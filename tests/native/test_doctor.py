@@ -58,7 +58,7 @@ def test_without_tensorflow_both_verbs_say_so(tmp_path):
 
 def test_without_a_compiler_the_doctor_tells_what_to_install(tmp_path):
     script = (
-        "import json\nfrom tf1_wd import doctor\nreport = doctor.diagnose()\n"
+        "import json\nfrom tf1_wd.commands import doctor\nreport = doctor.diagnose()\n"
         "print(json.dumps([report, doctor.is_healthy(report)]))\n"
     )
     out, _ = run(script, environment(tmp_path, CXX="no-such-compiler"))

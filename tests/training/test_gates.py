@@ -10,7 +10,6 @@ import tf1_wd
 from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
 from tf1_wd import errors
-from tf1_wd.decay.ops import weights as weights_ops
 from tf1_wd.graph.marks import is_decay
 from tf1_wd.graph.walk import predecessors
 
@@ -100,7 +99,7 @@ def test_a_training_loop_in_the_graph_decays_in_every_turn(place, order, flow, b
         with tf.control_dependencies([train_op]):
             return i + 1
 
-    loop = tf.while_loop(lambda i: i < 5, weights_ops, [tf.constant(0)], parallel_iterations=1)
+    loop = tf.while_loop(lambda i: i < 5, step, [tf.constant(0)], parallel_iterations=1)
     assert_close(run(loop, loop, w), oracle.train("momentum", LR, W0, gradient, 10, order, RATE))
 
 
@@ -115,7 +114,7 @@ def test_a_coefficient_computed_in_the_loop_decays_by_its_value(order, flow):
         with tf.control_dependencies([train_op]):
             return i + 1
 
-    loop = tf.while_loop(lambda i: i < 5, weights_ops, [tf.constant(0)], parallel_iterations=1)
+    loop = tf.while_loop(lambda i: i < 5, step, [tf.constant(0)], parallel_iterations=1)
     want = oracle.train("sgd", LR, W0, gradient, 5, order, RATE, lambda t: t + 1.0)
     assert_close(run(loop, w), want)
 

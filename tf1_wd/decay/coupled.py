@@ -15,7 +15,7 @@ from tf1_wd.decay.ops.weights import fractions_of, on_device
 from tf1_wd.decay.refusals import refuse_eager
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError, NothingToDecayError
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar
-from tf1_wd.graph.variables import dims_of, name_of
+from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.native.twin import eager_name
 from tf1_wd.penalties import added_by_hand
 from tf1_wd.plan.decisions import Decay, DecayPlan, Trained, decide
@@ -84,7 +84,7 @@ def add_decay_to_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: Scalar
     """
     pairs, scale = _checked(grads_and_vars, plan, scale)
     for gradient, variable in _decaying(pairs, plan):
-        added_by_hand.refuse_second(gradient, variable, name_of(variable))
+        added_by_hand.refuse_second(gradient, variable, checkpoint_name(variable))
     return _changed(pairs, plan, scale, 1.0)
 
 
@@ -106,7 +106,7 @@ def remove_decay_from_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: S
     """
     pairs, scale = _checked(grads_and_vars, plan, scale)
     for gradient, variable in _decaying(pairs, plan):
-        added_by_hand.refuse_missing(gradient, variable, name_of(variable))
+        added_by_hand.refuse_missing(gradient, variable, checkpoint_name(variable))
     return _changed(pairs, plan, scale, -1.0)
 
 
@@ -184,7 +184,7 @@ def _checked(grads_and_vars: Any, plan: Any, scale: Any) -> tuple[Pairs, Scalar]
 
 def _refuse_unknown(pairs: Pairs, plan: DecayPlan) -> None:
     known = {d.name: d for d in plan.decays}
-    names = [name_of(variable) for _, variable in pairs]
+    names = [checkpoint_name(variable) for _, variable in pairs]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise NoMatchError("the plan says nothing of %s; it knows %s" % (some(unknown), some(list(known))))
@@ -206,12 +206,12 @@ def _scale_of(scale: Any) -> Scalar:
 
 def _decaying(pairs: Pairs, plan: DecayPlan) -> Pairs:
     names = {d.name for d in plan.decaying}
-    return [(gradient, variable) for gradient, variable in pairs if name_of(variable) in names]
+    return [(gradient, variable) for gradient, variable in pairs if checkpoint_name(variable) in names]
 
 
 def _changed(pairs: Pairs, plan: DecayPlan, scale: Scalar, sign: float) -> list:
     decays = {d.name: d for d in plan.decaying}
-    chosen = {name_of(v): decays[name_of(v)] for _, v in _decaying(pairs, plan)}
+    chosen = {checkpoint_name(v): decays[checkpoint_name(v)] for _, v in _decaying(pairs, plan)}
     for d in chosen.values():
         _refuse_rate(d, scale)
     changed, amounts = _with_l2(pairs, chosen, sign, scale)
@@ -235,12 +235,12 @@ def _with_l2(
 
     decays: {name of a variable: its Decay}. A variable that is listed twice gets its L2 once.
     """
-    here = {name_of(v): v for _, v in pairs if name_of(v) in decays}
+    here = {checkpoint_name(v): v for _, v in pairs if checkpoint_name(v) in decays}
     members = [replace(decays[name], variable=v) for name, v in here.items()]  # the plan may be of another graph
     fractions = dict(zip(here, fractions_of(members, scale)))
     changed, amounts = [], []
     for gradient, variable in pairs:
-        name = name_of(variable)
+        name = checkpoint_name(variable)
         if name in fractions:
             with on_device(variable.device):
                 factor = sign * fractions.pop(name)

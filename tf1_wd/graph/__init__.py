@@ -19,6 +19,7 @@ from tf1_wd.graph.walk import (
     predecessors,
     same_structure,
     sources,
+    through,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "read_source",
     "same_structure",
     "sources",
+    "through",
     "variable_op",
     "variables_behind",
 ]

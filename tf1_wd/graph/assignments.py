@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Iterable, Sequence
+
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.errors import UnsupportedUpdateError
@@ -12,10 +14,10 @@ from tf1_wd.graph.walk import ancestors, argument
 _UPDATES = ASSIGNMENTS | SCATTERS
 
 
-def updates_among(ops, train_op):
+def updates_among(ops: Iterable[tf.Operation], train_op: tf.Operation) -> list[tuple[tf.Operation, list[tf.Operation]]]:
     """[(trainable variable, its update ops)] among `ops`, in the order in which the variables were made."""
     variables = {variable_op(v): v for v in tf.trainable_variables()}
-    found = {}
+    found: dict[tf.Operation, list[tf.Operation]] = {}
     for op in ops:
         holders = [holder for holder in map(holder, op.inputs) if holder in variables]
         if not holders:
@@ -38,7 +40,7 @@ def updates_among(ops, train_op):
     return [(variable, found[op]) for op, variable in variables.items() if op in found]
 
 
-def written_variable(op):
+def written_variable(op: tf.Operation) -> tf.Operation | None:
     """The op of the variable that `op` assigns, or updates by a gradient; None if it does neither."""
     if not op.inputs or not ("Apply" in op.type or op.type in _UPDATES):
         return None
@@ -46,13 +48,13 @@ def written_variable(op):
     return written if is_variable(written) else None
 
 
-def gradient_of(op):
+def gradient_of(op: tf.Operation) -> tf.Tensor:
     """What an update op takes as the gradient, or as the amount to assign."""
     gradient = argument(op, ("grad", "delta", "value", "updates", "ref_updates"))
     return op.inputs[-1] if gradient is None else gradient
 
 
-def origin(gradient, variable):
+def origin(gradient: Sequence[tf.Tensor], variable: tf.Operation) -> str:
     """Where a gradient comes from that no call of tf.gradients made, as words for a message; "" if that is not seen.
 
     gradient: list of tf.Tensor. variable: the op of the variable that it is applied to.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.native import loader
 
 
-def saved_model(data):
+def saved_model(data: bytes) -> Any:
     """The SavedModel message in the bytes of a saved_model.pb; raises ValueError for other bytes."""
     return _parsed(_tf.SavedModel(), data)
 
 
-def meta_graph(data):
+def meta_graph(data: bytes) -> Any:
     """The MetaGraphDef in the bytes of a .meta file; raises ValueError for other bytes."""
     message = _parsed(tf.MetaGraphDef(), data)
     if not message.graph_def.node:
@@ -20,7 +22,7 @@ def meta_graph(data):
     return message
 
 
-def _parsed(message, data):
+def _parsed(message: Any, data: bytes) -> Any:
     try:
         message.ParseFromString(data)
     except Exception as error:  # google.protobuf.message.DecodeError, which lives elsewhere in each version
@@ -28,7 +30,7 @@ def _parsed(message, data):
     return message
 
 
-def import_meta_graph(message):
+def import_meta_graph(message: Any) -> None:
     """Imports a MetaGraphDef into the default graph, without the Saver that TensorFlow would add to it."""
     if any(node.op.startswith("Tf1Wd") for node in message.graph_def.node):
         loader.status()  # registers the op, if it can be had
@@ -38,7 +40,7 @@ def import_meta_graph(message):
     tf.train.import_meta_graph(message, clear_devices=True)
 
 
-def traceback(op):
+def traceback(op: tf.Operation) -> list[tuple[Any, ...]]:
     """Where an op was made: (file, line, function, code) of each frame, the outermost first."""
     frames = []
     for frame in op.traceback or ():
@@ -49,12 +51,12 @@ def traceback(op):
     return frames
 
 
-def values_in_session(graph, tensors):
+def values_in_session(tf_graph: tf.Graph, tensors: dict[Any, tf.Tensor]) -> dict[Any, Any]:
     """{key: array} of tensors, from the session that a program has on a graph; {} if it has none, or no values yet.
 
     tensors: {key: tf.Tensor}.
     """
-    for session in _tf.sessions_of(graph):
+    for session in _tf.sessions_of(tf_graph):
         try:
             return session.run(tensors)
         except Exception:  # closed, or not initialized: each version raises its own

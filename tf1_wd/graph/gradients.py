@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple, Union
+from typing import Any, Sequence, Tuple, Union
 
 from tf1_wd._tf import tf
 
@@ -11,13 +11,15 @@ Gradient = Union[tf.Tensor, tf.IndexedSlices, None]
 Pairs = Sequence[Tuple[Gradient, tf.Variable]]
 
 
-def as_list(value):
+def as_list(value: Any) -> list[Any]:
+    """A list of what an argument of tf.gradients holds: one thing, several, or none."""
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def tensors_of(gradient):
+def tensors_of(gradient: Gradient) -> list[tf.Tensor]:
+    """The tensors that a gradient consists of, its values first."""
     if gradient is None:
         return []
     return [gradient.values, gradient.indices] if isinstance(gradient, tf.IndexedSlices) else [gradient]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tf1_wd.graph.op_types import PLUS, READS
+
+if TYPE_CHECKING:
+    from tf1_wd._tf import tf
 
 _NORMS = frozenset(["gamma", "beta", "moving_mean", "moving_variance", "layer_norm_scale", "layer_norm_bias"])
 _BIASES = frozenset(["bias", "biases", "b"])
 
 
-def role_of(variable):
+def role_of(variable: tf.Operation) -> str:
     """ "bias", "norm" or "" for a variable (its op) of one dimension or none; "" for all others.
 
     A bias is added (BiasAdd), a parameter of a normalization goes into a fused one, or is combined with the inverse
@@ -32,9 +37,10 @@ def role_of(variable):
     return "bias" if added or last in _BIASES else ""
 
 
-def _uses(variable):
+def _uses(variable: tf.Operation) -> list[tuple[tf.Operation, tf.Tensor]]:
     """(op, tensor) of what takes the variable, seen through reads."""
-    pending, found = [variable.outputs[0]], []
+    pending = [variable.outputs[0]]
+    found: list[tuple[tf.Operation, tf.Tensor]] = []
     while pending:
         tensor = pending.pop()
         for consumer in tensor.consumers():
@@ -45,6 +51,6 @@ def _uses(variable):
     return found
 
 
-def _is_wider(add, tensor):
+def _is_wider(add: tf.Operation, tensor: tf.Tensor) -> bool:
     rank = add.outputs[0].shape.rank
     return rank is not None and rank > 1 and not add.type.startswith("Assign")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Callable, Sequence
+
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.graph.op_types import CONTROL_FLOW
 
+Replacement = Callable[["tf.Tensor"], "tf.Tensor"]
 
-def can_be_copied(op):
+
+def can_be_copied(op: tf.Operation) -> bool:
     """True for an op that means the same elsewhere: no control flow, no function, no gradient of its own making."""
     attributes = op.node_def.attr
     return (
@@ -17,7 +21,7 @@ def can_be_copied(op):
     )
 
 
-def copy_ops(ops, replacement, name):
+def copy_ops(ops: Sequence[tf.Operation], replacement: Replacement, name: str) -> Replacement:
     """Copies `ops` into the default graph, under `name`; returns a function from a tensor to its copy.
 
     ops: list of tf.Operation of one graph. replacement: function from a tensor that comes from outside of `ops` to a
@@ -25,7 +29,8 @@ def copy_ops(ops, replacement, name):
     """
     if not ops:
         return replacement
-    definition, inside, input_map = tf.GraphDef(), set(ops), {}
+    definition, inside = tf.GraphDef(), set(ops)
+    input_map: dict[str, tf.Tensor] = {}
     definition.versions.CopyFrom(ops[0].graph.graph_def_versions)  # so that it imports as it was made
     for op in ops:
         node = definition.node.add()

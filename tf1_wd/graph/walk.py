@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import AbstractSet, Callable, Iterable, Iterator, Sequence
+
 from tf1_wd import _tf
+from tf1_wd._tf import tf
+from tf1_wd.graph.op_types import BROADCASTS
 from tf1_wd.graph.variables import is_variable
 
 
-def is_input(op):
+def is_input(op: tf.Operation) -> bool:
     """True for an op whose value comes from outside of the graph and its variables: fed, read, drawn or queued."""
     op = _tf.outer_op(op)
     if is_variable(op) or op.type in ("Const", "ReadVariableOp"):
@@ -14,27 +18,27 @@ def is_input(op):
     return not op.inputs or op.type == "PlaceholderWithDefault" or op.op_def.is_stateful
 
 
-def key(tensor):
+def key(tensor: tf.Tensor) -> tuple[tf.Operation, int]:
     """What identifies a tensor in dicts, where `==` may mean something else."""
     return tensor.op, tensor.value_index
 
 
-def is_accumulator(op):
+def is_accumulator(op: tf.Operation) -> bool:
     """True for the op that takes the average out of a gradient accumulator, such as SyncReplicasOptimizer's."""
     return op.type.endswith("AccumulatorTakeGradient")
 
 
-def is_taken(tensors):
+def is_taken(tensors: Iterable[tf.Tensor]) -> bool:
     """True if gradients come out of accumulators, so that another run of the graph has computed them."""
     return any(is_accumulator(op) for op in ancestors(tensors))
 
 
-def data_inputs(op):
+def data_inputs(op: tf.Operation) -> Sequence[tf.Tensor]:
     """The tensors that an op takes."""
     return op.inputs
 
 
-def sources(op):
+def sources(op: tf.Operation) -> Sequence[tf.Tensor]:
     """The tensors that an op takes; of a function's argument, what is passed; of an accumulator, what is put in."""
     if op.type == "Placeholder":
         passed = _tf.outer(op.outputs[0])
@@ -45,7 +49,7 @@ def sources(op):
     return [argument(put, ("gradient", "gradient_values")) for put in puts]
 
 
-def argument(op, names):
+def argument(op: tf.Operation, names: Sequence[str]) -> tf.Tensor | None:
     """The input of `op` that its definition calls by one of `names`, or None."""
     for definition, tensor in zip(op.op_def.input_arg, op.inputs):
         if definition.name in names:
@@ -53,12 +57,24 @@ def argument(op, names):
     return None
 
 
-def ancestors(tensors, stop=frozenset(), inputs=data_inputs):
+def through(tensor: tf.Tensor, types: AbstractSet[str]) -> tf.Tensor:
+    """The tensor at the other end of a chain of ops of these types, each of which hands on its first input."""
+    while tensor.op.type in types and tensor.op.inputs:
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
+def ancestors(
+    tensors: Iterable[tf.Tensor],
+    stop: AbstractSet[tf.Operation] = frozenset(),
+    inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs,
+) -> list[tf.Operation]:
     """All ops that `tensors` depend on through data, themselves included, in the order first met.
 
     stop: ops whose inputs are not followed (they are included). inputs: function from an op to the tensors to follow.
     """
-    seen, pending = {}, [t.op for t in tensors]
+    seen: dict[tf.Operation, None] = {}
+    pending = [t.op for t in tensors]
     while pending:
         op = pending.pop()
         if op in seen:
@@ -69,9 +85,10 @@ def ancestors(tensors, stop=frozenset(), inputs=data_inputs):
     return list(seen)
 
 
-def predecessors(ops):
+def predecessors(ops: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
     """All ops that run when a session runs `ops`: through data and control edges, themselves included; lazily."""
-    seen, pending = set(), list(ops)
+    seen: set[tf.Operation] = set()
+    pending = list(ops)
     while pending:
         op = pending.pop()
         if op not in seen:
@@ -81,13 +98,19 @@ def predecessors(ops):
             pending.extend(op.control_inputs)
 
 
-def between(origins, ops, stop=frozenset(), inputs=data_inputs):
+def between(
+    origins: Iterable[tf.Operation],
+    ops: Sequence[tf.Operation],
+    stop: AbstractSet[tf.Operation] = frozenset(),
+    inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs,
+) -> list[tf.Operation]:
     """The ops among `ops` that depend on one of `origins` (ops), without these, in the order of `ops`.
 
     stop: ops that do not count as dependents. inputs: as for `ancestors`.
     """
     consumers = consumers_among(ops, inputs)
-    found, pending = set(), list(origins)
+    found: set[tf.Operation] = set()
+    pending = list(origins)
     while pending:
         for op in consumers.get(pending.pop(), ()):
             if op not in found and op not in stop:
@@ -96,9 +119,12 @@ def between(origins, ops, stop=frozenset(), inputs=data_inputs):
     return [op for op in ops if op in found]
 
 
-def consumers_among(ops, inputs=data_inputs):
+def consumers_among(
+    ops: Sequence[tf.Operation], inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs
+) -> dict[tf.Operation, list[tf.Operation]]:
     """{op: those of `ops` that take one of its outputs}. inputs: as for `ancestors`."""
-    members, consumers = set(ops), {}
+    members = set(ops)
+    consumers: dict[tf.Operation, list[tf.Operation]] = {}
     for op in ops:
         for tensor in inputs(op):
             if tensor.op in members:
@@ -106,7 +132,7 @@ def consumers_among(ops, inputs=data_inputs):
     return consumers
 
 
-def same_structure(a, b):
+def same_structure(a: tf.Tensor, b: tf.Tensor) -> bool:
     """True if two tensors compute the same from the same variables: equal ops, attributes and constants.
 
     Ops that keep state or draw random numbers are the same only if they are one op.
@@ -128,16 +154,19 @@ def same_structure(a, b):
     return True
 
 
-def _attributes(op):
+def _attributes(op: tf.Operation) -> dict[str, bytes]:
     return {k: v.SerializeToString() for k, v in op.node_def.attr.items() if not k.startswith("_")}
 
 
-def is_uniform(tensor):
+_FILLED = BROADCASTS | {"Fill", "OnesLike", "ZerosLike"}
+
+
+def is_uniform(tensor: tf.Tensor) -> bool:
     """True for a tensor that has one value everywhere, as far as its ops tell."""
     if tensor.shape.num_elements() == 1:
         return True
     op = tensor.op
-    if op.type in ("Tile", "BroadcastTo", "Fill", "OnesLike", "ZerosLike"):
+    if op.type in _FILLED:
         return True
     if op.type in ("Mul", "RealDiv", "Reshape", "Identity", "Cast"):
         return all(is_uniform(t) for t in op.inputs) if op.type in ("Mul", "RealDiv") else is_uniform(op.inputs[0])
@@ -147,6 +176,6 @@ def is_uniform(tensor):
     return False
 
 
-def has_session(graph):
-    """True if a tf.Session on `graph` exists. It may hold the ops already, and then their edges are fixed."""
-    return bool(_tf.sessions_of(graph))
+def has_session(tf_graph: tf.Graph) -> bool:
+    """True if a tf.Session on `tf_graph` exists. It may hold the ops already, and then their edges are fixed."""
+    return bool(_tf.sessions_of(tf_graph))

@@ -39,7 +39,8 @@ def refuse_backend(plan: DecayPlan) -> None:
         if not hasattr(value, "assign_sub"):
             raise UnsupportedUpdateError(
                 "%s is no variable of TensorFlow: with Keras 3 on JAX or PyTorch use Keras's own AdamW and its "
-                "exclude_from_weight_decay" % d.name
+                "exclude_from_weight_decay" % d.name,
+                variable=d.name,
             )
         if value is not d.variable and builds_a_graph():
             raise UnsupportedUpdateError(
@@ -56,13 +57,15 @@ def refuse_other_weights(model: Any, plan: DecayPlan) -> None:
     if foreign:
         raise InvalidOptionError(
             "the plan is of another model: %s of it is no weight of %r, so it would never decay. Make a plan of this "
-            "model: tf1_wd.keras.plan(model, rate)" % (foreign[0], model.name)
+            "model: tf1_wd.keras.plan(model, rate)" % (foreign[0], model.name),
+            variable=foreign[0],
         )
     known = {id(d.variable) for d in plan.decays}
     unknown = [keras_name(w) for w in model.trainable_weights if id(w) not in known]
     if unknown:
         raise InvalidOptionError(
-            "%s of %r trains and is not in the plan, so it would not decay: %s" % (some(unknown), model.name, _ANEW)
+            "%s of %r trains and is not in the plan, so it would not decay: %s" % (some(unknown), model.name, _ANEW),
+            variable=unknown[0],
         )
     refuse_unfrozen(plan, {id(underneath(w)) for w in model.trainable_weights})
 
@@ -76,7 +79,8 @@ def refuse_unfrozen(plan: DecayPlan, trained: Collection[int], first: str = "") 
     if unfrozen:
         raise InvalidOptionError(
             "%s trains, and was frozen when the plan was made, so it would not decay: %s%s"
-            % (some(unfrozen), first, _ANEW)
+            % (some(unfrozen), first, _ANEW),
+            variable=unfrozen[0],
         )
 
 
@@ -87,14 +91,17 @@ def refuse_regularized(model: Any, plan: DecayPlan) -> None:
     if penalised:
         raise CoupledPenaltyError(
             "add_l2 has put the L2 of %s into the loss of a model already, maybe one inside of this: build both anew"
-            % ", ".join(penalised[:5])
+            % ", ".join(penalised[:5]),
+            variable=penalised[0],
         )
     regularized = [name for name, note in plan.notes if note is Note.REGULARIZED]
     if regularized:
         raise CoupledPenaltyError(
             "%s: %s. Build the model without, or exclude them; in graph mode with an optimizer of tf.train, "
             "tf1_wd.decoupled_weight_decay takes it out of the gradient"
-            % (", ".join(regularized[:5]), Note.REGULARIZED)
+            % (", ".join(regularized[:5]), Note.REGULARIZED),
+            variable=regularized[0],
+            reason=str(Note.REGULARIZED),
         )
 
 

@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 
-from tf1_wd.errors import Tf1WdError
+from tf1_wd.errors import KerasChosenError
 from tf1_wd.legacy.imports.alias_finder import AliasFinder, import_or_none
 from tf1_wd.legacy.imports.contrib_finder import load, put_contrib
 from tf1_wd.legacy.imports.tensorflow_facade import put_facade
@@ -22,10 +22,6 @@ _SWITCH = "TF_USE_LEGACY_KERAS"
 # slim.batch_norm takes its layer from this attribute, a lazy module with a target that is nowhere (2.15.1, 2.21.0)
 _NORMALIZATION = ("tensorflow.python.layers.normalization", "normalization")
 _BROKEN_TARGET = "tf_keras.legacy_tf_layers.normalization"
-
-
-class KerasChosenError(Tf1WdError, RuntimeError):
-    """Keras 3 is in use already, and TF1 code needs Keras 2: call install() before TensorFlow is used."""
 
 
 def install():

@@ -25,11 +25,13 @@ def native_ops_for(variables: Sequence[tf.Variable], backend: str) -> Any:
             if not _has_kernel(variable):
                 raise NativeOpError(
                     'variable %s is on %s; the native op runs on CPUs and GPUs: put it there, or drop backend="native"'
-                    % (eager_name(variable), variable.device)
+                    % (eager_name(variable), variable.device),
+                    variable=eager_name(variable),
                 )
         ops, problem = loader.native_ops(), _gpu_problem(variables)
         if problem:
-            raise NativeOpError("variable %s may be on a GPU: %s" % (eager_name(variables[0]), problem))
+            name = eager_name(variables[0])
+            raise NativeOpError("variable %s may be on a GPU: %s" % (name, problem), variable=name, reason=problem)
         return ops
     served = [variable for variable in variables if _job(variable) not in (None, "localhost")]
     if served:

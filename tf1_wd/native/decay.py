@@ -67,17 +67,20 @@ def _common_dtype(variables: Sequence[tf.Variable]) -> tf.DType:
         if dtype not in DTYPES:
             raise InvalidOptionError(
                 "variable %s is %s: only floating variables (float16, bfloat16, float32, float64) can decay; exclude it"
-                % (eager_name(variable), dtype.name)
+                % (eager_name(variable), dtype.name),
+                variable=eager_name(variable),
             )
         if dtype != first.dtype.base_dtype:
             raise InvalidOptionError(
                 "variables of one op must have one dtype: %s is %s, %s is %s; use one op for each dtype"
-                % (eager_name(first), first.dtype.base_dtype.name, eager_name(variable), dtype.name)
+                % (eager_name(first), first.dtype.base_dtype.name, eager_name(variable), dtype.name),
+                variable=eager_name(variable),
             )
         if _tf.is_resource(variable) != _tf.is_resource(first):
             raise InvalidOptionError(
                 "variables of one op must be all reference or all resource: %s and %s differ; use one op for each kind"
-                % (eager_name(first), eager_name(variable))
+                % (eager_name(first), eager_name(variable)),
+                variable=eager_name(first),
             )
     return first.dtype.base_dtype
 
@@ -111,10 +114,12 @@ def check_rates(variables: Sequence[tf.Variable], rates: tf.Tensor, scale: tf.Te
     for variable, rate in zip(variables, np.broadcast_to(known_rates, [count])):
         if not is_rate(rate):
             raise InvalidRateError(
-                "the decay rate of %s is %g: it must be a number in [0, 1)" % (eager_name(variable), rate)
+                "the decay rate of %s is %g: it must be a number in [0, 1)" % (eager_name(variable), rate),
+                variable=eager_name(variable),
             )
         if known_scale is not None and not is_rate(rate * known_scale):
             raise InvalidRateError(
                 "the decay rate of %s times the scale, %g * %g = %g, must be a number in [0, 1)"
-                % (eager_name(variable), rate, known_scale, rate * known_scale)
+                % (eager_name(variable), rate, known_scale, rate * known_scale),
+                variable=eager_name(variable),
             )

@@ -8,7 +8,7 @@ from typing import Any, Iterable
 
 from tf1_wd._tf import tf
 from tf1_wd.errors import InvalidOptionError
-from tf1_wd.graph.variables import name_of
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.optimizers.extension import DecoupledWeightDecayExtension, WeightDecay
 
 
@@ -159,7 +159,7 @@ def checkpoint_map(
     """
     if not isinstance(optimizer, tf.train.Optimizer):
         raise InvalidOptionError("optimizer=%r is no tf.train.Optimizer, such as tf1_wd.AdamWOptimizer" % (optimizer,))
-    slots = {name_of(v) for v in optimizer.variables()}
+    slots = {checkpoint_name(v) for v in optimizer.variables()}
     if not optimizer.get_slot_names():
         raise InvalidOptionError(
             "%s has no slots: build its train_op first. An optimizer that never has any needs no map"
@@ -169,8 +169,8 @@ def checkpoint_map(
     found: dict[str, Any] = {}
     for v in tf.global_variables() if variables is None else variables:
         part_of = v.to_proto().save_slice_info_def.full_name
-        name = part_of or name_of(v)
-        if name_of(v) in slots:
+        name = part_of or checkpoint_name(v)
+        if checkpoint_name(v) in slots:
             name = ending.sub(lambda match: "/%s%s" % (saved_as, match.group(1) or ""), name)
         if part_of:
             found.setdefault(name, []).append(v)

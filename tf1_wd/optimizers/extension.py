@@ -15,7 +15,7 @@ from tf1_wd.decay.refusals import refuse_eager, refuse_strategy
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, UndecayedWarning, UnsupportedUpdateError
 from tf1_wd.graph.marks import by_an_optimizer
 from tf1_wd.graph.update_ops import step_ignores_weights
-from tf1_wd.graph.variables import name_of
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.plan.options import is_rate, make_rules
 from tf1_wd.plan.same_variable import parts
 
@@ -222,7 +222,7 @@ def _chosen(listed: AbstractSet[tf.Operation] | None, variables: Sequence[tf.Var
     if listed and not found:
         warnings.warn(
             "none of the variables in decay_var_list is updated here (%s), so nothing decays; say decay_var_list=[] if "
-            "that is meant" % ", ".join(sorted(map(name_of, variables))[:3]),
+            "that is meant" % ", ".join(sorted(map(checkpoint_name, variables))[:3]),
             UndecayedWarning,
             stacklevel=5,
         )

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Iterator
+
 from tf1_wd import _tf, graph
 from tf1_wd.graph.op_types import CLIPS, COPIES, JOINS, PARTS, PRODUCTS, REARRANGEMENTS, REDUCTIONS, SIGNS, SUMS
+
+if TYPE_CHECKING:
+    from tf1_wd._tf import tf
 
 # ops through which a summand of a gradient passes, if only in part
 _PASSES = SUMS.union(SIGNS, REDUCTIONS, COPIES, REARRANGEMENTS, PARTS, JOINS, CLIPS)
 _PASSES |= {"IdentityN", "Print", "StopGradient", "ReadVariableOp", "Switch", "Merge"}
 
 
-def holds_l2(gradient, variable):
+def holds_l2(gradient: tf.Tensor, variable: tf.Operation) -> bool:
     """True if a multiple of the variable itself is a summand of the gradient, whatever clips or masks it."""
     return any(True for _ in l2_in(gradient, variable))
 
 
-def l2_in(gradient, variable, known=frozenset()):
+def l2_in(
+    gradient: tf.Tensor, variable: tf.Operation, known: frozenset[tf.Operation] | set[tf.Operation] = frozenset()
+) -> Iterator[tf.Operation]:
     """The ops of the summands of a gradient that are multiples of the variable itself, whatever clips or masks them.
 
     known: ops that are given back where they are met, and are not looked into.
     """
-    seen, pending = set(), [gradient]
+    seen: set[tf.Operation] = set()
+    pending = [gradient]
     while pending:
         op = _tf.outer_op(pending.pop().op)
         if op in seen:
@@ -41,7 +49,7 @@ def l2_in(gradient, variable, known=frozenset()):
             pending.extend(op.inputs)
 
 
-def _is_multiple(tensor, variable):
+def _is_multiple(tensor: tf.Tensor, variable: tf.Operation) -> bool:
     """True for a read of the variable, and for that times a number that does not depend on it, as of a norm does."""
     op = tensor.op
     if op.type == "Pow":
@@ -52,5 +60,5 @@ def _is_multiple(tensor, variable):
     return variable in (graph.variables_behind(tensor) or ())
 
 
-def _is_number(factor, variable):
+def _is_number(factor: tf.Tensor, variable: tf.Operation) -> bool:
     return graph.is_uniform(factor) and variable not in graph.ancestors([factor], inputs=graph.sources)

@@ -9,16 +9,29 @@ variable and something else (Polyak averaging, elastic averaging).
 from __future__ import annotations
 
 import math
-import operator
 import random
+from typing import TYPE_CHECKING, ClassVar, Dict, Iterable, Tuple, Union
 
 from tf1_wd import _tf, graph
 from tf1_wd.errors import AlreadyDecoupledError
 from tf1_wd.graph.assignments import gradient_of, written_variable
+from tf1_wd.graph.constants import Constants
+from tf1_wd.graph.linear import Part, Reading
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
+from tf1_wd.graph.op_types import BROADCASTS, LIMITS, LOOKUPS, READS, REARRANGEMENTS, SELECTS, STOPS
+
+if TYPE_CHECKING:
+    from tf1_wd._tf import tf
+
+# {summand: (factor, bent)}: a summand is the variable (its op), or (op, index of the output). bent: True if the summand
+# has another factor besides, which depends on the variable.
+Terms = Dict[Union["tf.Operation", Tuple["tf.Operation", int]], Tuple[float, bool]]
+
+_SAME = READS.union(REARRANGEMENTS, STOPS, LOOKUPS) | {"Print"}
+_CHOICES = SELECTS | {"Merge"}
 
 
-def refuse_own_decay(variables):
+def refuse_own_decay(variables: Iterable[tf.Variable]) -> None:
     """Raises AlreadyDecoupledError if the graph holds a decay of one of `variables` that is not of a scope or attach.
 
     variables: list of tf.Variable, those that are to decay.
@@ -32,7 +45,7 @@ def refuse_own_decay(variables):
         )
 
 
-def own_decays(variables):
+def own_decays(variables: Iterable[tf.Operation]) -> list[tuple[tf.Operation, tf.Operation]]:
     """[(variable, op that takes a fraction of it off)], leaving out the ops of scopes and attach.
 
     variables: the ops of variables.
@@ -48,10 +61,11 @@ def own_decays(variables):
     return found
 
 
-def shrinks(op, variable, scalars):
-    """True if `op`, which updates `variable` (its op), assigns v <- c v + rest with c < 1 and a rest that is no 1 - c.
+def shrinks(op: tf.Operation, variable: tf.Operation, scalars: Scalars) -> bool:
+    """True if `op` assigns its variable v <- c * v + rest with c < 1, and is no moving average.
 
-    Scalars that are known only at run time count as small positive numbers. scalars: Scalars.
+    In a moving average the factors in `rest` sum to 1 - c. Scalars that are known only at run time count as small
+    positive numbers. variable: the op of the variable that `op` updates.
     """
     if "Apply" in op.type:
         return False
@@ -65,15 +79,15 @@ def shrinks(op, variable, scalars):
     return not math.isclose(rest, 1.0 - own, rel_tol=1e-4)
 
 
-def rests(op, variable, scalars):
+def rests(op: tf.Operation, variable: tf.Operation, scalars: Scalars) -> list[tf.Tensor]:
     """What an update adds to a multiple of its variable (an op): list of tf.Tensor; [] if it overwrites it."""
     if "Apply" in op.type:
         return [gradient_of(op)]
     terms = _terms(op, variable, scalars)
-    return [key[0].outputs[key[1]] for key in terms if key is not variable] if variable in terms else []
+    return [key[0].outputs[key[1]] for key in terms if isinstance(key, tuple)] if variable in terms else []
 
 
-def _terms(op, variable, scalars):
+def _terms(op: tf.Operation, variable: tf.Operation, scalars: Scalars) -> Terms:
     """The value that the variable has after an assignment, as _Sum.of has it."""
     amount = gradient_of(op)
     terms = dict(_Sum(variable, scalars).of(amount))
@@ -89,50 +103,44 @@ def _terms(op, variable, scalars):
 class _Sum:
     """Reads tensors as sums of multiples of other tensors, one of which may be a variable."""
 
-    def __init__(self, variable, scalars):
+    def __init__(self, variable: tf.Operation, scalars: Scalars) -> None:
         self._variable = variable
         self._scalars = scalars
-        self._known = {}
+        self._known: dict[tuple[tf.Operation, int], Terms] = {}
+        self._reading = Reading(self._scalar_at, same=_SAME, sums=frozenset(["AddN"]))
 
-    def of(self, tensor):
-        """{summand: (factor, bent)}; a summand is the variable (its op), or (op, index of the output).
-
-        bent: True if the summand has another factor besides, which depends on the variable.
-        """
-        key = tensor.op, tensor.value_index
+    def of(self, tensor: tf.Tensor) -> Terms:
+        """The terms that add up to a tensor."""
+        key = graph.key(tensor)
         if key not in self._known:
             self._known[key] = self._read(tensor)
         return self._known[key]
 
-    def _read(self, tensor):
+    def _read(self, tensor: tf.Tensor) -> Terms:
         op = tensor.op
         if op is self._variable:
             return {op: (1.0, False)}
-        if op.type in _SAME and op.inputs:
-            return self.of(op.inputs[0])
-        if op.type in _SIGNS or op.type == "AddN":
-            return self._sum(zip(op.inputs, _SIGNS.get(op.type, [1.0] * len(op.inputs))))
-        if op.type in ("Mul", "RealDiv"):
-            a, b = op.inputs
-            if op.type == "Mul" and _is_factor(a) and not (_is_factor(b) and self._moves(a)):
-                a, b = b, a
-            if _is_factor(b):
-                return self._scaled(self.of(a), b, op.type == "RealDiv")
-        if op.type in _CLIPS | _CHOICES:
+        parts = self._reading.parts(op)
+        if parts is not None:
+            return self._sum(parts)
+        if op.type in LIMITS or op.type in _CHOICES:
             inner = [terms for terms in map(self.of, op.inputs) if self._variable in terms]
             if inner and (op.type in _CHOICES) == (len(inner) == 2):
                 return min(inner, key=lambda terms: (terms[self._variable], -len(terms)))
-        return {(op, tensor.value_index): (1.0, False)}
+        return {graph.key(tensor): (1.0, False)}
 
-    def _sum(self, parts):
-        total = {}
-        for tensor, sign in parts:
-            for key, (factor, bent) in self.of(tensor).items():
+    def _sum(self, parts: list[Part]) -> Terms:
+        total: Terms = {}
+        for part in parts:
+            terms = self.of(part.tensor)
+            if part.scalar is not None:
+                terms = self._scaled(terms, part.scalar, part.divides)
+            for key, (factor, bent) in terms.items():
                 before = total.get(key, (0.0, False))
-                total[key] = (before[0] + sign * factor, before[1] or bent)
+                total[key] = (before[0] + part.number * factor, before[1] or bent)
         return total
 
-    def _scaled(self, terms, scalar, divides):
+    def _scaled(self, terms: Terms, scalar: tf.Tensor, divides: bool) -> Terms:
         if self._moves(scalar):
             return {key: (0.0, True) for key in terms}
         number = self._scalars.number(scalar)
@@ -140,66 +148,67 @@ class _Sum:
             number = _divided(1.0, number)
         return {key: (number * factor, bent) for key, (factor, bent) in terms.items()}
 
-    def _moves(self, scalar):
+    def _scalar_at(self, op: tf.Operation) -> int | None:
+        first, second = map(_is_factor, op.inputs)
+        if op.type == "Mul" and first and not (second and self._moves(op.inputs[0])):
+            return 0
+        return 1 if second else None
+
+    def _moves(self, scalar: tf.Tensor) -> bool:
         return self._variable in self._scalars.variables(scalar)
 
 
-class Scalars:
-    """What is known of the scalars of a graph, each looked at once."""
-
-    def __init__(self):
-        self._numbers = {}
-        self._variables = {}
-
-    def variables(self, tensor):
-        """The variables (ops) that a tensor depends on."""
-        if tensor.op not in self._variables:
-            self._variables[tensor.op] = {op for op in graph.ancestors([tensor]) if graph.is_variable(op)}
-        return self._variables[tensor.op]
-
-    def number(self, tensor):
-        """The value of a tensor that is the same everywhere; if it is known only at run time, a number in its place.
-
-        Equal scalars get equal numbers, and no two others can be taken for a and 1 - a.
-        """
-        op, source = tensor.op, graph.read_source(tensor)
-        if source is None and op.type in _SAME | {"Tile", "BroadcastTo"}:
-            return self.number(op.inputs[0])
-        if op.type == "Fill":
-            return self.number(op.inputs[1])
-        if op.type in _ARITHMETIC:
-            return _ARITHMETIC[op.type](*map(self.number, op.inputs))
-        value = _tf.constant_value(tensor)
-        if value is not None and value.size:
-            return float(value.reshape(-1)[0])
-        key = (op, tensor.value_index) if source is None else source
-        return self._numbers.setdefault(key, random.Random(len(self._numbers)).uniform(0.1, 0.4))
-
-
-def _is_factor(tensor):
+def _is_factor(tensor: tf.Tensor) -> bool:
     """True for a tensor that multiplies all elements alike; of a placeholder without a shape that is assumed."""
     if graph.is_uniform(tensor):
         return True
     if tensor.shape.rank is not None:
         return False
     op = tensor.op
-    return op.type == "Placeholder" or (op.type in _ARITHMETIC and all(map(_is_factor, op.inputs)))
+    return op.type == "Placeholder" or (op.type in Scalars.arithmetic and all(map(_is_factor, op.inputs)))
 
 
-def _divided(a, b):
+def _divided(a: float, b: float) -> float:
     return a / b if b else math.inf
 
 
-_SAME = graph.READS | graph.REARRANGEMENTS | graph.GATES
-_SAME |= {"StopGradient", "PreventGradient", "Print", "Gather", "GatherV2", "ResourceGather"}
-_CLIPS = frozenset(["Maximum", "Minimum", "ClipByValue"])
-_CHOICES = frozenset(["Select", "SelectV2", "Merge"])
-_SIGNS = {"Add": (1.0, 1.0), "AddV2": (1.0, 1.0), "Sub": (1.0, -1.0), "Neg": (-1.0,)}
-_ARITHMETIC = {
-    "Add": operator.add,
-    "AddV2": operator.add,
-    "Sub": operator.sub,
-    "Mul": operator.mul,
-    "RealDiv": _divided,
-    "Neg": operator.neg,
-}
+class Scalars(Constants):
+    """Numbers for scalars that are the same everywhere, with a random number for what only a run knows.
+
+    Equal scalars get equal numbers. A sum such as a + (1 - a) = 1 then holds as it does for all values of a, and
+    scalars that have nothing to do with each other do not add up to 1 by chance (the idea of the Schwartz-Zippel
+    lemma). How many were drawn before is the seed, so the same graph is always read alike.
+    """
+
+    same: ClassVar = {**dict.fromkeys(_SAME | BROADCASTS, 0), "Fill": 1}
+    arithmetic: ClassVar = {
+        **{name: f for name, f in Constants.arithmetic.items() if name != "AddN"},
+        "RealDiv": _divided,
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: dict[object, float] = {}
+        self._variables: dict[tf.Operation, set[tf.Operation]] = {}
+
+    def variables(self, tensor: tf.Tensor) -> set[tf.Operation]:
+        """The variables (ops) that a tensor depends on."""
+        if tensor.op not in self._variables:
+            self._variables[tensor.op] = {op for op in graph.ancestors([tensor]) if graph.is_variable(op)}
+        return self._variables[tensor.op]
+
+    def number(self, tensor: tf.Tensor) -> float:
+        """The value of a tensor that is the same everywhere, or the number that stands for it."""
+        number = super().number(tensor)
+        assert number is not None  # every leaf has one
+        return number
+
+    def needed(self, tensor: tf.Tensor) -> list[tf.Tensor]:
+        return [] if graph.read_source(tensor) is not None else super().needed(tensor)
+
+    def leaf(self, tensor: tf.Tensor) -> float:
+        value = _tf.constant_value(tensor)
+        if value is not None and value.size:
+            return float(value.reshape(-1)[0])
+        key = graph.read_source(tensor) or graph.key(tensor)
+        return self._drawn.setdefault(key, random.Random(len(self._drawn)).uniform(0.1, 0.4))

@@ -65,23 +65,23 @@ class Note(_Said):
     )
 
 
-# --- plans in JSON: those of version 0.1.0 hold the texts alone, which these three lines are to tell apart
+# --- plans in JSON; one that was stored before there were codes has the texts alone, and these tell them apart
 
-_ENDINGS_OF_0_1_0 = {
+_ENDINGS = {
     "but no gradient reaches it": Reason.NO_GRADIENT,
     "but no update of this scope trains it": Reason.NO_UPDATE,
 }
-_OWN_STEP_OF_0_1_0 = "its own SGD step"
+_OWN_STEP = "its own SGD step"
 
 
 def stored_reason(variable: Mapping[str, Any]) -> Reason | None:
-    """The Reason of a variable in DecayPlan.as_dict(); None where an older version stored a text that does not tell.
+    """The Reason of a variable in DecayPlan.as_dict(); None where a text alone was stored that does not tell.
 
     Raises InvalidOptionError for a reason that there is not.
     """
     code = variable.get("reason")
     if code is None:
-        return next((r for ending, r in _ENDINGS_OF_0_1_0.items() if variable["why"].endswith(ending)), None)
+        return next((r for ending, r in _ENDINGS.items() if variable["why"].endswith(ending)), None)
     try:
         return Reason(code)
     except ValueError:
@@ -98,5 +98,5 @@ def stored_own_steps(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (name, fate)
         for name, fate in plan.get("terms", {}).items()
-        if (fates[name] == Fate.OWN_STEP.name.lower() if name in fates else _OWN_STEP_OF_0_1_0 in fate)
+        if (fates[name] == Fate.OWN_STEP.name.lower() if name in fates else _OWN_STEP in fate)
     ]

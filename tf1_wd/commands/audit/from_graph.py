@@ -10,6 +10,7 @@ from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, de
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
+from tf1_wd.graph.linear import Reading
 from tf1_wd.graph.op_types import CLIPS, COPIES, DIVISIONS, RESHAPES, STOPS, SUMS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
@@ -20,6 +21,9 @@ _SAME = COPIES.union(STOPS, RESHAPES, CLIPS)
 _SAME |= {"IdentityN", "Print", "Snapshot", "ConcatV2", "UnsortedSegmentSum", "Merge", "Switch"}
 _IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
+
+
+_READING = Reading(lambda op: _even_at(op), sums=SUMS | _SAME, divisions=DIVISIONS)
 
 
 def structural_facts(tf_graph):
@@ -51,55 +55,51 @@ def learning_rate_of(op, constants):
 
 
 def l2_in(gradient, variable, constants):
-    """(multiples of a variable among the summands of a gradient, True if there is no other summand).
+    """(coefficients of `variable` in the gradient, whether the gradient is L2 alone).
 
-    A multiple is a float, or None where it is known at run time only. Clips, and scalars that depend on the gradient's
-    own size, count as 1.
+    A coefficient is a float, or None where it is known at run time only. Clips, and scalars that depend on the
+    gradient's own size, count as 1.
 
-    gradient: tf.Tensor. variable: its op. constants: facts.Constants.
+    gradient: tf.Tensor. variable: its op. constants: Constants.
     """
     found, pending, seen, is_alone = [], [(gradient, 1.0, False)], set(), True
     while pending:
         tensor, factor, was_inside = pending.pop()
         op = tensor.op
-        if op in seen:
+        if op in seen or not tensor.dtype.base_dtype.is_floating:
             continue
         seen.add(op)
         inside = bool(_IN_GRADIENTS.search(op.name))  # of tf.gradients
         if variable in (graph.variables_behind(tensor) or ()):
             found.append(factor)
-        elif was_inside and not inside:
-            is_alone = False  # of the loss: (w - target) of its square is no L2
-        elif op.type in SUMS or op.type in _SAME:
-            pending += [(t, factor, inside) for t in op.inputs if t.dtype.base_dtype.is_floating]
-        elif op.type in ("Neg", "Sub"):
-            signs = (-1.0,) if op.type == "Neg" else (1.0, -1.0)
-            pending += [(t, _times(factor, sign), inside) for t, sign in zip(op.inputs, signs)]
-        else:
-            side, number = _scaled(op, constants)
-            multiple = None if side is None else _multiple(side, variable, constants)
+            continue
+        # what is not of tf.gradients there is of the loss: (w - target) of its square is no L2
+        parts = None if was_inside and not inside else _READING.parts(op)
+        is_alone = is_alone and parts is not None
+        for part in parts or ():
+            number, multiple = part.number, None
+            if part.scalar is not None:
+                number = _number(part, constants)
+                multiple = _multiple(part.tensor, variable, constants)
             if multiple is not None:
                 found.append(_times(_times(factor, number), multiple))
-            elif side is not None:
-                pending.append((side, _times(factor, number), inside))
             else:
-                is_alone = False
+                pending.append((part.tensor, _times(factor, number), inside))
     return found, is_alone
 
 
-def _scaled(op, constants):
-    """(t, c) if an op is t times the scalar c, which is None where it is known at run time only; else (None, None)."""
-    if op.type == "Mul":
-        for side, other in (op.inputs, reversed(op.inputs)):
-            if _is_even(other):
-                number = constants.number(other)
-                return side, 1.0 if number is None and _is_clip(other) else number
-    if op.type in DIVISIONS and _is_even(op.inputs[1]):
-        number = constants.number(op.inputs[1])
-        if number is None and op.inputs[1].op.type == "Maximum":  # clip_by_norm: c g / max(|g|, c)
-            number = next(filter(None, map(constants.number, op.inputs[1].op.inputs)), None)
-        return op.inputs[0], 1.0 / number if number else None
-    return None, None
+def _number(part, constants):
+    """What a part is multiplied by, clips left out; None where it is known at run time only."""
+    number = constants.number(part.scalar)
+    if not part.divides:
+        return 1.0 if number is None and _is_clip(part.scalar) else number
+    if number is None and part.scalar.op.type == "Maximum":  # clip_by_norm: c g / max(|g|, c)
+        number = next(filter(None, map(constants.number, part.scalar.op.inputs)), None)
+    return 1.0 / number if number else None
+
+
+def _even_at(op):
+    return next((i for i in (1, 0) if _is_even(op.inputs[i])), None)
 
 
 def _is_even(tensor):

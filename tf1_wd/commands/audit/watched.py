@@ -22,7 +22,7 @@ from tf1_wd.errors import Tf1WdError
 from tf1_wd.graph import files
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.gradients import as_list, tensors_of
-from tf1_wd.graph.variables import name_of, trainable_variables
+from tf1_wd.graph.variables import checkpoint_name, trainable_variables
 from tf1_wd.penalties.coefficients import coefficients
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
@@ -159,7 +159,7 @@ def _step(update, upstream, ops, order, constants):
             if len(behind) == 1 and op in behind[0].rates and not behind[0].is_weighted:
                 loss_rates[op] = known(behind[0].rates[op])
             behind_any.update((id(call), call) for call in behind)
-            rate = net_rate(gradient, variable, name_of(variable), behind, upstream)
+            rate = net_rate(gradient, variable, checkpoint_name(variable), behind, upstream)
             if any(op in call.gated for call in behind):
                 rate, problems[op] = None, Problem("L2 of it is inside a branch or a loop of the loss")
         except Tf1WdError as error:

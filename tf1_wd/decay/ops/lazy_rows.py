@@ -218,7 +218,7 @@ def _catch_up_of(lookup: Lookup) -> tf.Operation | None:
 
 def _refuse_write_of_all_rows(op: tf.Operation, tables: Iterable[tf.Operation]) -> None:
     holder = written_variable(op)
-    if holder in tables and "Sparse" not in op.type and "Scatter" not in op.type:
+    if holder is not None and holder in tables and "Sparse" not in op.type and "Scatter" not in op.type:
         raise UnsupportedUpdateError(
             "the update writes all rows of %s (%s, %s), as that of tf.train.AdamOptimizer does, so no row can wait for "
             "its decay: use another sparse= than 'lazy', or an optimizer that moves the rows in the gradient alone "

@@ -9,7 +9,7 @@ from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import sparse_rows
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
-from tf1_wd.graph.variables import dims_of, name_of
+from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.find import Term, find_penalties, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
@@ -110,7 +110,9 @@ def plan_update(
         gradients.setdefault(graph.variable_op(variable), []).extend([] if gradient is None else [gradient])
     # listed twice, it still decays once
     trained = {graph.variable_op(v): _trained(gradients[graph.variable_op(v)], v) for _, v in pairs}
-    known = [(v, name_of(v)) for v in tf.trainable_variables()] + [(t.variable, t.name) for t in trained.values()]
+    known = [(v, checkpoint_name(v)) for v in tf.trainable_variables()] + [
+        (t.variable, t.name) for t in trained.values()
+    ]
     check_matches(rules, known)
     movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
     fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
@@ -157,4 +159,4 @@ def _fate(
 def _trained(gradients: list[Gradient], variable: tf.Variable) -> Trained:
     is_sparse = bool(sparse_rows.indices_of(gradients))
     key, dims = graph.variable_op(variable), dims_of(variable)
-    return Trained(key, variable, name_of(variable), dims, bool(gradients), is_sparse)
+    return Trained(key, variable, checkpoint_name(variable), dims, bool(gradients), is_sparse)

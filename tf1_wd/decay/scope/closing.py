@@ -16,7 +16,7 @@ from tf1_wd.decay.scope.moving_averages import notes_on_averages
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.graph.assignments import written_variable
-from tf1_wd.graph.variables import name_of
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
@@ -150,7 +150,7 @@ def _refuse_other_optimizers(record: Record) -> None:
     movers = _movers(record)
     penalised = {op for call in record.calls for op in call.rates}
     for variable in _trainable() if movers else ():
-        op, name = graph.variable_op(variable), name_of(variable)
+        op, name = graph.variable_op(variable), checkpoint_name(variable)
         has_rate = op in penalised or given_rate(record.rules, variable, name)[0] is not None
         if op in movers and has_rate and selected(record.rules, variable, name)[0]:
             raise NothingUpdatedError(

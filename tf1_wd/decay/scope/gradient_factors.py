@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.decay.scope.gradient_sources import is_scalar
+from tf1_wd.decay.scope.gradient_sources import Upstream, is_scalar
 from tf1_wd.errors import AmbiguousRateError
 from tf1_wd.graph import op_types
+from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.op_types import CLIPS, JOINS, LOOP_ENDS, REDUCTIONS, SUMS
 from tf1_wd.penalties.coefficients import undelayed
+from tf1_wd.penalties.gradient_call import Key
 
 _DIVISIONS = op_types.DIVISIONS | {"Xdivy"}
 _SAME = op_types.COPIES.union(op_types.STOPS, op_types.REARRANGEMENTS, op_types.PARTS, JOINS)
@@ -33,13 +35,15 @@ class _Path(NamedTuple):
     unknown: an op on the way of which it is not known whether it multiplies; None if there is none.
     """
 
-    factors: dict
+    factors: dict[Key, Scalar]
     crossed: bool = False
     stacked: bool = False
-    unknown: object = None
+    unknown: tf.Operation | None = None
 
 
-def multipliers(applied, raw, variable, upstream, is_sparse=False):
+def multipliers(
+    applied: tf.Tensor, raw: Sequence[tf.Tensor], variable: tf.Operation, upstream: Upstream, is_sparse: bool = False
+) -> list[Scalar]:
     """d applied / d raw[i] along scalar multiplications and sums, for each i: a float or a scalar tensor.
 
     A factor that depends on the gradient itself is a clip, and counts as 1, with the threshold it is made of. Scalars
@@ -62,25 +66,28 @@ def multipliers(applied, raw, variable, upstream, is_sparse=False):
 class _Walk:
     """One walk from an applied gradient down to raw ones."""
 
-    def __init__(self, applied, raw, variable, upstream):
+    def __init__(
+        self, applied: tf.Tensor, raw: Sequence[tf.Tensor], variable: tf.Operation, upstream: Upstream
+    ) -> None:
         self._name = variable.name
         self._size = tf.TensorShape(variable.get_attr("shape")).num_elements()
         self._raw = {graph.key(r) for r in raw}
         self._sources = frozenset(r.op for r in raw)
         self._upstream = upstream
-        self._dependence = {op: True for op in self._sources}
-        self._known = {}
+        self._dependence: dict[tf.Operation, bool] = {op: True for op in self._sources}
+        self._known: dict[Key, _Path] = {}
         self._applied = applied
 
-    def _depends(self, tensor):
+    def _depends(self, tensor: tf.Tensor) -> bool:
         """True if a raw gradient goes into what makes a tensor."""
         if tensor.op not in self._dependence:
             self._explore(tensor.op)
         return self._dependence[tensor.op]
 
-    def _explore(self, op):
+    def _explore(self, op: tf.Operation) -> None:
         """Finds out of `op` and what is behind it, up to scalars, whether they depend on the raw gradients."""
-        ops, pending = {}, [op]
+        ops: dict[tf.Operation, None] = {}
+        pending = [op]
         while pending:
             op = pending.pop()
             if op in ops or op in self._dependence:
@@ -96,20 +103,20 @@ class _Walk:
         dependent = set(graph.between(known, [*ops, *dict.fromkeys(known)], inputs=graph.sources))
         self._dependence.update((op, op in dependent) for op in ops if op not in self._dependence)
 
-    def _scalar_depends(self, scalar):
+    def _scalar_depends(self, scalar: tf.Tensor) -> bool:
         raw = self._upstream.of_scalar(scalar).raw
         if not raw or any(key in raw for key in self._raw):
             return bool(raw)
         # made of gradients by other variables, behind which those by this one may be
         return any(op in self._sources for op in graph.ancestors([scalar], self._sources, graph.sources))
 
-    def path(self, tensor):
+    def path(self, tensor: tf.Tensor) -> _Path:
         key = graph.key(tensor)
         if key not in self._known:
             self._known[key] = self._path(tensor)
         return self._known[key]
 
-    def _path(self, tensor):
+    def _path(self, tensor: tf.Tensor) -> _Path:
         key, op = graph.key(tensor), tensor.op
         if key in self._raw:
             return _Path({key: 1.0})
@@ -166,7 +173,7 @@ class _Walk:
             return path._replace(crossed=True)
         return path._replace(crossed=True, unknown=path.unknown or op)
 
-    def _plainest(self, scalars):
+    def _plainest(self, scalars: Sequence[tf.Tensor]) -> tf.Tensor:
         """The one of these scalars that is the gradient of a scalar variable, and no norm of it."""
         for scalar in scalars:
             with contextlib.suppress(AmbiguousRateError):
@@ -174,7 +181,7 @@ class _Walk:
                     return scalar
         return scalars[0]
 
-    def _either(self, paths, op):
+    def _either(self, paths: Sequence[_Path], op: tf.Operation) -> _Path:
         """The path of all branches of a cond that the gradient goes through."""
         for path in paths:
             alike = [_same(factor, paths[0].factors.get(key)) for key, factor in path.factors.items()]
@@ -185,21 +192,19 @@ class _Walk:
                     "is multiplied by other numbers in each branch of a cond (%s), so its rate is not known. Pass the "
                     "net rate of an update as rates=" % op.name,
                 )
-        flags = {flag: any(getattr(path, flag) for path in paths) for flag in ("crossed", "stacked")}
-        return paths[0]._replace(unknown=next((p.unknown for p in paths if p.unknown is not None), None), **flags)
+        return _together(paths[0].factors, paths)
 
-    def _sum(self, paths, op):
-        factors = {}
+    def _sum(self, paths: Sequence[_Path], op: tf.Operation) -> _Path:
+        factors: dict[Key, Scalar] = {}
         for path in paths:
             for key, factor in path.factors.items():
                 factors[key] = factors[key] + factor if key in factors else factor
-        crossed = any(p.crossed for p in paths)
-        if len(factors) > 1 and (crossed or (any(p.stacked for p in paths) and not all(p.stacked for p in paths))):
+        path = _together(factors, paths)
+        if len(factors) > 1 and (path.crossed or (path.stacked and not all(p.stacked for p in paths))):
             raise _ambiguous(self._name, op)
-        unknown = next((p.unknown for p in paths if p.unknown is not None), None)
-        return _Path(factors, crossed, any(p.stacked for p in paths), unknown)
+        return path
 
-    def _scaled(self, path, op, main):
+    def _scaled(self, path: _Path, op: tf.Operation, main: tf.Tensor) -> _Path:
         other = op.inputs[1] if main is op.inputs[0] else op.inputs[0]
         divides = op.type in _DIVISIONS
         if divides and other is op.inputs[0]:
@@ -218,16 +223,22 @@ class _Walk:
         value = _value(other)
         return _times(path, value, divides)
 
-    def _thresholds(self):
+    def _thresholds(self) -> list[tf.Tensor]:
         """The limits that clips on the way are made of."""
         behind = self._upstream.behind([self._applied])
         return [limit for limit in behind.limits.values() if not self._depends(limit)]
 
-    def _is_threshold(self, scalar):
+    def _is_threshold(self, scalar: tf.Tensor) -> bool:
         return any(_match(_value(scalar), _value(threshold)) for threshold in self._thresholds())
 
 
-def _ambiguous(name, op):
+def _together(factors: dict[Key, Scalar], paths: Sequence[_Path]) -> _Path:
+    """A path with these factors, and what is on the way of any of `paths`."""
+    unknown = next((path.unknown for path in paths if path.unknown is not None), None)
+    return _Path(factors, any(path.crossed for path in paths), any(path.stacked for path in paths), unknown)
+
+
+def _ambiguous(name: str, op: tf.Operation) -> AmbiguousRateError:
     return AmbiguousRateError(
         "gradients of %s from several tf.gradients calls are combined by %s (%s), and it is not known what that does "
         "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type),
@@ -235,7 +246,7 @@ def _ambiguous(name, op):
     )
 
 
-def _added_up(name, op):
+def _added_up(name: str, op: tf.Operation) -> AmbiguousRateError:
     return AmbiguousRateError(
         "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of an "
         "update as rates=: as many times the rate that each of them has" % (name, op.name),
@@ -243,31 +254,31 @@ def _added_up(name, op):
     )
 
 
-def _is_visible(tensor, op):
+def _is_visible(tensor: tf.Tensor, op: tf.Operation) -> bool:
     """True unless `tensor` lives in a branch or a loop that `op` is not in."""
     return _tf.control_flow_context(tensor.op) in (None, _tf.control_flow_context(op))
 
 
-def _same(a, b):
+def _same(a: Scalar | None, b: Scalar | None) -> bool:
     return a is b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b))
 
 
-def _times(path, factor, divides=False):
+def _times(path: _Path, factor: Scalar, divides: bool = False) -> _Path:
     return path._replace(factors={k: _product(f, 1.0 / factor if divides else factor) for k, f in path.factors.items()})
 
 
-def _product(a, b):
+def _product(a: Any, b: Any) -> Scalar:
     return tf.cast(a, b.dtype) * b if tf.is_tensor(a) and tf.is_tensor(b) else a * b
 
 
-def _match(value, limit):
+def _match(value: Scalar, limit: Scalar) -> bool:
     """True for the same number or its inverse, as tf.clip_by_average_norm has it, or the same tensor."""
     if not isinstance(value, float) or not isinstance(limit, float):
         return value is limit
     return math.isclose(limit, value, rel_tol=1e-5) or math.isclose(limit * value, 1.0, rel_tol=1e-5)
 
 
-def _value(uniform):
+def _value(uniform: tf.Tensor) -> Scalar:
     value = _tf.constant_value(uniform)
     if value is not None:
         return float(value.reshape(-1)[0])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Iterable, Tuple
+
 from tf1_wd import graph
+from tf1_wd._tf import tf
+from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.graph.marks import made_in
 from tf1_wd.graph.op_types import ASSIGNMENTS, CHANGES, DECAYS, SIGNS
 from tf1_wd.plan.options import LAZY
@@ -14,15 +18,18 @@ UNORDERED = (
 
 LATE = "takes rows as they were last touched, before the decay that is still due with sparse='lazy'"
 
+Average = Tuple[tf.Operation, tf.Operation, tf.Operation]  # the average, the weight, the op that takes the weight
+
 _MIXES = frozenset(SIGNS) | {"AddN", "Mul", "RealDiv", "Cast"}
 
 
-def notes_on_averages(updates):
+def notes_on_averages(updates: Iterable[AppliedUpdate]) -> tuple[tuple[str, str], ...]:
     """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE).
 
     updates: the AppliedUpdate of each apply_gradients of a scope.
     """
-    decayed, late = {}, {}
+    decayed: dict[tf.Graph, set[tf.Operation]] = {}
+    late: dict[tf.Graph, set[tf.Operation]] = {}
     for applied in updates:
         for d in applied.decays:
             op = graph.variable_op(d.variable)
@@ -34,7 +41,7 @@ def notes_on_averages(updates):
     return tuple(("the moving average %s of %s" % pair, text) for pair, text in found)
 
 
-def unordered_averages(decayed, tf_graph):
+def unordered_averages(decayed: set[tf.Operation], tf_graph: tf.Graph) -> list[tuple[str, str]]:
     """[(the average's name, the weight's name)] of the moving averages that the program left unordered.
 
     A moving average is an assignment to a variable of something made, by sums and scalar factors, of that variable and
@@ -53,7 +60,7 @@ def unordered_averages(decayed, tf_graph):
     bits = {op: 1 << i for i, op in enumerate(events)}
     waits_for = _waits_for(bits)
 
-    def is_ordered(weight, take):
+    def is_ordered(weight: tf.Operation, take: tf.Operation) -> bool:
         for decay in decays:
             if not (waits_for[take] & bits[decay] or waits_for[decay] & bits[take]):
                 continue
@@ -67,15 +74,16 @@ def unordered_averages(decayed, tf_graph):
     return list(dict.fromkeys(open_ones))
 
 
-def _all_averages(decayed, tf_graph):
+def _all_averages(decayed: set[tf.Operation], tf_graph: tf.Graph) -> list[Average]:
     return [average for op in tf_graph.get_operations() for average in _averages(op, decayed)]
 
 
-def _averages(op, decayed):
+def _averages(op: tf.Operation, decayed: set[tf.Operation]) -> list[Average]:
     """(the average, the decayed variable, the op that takes the weights) of each that the assignment `op` mixes in."""
     if op.type not in ASSIGNMENTS:
         return []
-    target, found = op.inputs[0].op, []
+    target = op.inputs[0].op
+    found: list[Average] = []
     mixes = op.type in CHANGES
     pending = [(op.inputs[1], op)]
     while pending:
@@ -97,9 +105,9 @@ def _averages(op, decayed):
     return found if mixes else []
 
 
-def _writers(tf_graph, weights):
+def _writers(tf_graph: tf.Graph, weights: set[tf.Operation]) -> dict[tf.Operation, list[tf.Operation]]:
     """{variable: the ops that may change it in an update}, all but plain assignments (initializers, swaps)."""
-    found = {weight: [] for weight in weights}
+    found: dict[tf.Operation, list[tf.Operation]] = {weight: [] for weight in weights}
     for op in tf_graph.get_operations():
         if "Apply" in op.type or "Scatter" in op.type or op.type in CHANGES:
             holders = [graph.holder(tensor) for tensor in list(op.inputs)[:1]]
@@ -113,9 +121,11 @@ def _writers(tf_graph, weights):
     return found
 
 
-def _waits_for(bits):
+def _waits_for(bits: dict[tf.Operation, int]) -> dict[tf.Operation, int]:
     """{op: bits of those in `bits` that it waits for, itself included}, for all that these wait for."""
-    found, entered, pending = {}, {}, list(bits)
+    found: dict[tf.Operation, int] = {}
+    entered: dict[tf.Operation, list[tf.Operation]] = {}
+    pending = list(bits)
     while pending:
         op = pending[-1]
         if op in found:

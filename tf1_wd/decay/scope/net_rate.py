@@ -12,7 +12,7 @@ from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUp
 from tf1_wd.graph.assignments import origin
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
 from tf1_wd.graph.op_types import JOINS, PRODUCTS, REDUCTIONS, RESHAPES, SUMS
-from tf1_wd.graph.variables import name_of
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.in_gradients import holds_l2
@@ -51,7 +51,7 @@ def loss_rates(
     """
     found = {}
     for gradient, variable in pairs:
-        op, name = graph.variable_op(variable), name_of(variable)
+        op, name = graph.variable_op(variable), checkpoint_name(variable)
         if not selected(rules, variable, name)[0]:
             continue
         _refuse_gated(behind[id(variable)], op, name)

@@ -10,21 +10,9 @@ import sys
 import types
 
 import tf1_wd.legacy.tables.contrib as table
-from tf1_wd.errors import Tf1WdError
+from tf1_wd.errors import MissingPackageError, NoStandInError, NoStandInImportError
 
 _ADVICE = "leave it out, say it in tf.compat.v1, or run on TensorFlow 1.15 (docs/guide/legacy.md lists what is there)"
-
-
-class NoStandInError(Tf1WdError, AttributeError):
-    """A name of tf.contrib has no stand-in on TensorFlow 2: leave it out, or run on TensorFlow 1.15."""
-
-
-class NoStandInImportError(Tf1WdError, ImportError):
-    """A program imports a name of tf.contrib that has no stand-in: leave it out, or run on TensorFlow 1.15."""
-
-
-class MissingPackageError(Tf1WdError, ImportError):
-    """A stand-in is in a package that is not installed: install it as the message says."""
 
 
 def put_contrib(stack):

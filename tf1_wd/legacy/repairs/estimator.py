@@ -9,7 +9,7 @@ import sys
 import types
 from typing import Any
 
-from tf1_wd.errors import Tf1WdError
+from tf1_wd.errors import GoneError
 from tf1_wd.legacy.tables.moves import GONE
 
 # TensorFlow's module -> the module of tensorflow-estimator that was its attribute `estimator` up to 2.15
@@ -21,10 +21,6 @@ _HOMES = {
 
 # what tensorflow-estimator asks of a module that is gone, and the answer without it
 _ANSWERS = {"should_run_distribute_coordinator": lambda config: False}
-
-
-class GoneError(Tf1WdError, NotImplementedError):
-    """A part of tf.estimator rests on what TensorFlow 2.16 took away: leave that part out, or use TensorFlow 2.15."""
 
 
 def put_back(stack):

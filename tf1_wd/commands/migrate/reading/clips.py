@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tf1_wd import graph
 from tf1_wd.commands.migrate.migration import GLOBAL_NORM, NORM, OTHERWISE, VALUE
+from tf1_wd.graph.op_types import PLUS, SELECTS
 
 # what brings the rows of a sparse gradient together, what a branch lets in, and what changes no number
 _SAME = frozenset(["Identity", "UnsortedSegmentSum", "Switch"])
@@ -34,7 +35,7 @@ def changes_of(gradients, results, constants):
     """What becomes of the gradients of one loss, in order: tuple of (kind, numbers) as migration.Loss.changes has them.
 
     gradients: list of tf.Tensor, each applied to another variable. results: the keys (graph.key) of what tf.gradients
-    returned; None for a graph from a file, where names tell it. constants: facts.Constants.
+    returned; None for a graph from a file, where names tell it. constants: Constants.
     """
     found = [_changes(tensor, results, constants) for tensor in gradients]
     words = {change.numbers for changes in found for change in changes if change.kind == OTHERWISE}
@@ -93,8 +94,9 @@ def _is_result(tensor, results):
 
 def _behind(tensor, results):
     """How many results of tf.gradients a tensor is made of, as far as arithmetic leads to them."""
-    pending, found = [tensor], set()
+    pending = [tensor]
     seen: set = set()
+    found: set = set()
     while pending:
         tensor = pending.pop()
         if _is_result(tensor, results):
@@ -111,9 +113,9 @@ def _global_norm(op, constants):
         return None
     gradient, factor = op.inputs
     scale = factor
-    if scale.op.type in ("Select", "SelectV2"):
+    if scale.op.type in SELECTS:
         scale = scale.op.inputs[1]
-    elif scale.op.type in ("Add", "AddV2"):
+    elif scale.op.type in PLUS:
         scale = scale.op.inputs[0]
     if scale.op.type != "Mul":
         return None

@@ -174,7 +174,7 @@ def of_assignments(facts, updates):
     own = {u.op for u in updates} | {op for _, op in facts.own_decays}
     for op in tf_graph.get_operations():
         variable = written_variable(op)
-        if variable not in trained or op in own or "Apply" in op.type or is_decay(op):
+        if variable is None or variable not in trained or op in own or "Apply" in op.type or is_decay(op):
             continue
         source = graph.ancestors([gradient_of(op)])
         is_start = op.name.endswith("/Assign") or variable not in source

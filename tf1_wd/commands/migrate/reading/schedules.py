@@ -12,10 +12,11 @@ from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.reading.optimizer_settings import learning_rate_of
 from tf1_wd.commands.migrate.writing.optimizers import number
 from tf1_wd.graph.assignments import written_variable
+from tf1_wd.graph.op_types import ASSIGNS, COUNTS_UP, PLUS
 
 # op type -> how it is written; the operands stand for themselves, or in parentheses
 _WRITTEN = {
-    **dict.fromkeys(("Add", "AddV2"), "%s + %s"),
+    **dict.fromkeys(PLUS, "%s + %s"),
     "Sub": "%s - %s",
     "Mul": "%s * %s",
     "RealDiv": "%s / %s",
@@ -41,8 +42,7 @@ _WRITTEN = {
     **{name: "tf.%s(%%s)" % name.lower() for name in ("Floor", "Exp", "Sqrt", "Square", "Abs", "Cos", "Sin", "Tanh")},
     **{name: "tf.%s(%%s, %%s)" % name.lower() for name in ("Minimum", "Maximum", "Equal")},
 }
-_SETS = ("Assign", "AssignVariableOp")
-_SAME = ("Identity", "Switch", "StopGradient")
+_SAME = frozenset(["Identity", "Switch", "StopGradient"])
 _WIDE = 60  # what is longer has a line of its own
 
 
@@ -67,7 +67,7 @@ def scheduled(part, updates, scales, constants, run=None):
 def schedule_of(tensor, updates, constants, run=None):
     """A scalar that updates use, as a function of `step`, the number of updates so far.
 
-    tensor: tf.Tensor. updates: the ops that use it. constants: facts.Constants. run: the ops that one run of the
+    tensor: tf.Tensor. updates: the ops that use it. constants: Constants. run: the ops that one run of the
     training executes; None if that is not known.
     Returns the lines of the function, a tuple of str; () if the tensor is anything but a function of one variable that
     starts at 0 and is counted up by 1 behind the updates, in each run of them.
@@ -90,7 +90,7 @@ def _counts(counter, tensor, updates, constants, run):
     """True if `counter` (its op) is the number of updates so far, whenever these take `tensor`."""
     writers = [op for op in counter.graph.get_operations() if written_variable(op) is counter]
     ups = [op for op in writers if adds_one(op, counter, constants)]
-    sets = [op for op in writers if op.type in _SETS and op not in ups]
+    sets = [op for op in writers if op.type in ASSIGNS and op not in ups]
     starts = [op for op in sets if constants.number(op.inputs[1]) == 0.0]
     restores = [op for op in sets if any(o.type.startswith("Restore") for o in graph.ancestors([op.inputs[1]]))]
     if len(ups) != 1 or not starts or len(ups) + len(starts) + len(restores) < len(writers):
@@ -104,9 +104,9 @@ def _counts(counter, tensor, updates, constants, run):
 def adds_one(op, counter, constants):
     """True for an op that does `counter += 1`, or `counter = counter + 1`. counter: op of the variable it writes."""
     value = _origin(op.inputs[1])
-    if op.type in ("AssignAdd", "AssignAddVariableOp"):
+    if op.type in COUNTS_UP:
         return constants.number(value) == 1.0
-    is_sum = op.type in _SETS and value.op.type in ("Add", "AddV2")
+    is_sum = op.type in ASSIGNS and value.op.type in PLUS
     terms = list(value.op.inputs) if is_sum else []
     ones = [t for t in terms if constants.number(t) == 1.0]
     return len(ones) == 1 and counter in map(graph.read_source, terms)
@@ -186,9 +186,7 @@ class _Writer:
 
 def _origin(tensor):
     """A tensor, seen through what changes no number."""
-    while tensor.op.type in _SAME:
-        tensor = tensor.op.inputs[0]
-    return tensor
+    return graph.through(tensor, _SAME)
 
 
 def _operands(op):

@@ -11,14 +11,10 @@ import urllib.request
 import numpy as np
 from tensorflow.compat.v1 import gfile
 
-from tf1_wd.errors import Tf1WdError
+from tf1_wd.errors import NoDataError
 
 Dataset = collections.namedtuple("Dataset", ["data", "target"])
 Datasets = collections.namedtuple("Datasets", ["train", "validation", "test"])
-
-
-class NoDataError(Tf1WdError, OSError):
-    """A data set is not where the program looks for it: put the files that are named there."""
 
 
 def load_csv_with_header(filename, target_dtype, features_dtype, target_column=-1):

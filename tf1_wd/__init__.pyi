@@ -1,0 +1,50 @@
+"""What type checkers see: the names that tf1_wd loads on first use."""
+
+from tf1_wd import tf2 as tf2
+from tf1_wd.commands.migrate.writing.module import migrate_plan as migrate_plan
+from tf1_wd.conventions.convert import convert_rate as convert_rate
+from tf1_wd.decay.attach import attach as attach
+from tf1_wd.decay.coupled import add_decay_to_gradients as add_decay_to_gradients
+from tf1_wd.decay.coupled import plan_decay as plan_decay
+from tf1_wd.decay.coupled import remove_decay_from_gradients as remove_decay_from_gradients
+from tf1_wd.decay.scope.scope import coupled_weight_decay as coupled_weight_decay
+from tf1_wd.decay.scope.scope import decoupled_weight_decay as decoupled_weight_decay
+from tf1_wd.errors import AlreadyDecoupledError as AlreadyDecoupledError
+from tf1_wd.errors import AmbiguousRateError as AmbiguousRateError
+from tf1_wd.errors import AuditError as AuditError
+from tf1_wd.errors import CoupledPenaltyError as CoupledPenaltyError
+from tf1_wd.errors import EagerModeError as EagerModeError
+from tf1_wd.errors import GoneError as GoneError
+from tf1_wd.errors import InvalidOptionError as InvalidOptionError
+from tf1_wd.errors import InvalidRateError as InvalidRateError
+from tf1_wd.errors import KerasChosenError as KerasChosenError
+from tf1_wd.errors import MigrationError as MigrationError
+from tf1_wd.errors import MissingPackageError as MissingPackageError
+from tf1_wd.errors import NativeOpError as NativeOpError
+from tf1_wd.errors import NativeOpWarning as NativeOpWarning
+from tf1_wd.errors import NestedScopeError as NestedScopeError
+from tf1_wd.errors import NoDataError as NoDataError
+from tf1_wd.errors import NoEqualRateError as NoEqualRateError
+from tf1_wd.errors import NoMatchError as NoMatchError
+from tf1_wd.errors import NoStandInError as NoStandInError
+from tf1_wd.errors import NoStandInImportError as NoStandInImportError
+from tf1_wd.errors import NothingToDecayError as NothingToDecayError
+from tf1_wd.errors import NothingUpdatedError as NothingUpdatedError
+from tf1_wd.errors import ProgramNotFoundError as ProgramNotFoundError
+from tf1_wd.errors import Tf1WdError as Tf1WdError
+from tf1_wd.errors import Tf1WdWarning as Tf1WdWarning
+from tf1_wd.errors import UndecayedWarning as UndecayedWarning
+from tf1_wd.errors import UnsupportedUpdateError as UnsupportedUpdateError
+from tf1_wd.native.loader import load_native_op as load_native_op
+from tf1_wd.native.servers import check_servers as check_servers
+from tf1_wd.optimizers import AdamWOptimizer as AdamWOptimizer
+from tf1_wd.optimizers import DecoupledWeightDecayExtension as DecoupledWeightDecayExtension
+from tf1_wd.optimizers import MomentumWOptimizer as MomentumWOptimizer
+from tf1_wd.optimizers import checkpoint_map as checkpoint_map
+from tf1_wd.optimizers import extend_with_decoupled_weight_decay as extend_with_decoupled_weight_decay
+from tf1_wd.optimizers.cuda_convnet import CudaConvnetOptimizer as CudaConvnetOptimizer
+from tf1_wd.plan.decisions import DecayPlan as DecayPlan
+from tf1_wd.plan.layer_params import read_layer_params as read_layer_params
+from tf1_wd.plan.predicates import bias_and_norm as bias_and_norm
+
+__version__: str
