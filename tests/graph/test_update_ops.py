@@ -19,11 +19,11 @@ from tf1_wd.graph.update_ops import (
     row_of,
     step_ignores_weights,
 )
-from tf1_wd.plan.optimizer_table import MIGRATED, ROWS
+from tf1_wd.plan.optimizer_table import ROWS
 
 LR = 0.25
 GRADIENT = [0.5, -1.0, 2.0]
-# optimizer: arguments of its class, the settings that they are in Keras, its class there, is L2 under it weight decay
+# optimizer: arguments of its class, the settings that they are in Keras, its class there or "", is L2 under it decay
 CASES = {
     "sgd": ({}, {}, "SGD", True),
     "momentum": ({"momentum": 0.8, "use_nesterov": True}, {"momentum": 0.8, "nesterov": True}, "SGD", True),
@@ -60,17 +60,19 @@ CASES = {
         False,
     ),
 }
+ROW = {row.name: row for row in ROWS}
+MIGRATED = [name for name in CASES if ROW[name].keras_class]
 REQUIRED = {"momentum": {"momentum": 0.9}}  # what has no default in tf.train
 OF_KERAS = ("KerasMomentum", "AdagradV2", "FtrlV2")  # kernels that no optimizer of tf.train runs
 
 
 def built(name, **arguments):
-    return getattr(tf.train, MIGRATED[name].class_name)(learning_rate=LR, **arguments)
+    return getattr(tf.train, ROW[name].class_name)(learning_rate=LR, **arguments)
 
 
 def updated(optimizer, value=(1.0, 2.0, 3.0), gradient=GRADIENT):
     """(a new variable, the ops that update it, the train_op)."""
-    variable = tf.get_variable("w%d" % len(tf.global_variables()), initializer=np.array(value))
+    variable = tf.get_variable("w%d" % len(tf.global_variables()), initializer=np.float32(value))
     if not isinstance(gradient, tf.IndexedSlices):
         gradient = tf.constant(gradient, variable.dtype.base_dtype)
     before = set(tf.get_default_graph().get_operations())
@@ -92,7 +94,6 @@ def step_from(optimizer, value):
 
 def test_each_row_has_a_case():
     assert set(CASES) == {row.name for row in ROWS if row.class_name}
-    assert set(MIGRATED) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -100,16 +101,16 @@ def test_the_op_tells_its_row(name, kind):
     arguments, _, keras_class, is_like_sgd = CASES[name]
     _, (op,), _ = updated(built(name, **arguments))
     row = row_of(op)
-    assert row is MIGRATED[name]
+    assert row is ROW[name]
     assert kind_of(op) in row.kernels
     assert Constants().number(learning_rate_input(op)) == LR
     assert graph.argument(op, (row.learning_rate,)) is learning_rate_input(op)
-    assert gradient_of(op).dtype == tf.float64
+    assert gradient_of(op).shape == [3]
     assert row.keras_class == keras_class
     assert is_plain(kind_of(op)) is is_plain(row.class_name) is row.is_plain is is_like_sgd
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", MIGRATED)
 def test_settings_are_read_off(name, kind):
     arguments, settings, _, _ = CASES[name]
     _, (op,), _ = updated(built(name, **arguments))
@@ -118,18 +119,18 @@ def test_settings_are_read_off(name, kind):
     assert dict(read.values) == pytest.approx(settings, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", MIGRATED)
 def test_defaults_are_those_of_tf_train(name, kind):
     required = REQUIRED.get(name, {})
     _, (op,), _ = updated(built(name, **required))
-    assert dict(settings_of(op, Constants()).values) == pytest.approx({**MIGRATED[name].settings, **required}, rel=1e-6)
-    assert {setting for setting, default in MIGRATED[name].settings.items() if default is None} == set(required)
+    assert dict(settings_of(op, Constants()).values) == pytest.approx({**ROW[name].settings, **required}, rel=1e-6)
+    assert {setting for setting, default in ROW[name].settings.items() if default is None} == set(required)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", MIGRATED)
 def test_keras_takes_the_settings(name):
     settings = {key: value for key, value in CASES[name][1].items() if key != "initial_mean_square"}
-    made = getattr(tf.keras.optimizers, MIGRATED[name].keras_class)(learning_rate=LR, **settings)
+    made = getattr(tf.keras.optimizers, ROW[name].keras_class)(learning_rate=LR, **settings)
     config = made.get_config()
     assert {key: config[key] for key in settings} == pytest.approx(settings)
 
@@ -139,10 +140,10 @@ def test_whether_the_step_reads_the_weights(name, kind):
     arguments = CASES[name][0]
     optimizer = built(name, **arguments)
     ignores = np.allclose(
-        step_from(optimizer, (1.0, 2.0, 3.0)), step_from(built(name, **arguments), (2.0, 3.0, 4.0)), rtol=0, atol=1e-9
+        step_from(optimizer, (1.0, 2.0, 3.0)), step_from(built(name, **arguments), (2.0, 3.0, 4.0)), rtol=0, atol=1e-5
     )
     _, (op,), _ = updated(optimizer)
-    assert ignores is not MIGRATED[name].step_reads_weights
+    assert ignores is not ROW[name].step_reads_weights
     assert ignores is step_ignores_weights(type(optimizer)) is op_ignores_weights(op)
 
 
@@ -150,14 +151,14 @@ def test_whether_the_step_reads_the_weights(name, kind):
 def test_slots_are_variables_of_the_optimizer(name, kind):
     _, (op,), _ = updated(built(name, **CASES[name][0]))
     slots = {d.name for d, t in zip(op.op_def.input_arg, op.inputs) if graph.read_source(t) is not None}
-    assert slots - {"var"} == set(MIGRATED[name].slots)
+    assert slots - {"var"} == set(ROW[name].slots)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_rows_of_tables(name, kind):
-    slices = tf.IndexedSlices(tf.constant([0.5], tf.float64), tf.constant([1]), tf.constant([3]))
+    slices = tf.IndexedSlices(tf.constant([0.5]), tf.constant([1]), tf.constant([3]))
     _, ops, _ = updated(built(name, **CASES[name][0]), gradient=slices)
-    row = MIGRATED[name]
+    row = ROW[name]
     if row.sparse_assignments:
         assert {row_of(op) for op in ops} == {None}
         assert all(op.type.replace("Resource", "").startswith(row.sparse_assignments) for op in ops)
@@ -168,7 +169,7 @@ def test_rows_of_tables(name, kind):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_class_derived_from_a_known_one_is_not_known(name):
-    known = getattr(tf.train, MIGRATED[name].class_name)
+    known = getattr(tf.train, ROW[name].class_name)
     assert not step_ignores_weights(type(known.__name__, (known,), {}))
 
 

@@ -41,7 +41,9 @@ def run(args):
         print("tf1-wd audit: %s" % error, file=sys.stderr)
         return 2
     if _is_graph(args, words):
-        return _print(_of_graph(words[0], args.checkpoint), args)
+        with output.tensorflow_import():
+            from tf1_wd.commands.audit import assemble
+        return _print(assemble.audit_file(words[0], args.checkpoint), args)
     target = execute.Program(words[0], tuple(words[1:]), args.is_module)
 
     def read(on_refusal):
@@ -85,9 +87,3 @@ def _print(report, args):
 
 def _is_graph(args, words):
     return not args.is_module and names_a_graph(words[0])
-
-
-def _of_graph(path, checkpoint):
-    with output.tensorflow_import():
-        from tf1_wd.commands.audit import assemble
-    return assemble.audit_file(path, checkpoint)

@@ -13,7 +13,7 @@ from tf1_wd.commands.run.execute import Program, execute
 from tf1_wd.errors import ProgramNotFoundError
 
 OURS = (
-    "import sys; from tf1_wd import program\n"
+    "import sys; from tf1_wd.commands.run import execute as program\n"
     "words = sys.argv[1:]\n"
     "is_module = words[0] == '-m'\n"
     "words = words[1:] if is_module else words\n"
