@@ -6,6 +6,8 @@ from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.graph.linear import Reading
+from tf1_wd.graph.op_types import REDUCTIONS
 
 # (variables, factor): the gradient by each of these variables (ops) is factor times the variable
 Weights = Optional[Tuple[List[tf.Operation], float]]
@@ -44,27 +46,28 @@ def _sum_of_squares(tensor: tf.Tensor) -> Weights:
         if op.type in ("Square", "Pow"):
             inner = _squared(op)
             return None if inner is None else _weights(inner, factor)
-        if op.type in ("Mul", "RealDiv"):
-            tensor, other = op.inputs
-            variable = graph.read_source(tensor)
-            if op.type == "Mul" and variable is not None and graph.read_source(other) is variable:
-                return [variable], factor
-            if op.type == "Mul" and _constant_scalar(tensor) is not None:
-                tensor, other = other, tensor
-            constant = _constant_scalar(other)
-            if constant is None:
-                return None
-            factor = factor * constant if op.type == "Mul" else factor / constant
-        elif op.type == "Mean":
+        variable = graph.read_source(op.inputs[0]) if op.type == "Mul" else None
+        if variable is not None and graph.read_source(op.inputs[1]) is variable:
+            return [variable], factor
+        if op.type == "Mean":
             n, m = op.inputs[0].shape.num_elements(), tensor.shape.num_elements()
             if not n or not m:
                 return None
             factor *= m / n
-            tensor = op.inputs[0]
-        elif op.type in ("Sum", "Identity", "Cast", "Reshape"):
-            tensor = op.inputs[0]
-        else:
+        parts = _CONSTANT_MULTIPLES.parts(op)
+        if parts is None:
             return None
+        ((tensor, _, scalar, divides),) = parts
+        constant = 1.0 if scalar is None else _constant_scalar(scalar) or 0.0
+        factor = factor / constant if divides else factor * constant
+
+
+def _constant_at(op: tf.Operation) -> int | None:
+    return next((i for i, tensor in enumerate(op.inputs) if _constant_scalar(tensor) is not None), None)
+
+
+# of the elements that a sum or a mean takes together, only their total counts
+_CONSTANT_MULTIPLES = Reading(_constant_at, same=REDUCTIONS | {"Identity", "Cast", "Reshape"}, signs={})
 
 
 def _squared(op: tf.Operation) -> tf.Tensor | None:
