@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, ClassVar, Dict, Iterable, Tuple, Union
+from typing import TYPE_CHECKING, ClassVar, Dict, Iterable, Sequence, Tuple, Union
 
 from tf1_wd import _tf, graph
 from tf1_wd.errors import AlreadyDecoupledError
@@ -45,7 +45,7 @@ def refuse_own_decay(variables: Iterable[tf.Variable]) -> None:
         )
 
 
-def own_decays(variables: Iterable[tf.Operation]) -> list[tuple[tf.Operation, tf.Operation]]:
+def own_decays(variables: Sequence[tf.Operation]) -> list[tuple[tf.Operation, tf.Operation]]:
     """[(variable, op that takes a fraction of it off)], leaving out the ops of scopes and attach.
 
     variables: the ops of variables.
