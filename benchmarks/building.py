@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/building.py [--variables 3000] [--rounds 5]
 
-A chain of variables with an L2 penalty each in the loss, Adam. Both sides are built in turn in every round, in graphs of
-their own; printed are the medians, and the median of the ratios of the rounds. The plan is checked first.
+A chain of variables with an L2 penalty each in the loss, Adam. Both sides are built in turn in every round, in graphs
+of their own; printed are the medians, and the median of the ratios of the rounds. The plan is checked first.
 """
 
 from __future__ import annotations
