@@ -67,7 +67,7 @@ def checkpoint_name(variable: tf.Variable) -> str:
 
 
 def dims_of(variable: tf.Variable) -> tuple[int | None, ...]:
-    """The shape as plan.Trained has it: None for what is not known of it."""
+    """The shape as plan.decisions.Trained has it: None for what is not known of it."""
     shape = tf.TensorShape(variable.shape)
     return tuple(shape.as_list()) if shape.rank is not None else (None,)
 

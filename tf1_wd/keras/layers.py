@@ -105,7 +105,7 @@ def weights_in(layer: Any) -> list[Any]:
 
 
 def underneath(variable: Any) -> Any:
-    """What is one and the same of a variable of Keras and of the tf.Variable in it, which tapes and graphs know."""
+    """The object shared by a Keras variable and the tf.Variable it wraps; use its id() to compare them."""
     value = getattr(variable, "value", None)  # in Keras 3 the tf.Variable, elsewhere a method
     inner = variable if value is None or callable(value) else value
     try:

@@ -19,7 +19,7 @@ from tf1_wd.plan.options import COUPLED
 from tf1_wd.plan.reasons import Note, Reason
 from tf1_wd.plan.text_table import some
 
-# attributes of ours: the plan by which an optimizer decays, and whose L2 a model's loss holds
+# Attributes that hold a plan. DECAYS: on a decoupled optimizer. PENALISED: on models whose loss has its L2.
 DECAYS, PENALISED = "tf1_wd_plan", "tf1_wd_l2_plan"
 
 _ANEW = "make the plan anew, tf1_wd.keras.plan(model, rate), when all layers are there and those to train are unfrozen"

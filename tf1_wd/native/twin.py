@@ -130,7 +130,10 @@ def _one_for_each(variables: Sequence[tf.Variable], values: tf.Tensor, what: str
 
 
 def _unless(wrong: tf.Tensor, variables: Sequence[tf.Variable], words: str, values: tf.Tensor) -> tf.Tensor:
-    """`values`, or an error if `wrong` when it runs. An op with a constant of its own would wait through that alone."""
+    """`values`, checked when it runs: an error if `wrong`.
+
+    The check is attached to `values`: an op whose only link to it is a constant may be scheduled before the check.
+    """
     names = tf.constant(["of " + ", ".join(map(eager_name, variables))])
     message = ["tf1_wd: " + words, tf.shape(values), "; no variable was decayed", names]
     check = tf.raw_ops.Assert(condition=tf.logical_not(wrong), data=message, summarize=10)

@@ -175,10 +175,10 @@ def _stale_reads(scene):
         )
 
 
-def _made_to_wait(where, updates):
+def _made_to_wait(tf_graph, updates):
     """The ops that run after one of `updates`, through data or control edges; one pass in the order of making."""
     after = set()
-    for op in where.get_operations():
+    for op in tf_graph.get_operations():
         if any(t.op in after or t.op in updates for t in op.inputs) or any(
             c in after or c in updates for c in op.control_inputs
         ):

@@ -77,12 +77,12 @@ class Observer(Listener):
     @contextlib.contextmanager
     def _update(self, optimizer, pairs, earlier=None):
         """Notes an update that is built in the block, unless one inside of it was noted since `earlier`."""
-        where = _tf.outermost(tf.get_default_graph())
-        before = _size(where)
+        tf_graph = _tf.outermost(tf.get_default_graph())
+        before = _size(tf_graph)
         yield
         handed_over = earlier is not None and len(self._updates) > earlier
         if not handed_over and not tf.executing_eagerly():
-            self._updates.append(_Update(where, optimizer, tuple(pairs), before, _size(where)))
+            self._updates.append(_Update(tf_graph, optimizer, tuple(pairs), before, _size(tf_graph)))
 
     @property
     def graphs(self):
@@ -100,44 +100,44 @@ class Observer(Listener):
             for t in tensors_of(gradient)
         }
 
-    def results(self, where):
+    def results(self, tf_graph):
         """The keys (graph.key) of what tf.gradients returned in a graph, of sparse gradients the values."""
-        found = [result for g, *_, results in self._calls if g is where for result in results if result is not None]
+        found = [result for g, *_, results in self._calls if g is tf_graph for result in results if result is not None]
         return {graph.key(tensor) for result in found for tensor in tensors_of(result)}
 
-    def facts(self, where):
+    def facts(self, tf_graph):
         """The Facts of a graph that is complete."""
-        with where.as_default(), _unfinalized(where):
-            return self._facts(where)
+        with tf_graph.as_default(), _unfinalized(tf_graph):
+            return self._facts(tf_graph)
 
-    def _facts(self, where):
+    def _facts(self, tf_graph):
         calls = []
         for g, ys, xs, grad_ys, results in self._calls:
-            if g is where:
+            if g is tf_graph:
                 call = GradientCall(ys, xs, grad_ys)
                 call.keep(results)
                 calls.append(call)
-        constants, ops = Constants(), update_ops(where)
-        updates = [u for u in self._updates if u.graph is where]
-        order = {op: i for i, op in enumerate(where.get_operations())}
+        constants, ops = Constants(), update_ops(tf_graph)
+        updates = [u for u in self._updates if u.graph is tf_graph]
+        order = {op: i for i, op in enumerate(tf_graph.get_operations())}
         upstream = Upstream(calls)
         steps = [_step(update, upstream, ops, order, constants) for update in updates]
         seen = {op for step in steps for op in step.updates}
-        steps += structural_steps(where, {variable: made for variable, made in ops.items() if variable not in seen})
-        trainable = [graph.variable_op(v) for v in trainable_variables(where)]
+        steps += structural_steps(tf_graph, {variable: made for variable, made in ops.items() if variable not in seen})
+        trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
         notes = [
             "the function %s, which the loss calls, holds L2: it is not counted" % name
             for name in sorted({name for call in calls for name in call.functions_with_l2})
         ]
-        return Facts(where, tuple(steps), declared(where), tuple(own_decays(trainable)), tuple(notes))
+        return Facts(tf_graph, tuple(steps), declared(tf_graph), tuple(own_decays(trainable)), tuple(notes))
 
 
-def _unfinalized(where):
-    return _tf.unfinalized(where) if where.finalized else contextlib.nullcontext()
+def _unfinalized(tf_graph):
+    return _tf.unfinalized(tf_graph) if tf_graph.finalized else contextlib.nullcontext()
 
 
-def _size(where):
-    return len(where.get_operations())
+def _size(tf_graph):
+    return len(tf_graph.get_operations())
 
 
 def _step(update, upstream, ops, order, constants):
@@ -257,8 +257,8 @@ def _collected_more_than_once(call):
     return found
 
 
-def _terms(where):
-    with where.as_default():
+def _terms(tf_graph):
+    with tf_graph.as_default():
         return [(term.penalties, term.tensor) for term in read_collection()]
 
 

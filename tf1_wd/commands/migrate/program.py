@@ -75,11 +75,11 @@ class Listener(Observer):
         super().__init__()
         self._scope = None if rules is None else ScopeListener(rules)
 
-    def checked(self, where):
+    def checked(self, tf_graph):
         """[the scope], [] without rules; raises what decoupled_weight_decay raises at its end."""
         if self._scope is None:
             return []
-        with warnings.catch_warnings(), where.as_default():
+        with warnings.catch_warnings(), tf_graph.as_default():
             warnings.simplefilter("ignore", Tf1WdWarning)  # the plan, and so the code, has them
             self._scope.check()
         return [self._scope]

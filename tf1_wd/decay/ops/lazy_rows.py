@@ -45,7 +45,7 @@ class Table:
 
     def record(self, indices: tf.Tensor, fraction: Scalar, decayed: tf.Operation) -> list[tf.Operation]:
         """Ops that note an update: its rows have decayed by `fraction` (when the op `decayed` ran), all others will."""
-        # Each op that reads or writes a variable has its own edge to what it must wait for: see sparse.rows_once.
+        # Every read and write gets a direct control edge: Grappler may drop indirect ones (2.21.0).
         more = tf.log1p(-tf.cast(fraction, tf.float64))
         with tf.control_dependencies([decayed]):
             advance = self.log_decay.assign_add(more, read_value=False)

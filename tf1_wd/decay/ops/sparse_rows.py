@@ -39,7 +39,7 @@ def indices_of(gradients: Sequence[Gradient]) -> tuple[tf.Tensor, ...]:
 def decay(decays: list[tuple[Decay, Rows]], scale: Scalar) -> list[tf.Operation]:
     """Ops that decay rows in place, each w_row <- w_row - (rate * scale) * w_row.
 
-    decays: list of (plan.Decay with a rate, Rows). scale: float or scalar tensor. Products are rounded before they are
+    decays: list of (Decay with a rate, Rows). scale: float or scalar tensor. Products are rounded before they are
     subtracted, and half types are computed in float32, as in the twin of the compiled op. The ops obey the control
     dependencies in force. Returns a list of tf.Operation.
     """

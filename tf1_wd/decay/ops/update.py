@@ -30,11 +30,11 @@ class Collection:
 class Update:
     """What happens to the weights together with one update.
 
-    decisions: one plan.Decay a variable of the update. replayed: penalties.Term with a step of their own.
+    decisions: a Decay for each variable of the update. replayed: the Terms with a step of their own.
     movable: {op: tf.Variable} that they may move. notes: (name of a term, its Fate).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
     reads: {op of a variable: ops that read it for a penalty}; these must run before the variable is written.
-    rows: {op of a variable that decays by rows: sparse.Rows}. tables: ops of the variables with a sparse gradient.
+    rows: {op of a variable that decays by rows: Rows}. tables: ops of the variables with a sparse gradient.
     """
 
     decisions: tuple[Decay, ...]
@@ -59,7 +59,7 @@ class Update:
 
     @property
     def by_rows(self) -> list[tuple[Decay, sparse_rows.Rows]]:
-        """(decision, sparse.Rows) of those that decay rows."""
+        """(decision, Rows) of those that decay rows."""
         return [(d, self.rows[graph.variable_op(d.variable)]) for d in self.decays if d.rows != ALL_ROWS]
 
     @property

@@ -24,7 +24,7 @@ def decay(
 ) -> list[tf.Operation]:
     """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
 
-    decays: list of plan.Decay with a rate. scale: float or scalar tensor. backend: as in Rules. tables: ops of the
+    decays: list of Decay with a rate. scale: float or scalar tensor. backend: as in Rules. tables: ops of the
     variables that have a sparse gradient. The ops obey the control dependencies in force. Returns a list of
     tf.Operation.
     """

@@ -166,7 +166,7 @@ def _refuse_gated(behind: list[GradientCall], op: tf.Operation, name: str) -> No
 def refuse_unseen(pairs: Pairs, decays: list[Decay], rules: Rules, calls: Sequence[GradientCall]) -> None:
     """Raises UnsupportedUpdateError for a decay by the loss's rate whose gradient no call of the scope computed.
 
-    pairs: list of (gradient, variable) of an update. decays: its plan.Decays. rules: Rules, whose rates vouch.
+    pairs: list of (gradient, variable) of an update. decays: its Decays. rules: Rules, whose rates vouch.
     """
     gradients = {id(v): tensors_of(g) for g, v in pairs}
     seen = {op for call in calls for op in call.derivatives}
