@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from support.programs import W0, data_loss, weights
-from tf1_wd.decay.scope.gradient_factors import multipliers
+from tf1_wd.decay.scope.gradient_factors import factors_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.errors import AmbiguousRateError
 from tf1_wd.graph.variables import variable_op
@@ -97,7 +97,7 @@ def factors(build, count):
         call = GradientCall(loss, [w], None)
         gradients += call.keep(tf.gradients(loss, [w]))
         calls.append(call)
-    found = multipliers(build(*gradients), gradients, variable_op(w), Upstream(calls))
+    found = factors_of(build(*gradients), gradients, variable_op(w), Upstream(calls))
     with tf.Session() as session:
         return [session.run(f) if tf.is_tensor(f) else f for f in found]
 

@@ -78,3 +78,8 @@ def test_each_row_of_the_table_of_forms_is_tried():
     w, v = weights("w"), weights("v")
     found = {form_of(penalties_of(build(w, v))[0].tensor.op) for build, _ in PENALTIES.values()}
     assert found == set(FORMS)
+
+
+def test_each_op_type_belongs_to_one_form():
+    op_types = [op_type for form in FORMS for op_type in form.ops]
+    assert len(op_types) == len(set(op_types))

@@ -12,7 +12,7 @@ from support.migration_cases import LR, STEPS, fades, halves
 from support.watching import regularization
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.migrate.from_plan import from_plan
-from tf1_wd.commands.migrate.program import Listener, migrate_file
+from tf1_wd.commands.migrate.program import MigrationListener, migrate_file
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.decay.scope import hooks
 from tf1_wd.graph.walk import predecessors
@@ -198,7 +198,7 @@ class Built:
 
 def watched(build, built, rules=None):
     """(train_ops, Migration) of a program, as migrate_program finds it."""
-    listener = Listener(rules)
+    listener = MigrationListener(rules)
     hooks.listen(listener)
     try:
         with built.graph.as_default():

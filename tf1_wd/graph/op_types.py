@@ -45,3 +45,14 @@ SELECTS = frozenset(["Select", "SelectV2"])
 LIMITS = frozenset(["Maximum", "Minimum", "ClipByValue"])
 CLIPS = LIMITS | SELECTS
 PLACEHOLDERS = frozenset(["Placeholder", "PlaceholderWithDefault"])
+
+# What each reader looks through on its way; the readers differ on purpose.
+PASSED_BY_OWN_DECAY = READS.union(REARRANGEMENTS, STOPS, LOOKUPS) | {"Print"}  # rows of a weight are weights
+PASSED_BY_FACTORS = COPIES.union(STOPS, REARRANGEMENTS, PARTS, JOINS)  # parts of a gradient have its factor
+PASSED_BY_FACTORS |= {"Switch", "Print", "Snapshot", "Placeholder", "UnsortedSegmentSum"}
+PASSED_IN_FILES = COPIES.union(STOPS, RESHAPES, CLIPS)  # a file does not tell which call made a gradient
+PASSED_IN_FILES |= {"IdentityN", "Print", "Snapshot", "ConcatV2", "UnsortedSegmentSum", "Merge", "Switch"}
+PASSED_BY_CLIPS = frozenset(["Identity", "UnsortedSegmentSum", "Switch"])  # rows brought together, branches
+PASSED_BY_SCHEDULES = frozenset(["Identity", "Switch", "StopGradient"])  # casts of a counter count
+READS_OF_TABLES = frozenset(["Identity", "ReadVariableOp"])
+PLAIN_UPDATES = ASSIGNS | {"AssignSub", "AssignSubVariableOp"}  # gradient descent that a program does by itself

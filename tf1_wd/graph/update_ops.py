@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from tf1_wd._tf import tf
+from tf1_wd.graph.op_types import PLAIN_UPDATES
 from tf1_wd.graph.walk import argument
 from tf1_wd.plan.optimizer_table import BY_CLASS, BY_KERNEL, LEARNING_RATES, OptimizerRow
-
-# what a program updates by itself: plain gradient descent, as far as its ops tell
-_ASSIGNMENTS = frozenset(["AssignSub", "AssignSubVariableOp", "Assign", "AssignVariableOp"])
 
 
 def kind_of(op: tf.Operation) -> str:
@@ -35,7 +33,7 @@ def op_ignores_weights(op: tf.Operation) -> bool:
 def is_plain(name: str) -> bool:
     """True for an optimizer under which L2 in the loss is weight decay. name: its class, or the kind of its ops."""
     row = BY_CLASS.get(name) or BY_KERNEL.get(name)
-    return name in _ASSIGNMENTS or (row is not None and row.is_plain)
+    return name in PLAIN_UPDATES or (row is not None and row.is_plain)
 
 
 def learning_rate_input(op: tf.Operation) -> tf.Tensor | None:

@@ -18,7 +18,12 @@ from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.linear import Part, Reading
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
-from tf1_wd.graph.op_types import BROADCASTS, LIMITS, LOOKUPS, READS, REARRANGEMENTS, SELECTS, STOPS
+from tf1_wd.graph.op_types import (
+    BROADCASTS,
+    LIMITS,
+    PASSED_BY_OWN_DECAY,
+    SELECTS,
+)
 
 if TYPE_CHECKING:
     from tf1_wd._tf import tf
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
 # has another factor besides, which depends on the variable.
 Terms = Dict[Union["tf.Operation", Tuple["tf.Operation", int]], Tuple[float, bool]]
 
-_SAME = READS.union(REARRANGEMENTS, STOPS, LOOKUPS) | {"Print"}
 _CHOICES = SELECTS | {"Merge"}
 
 
@@ -107,7 +111,7 @@ class _Sum:
         self._variable = variable
         self._scalars = scalars
         self._known: dict[tuple[tf.Operation, int], Terms] = {}
-        self._reading = Reading(self._scalar_at, same=_SAME, sums=frozenset(["AddN"]))
+        self._reading = Reading(self._scalar_at, same=PASSED_BY_OWN_DECAY, sums=frozenset(["AddN"]))
 
     def of(self, tensor: tf.Tensor) -> Terms:
         """The terms that add up to a tensor."""
@@ -180,7 +184,7 @@ class Scalars(Constants):
     lemma). How many were drawn before is the seed, so the same graph is always read alike.
     """
 
-    same: ClassVar = {**dict.fromkeys(_SAME | BROADCASTS, 0), "Fill": 1}
+    same: ClassVar = {**dict.fromkeys(PASSED_BY_OWN_DECAY | BROADCASTS, 0), "Fill": 1}
     arithmetic: ClassVar = {
         **{name: f for name, f in Constants.arithmetic.items() if name != "AddN"},
         "RealDiv": _divided,

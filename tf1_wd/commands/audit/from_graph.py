@@ -11,19 +11,17 @@ from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.linear import Reading
-from tf1_wd.graph.op_types import CLIPS, COPIES, DIVISIONS, RESHAPES, STOPS, SUMS
+from tf1_wd.graph.op_types import CLIPS, DIVISIONS, PASSED_IN_FILES, SUMS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.find import find_penalties
 from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
 
-_SAME = COPIES.union(STOPS, RESHAPES, CLIPS)
-_SAME |= {"IdentityN", "Print", "Snapshot", "ConcatV2", "UnsortedSegmentSum", "Merge", "Switch"}
 _IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
 
 
-_READING = Reading(lambda op: _even_at(op), sums=SUMS | _SAME, divisions=DIVISIONS)
+_READING = Reading(lambda op: _even_at(op), sums=SUMS | PASSED_IN_FILES, divisions=DIVISIONS)
 
 
 def structural_facts(tf_graph):
@@ -54,7 +52,7 @@ def learning_rate_of(op, constants):
     return RUN_TIME if number is None else number
 
 
-def l2_in(gradient, variable, constants):
+def coefficients_in(gradient, variable, constants):
     """(coefficients of `variable` in the gradient, whether the gradient is L2 alone).
 
     A coefficient is a float, or None where it is known at run time only. Clips, and scalars that depend on the
@@ -139,7 +137,7 @@ def structural_steps(tf_graph, updates):
     groups: dict[tuple[str, Any, bool], dict] = {}
     for variable, ops in updates.items():
         for op in ops:
-            gradient = l2_in(gradient_of(op), variable, constants)
+            gradient = coefficients_in(gradient_of(op), variable, constants)
             key = kind_of(op), learning_rate_of(op, constants), bool(gradient[0]) and gradient[1]
             groups.setdefault(key, {}).setdefault(variable, []).append((op, gradient[0]))
     penalties = find_penalties(tf_graph.get_operations(), []) if groups else []

@@ -1,7 +1,7 @@
-"""Watches a program build its updates, through tf1_wd.hooks, and changes nothing of it; then reads off what it decays.
+"""Watches a program build its updates, as a listener of decay.scope.hooks; then reads off what it decays.
 
 The calls of tf.gradients and apply_gradients are kept as they come, and analysed when the graph is complete, by what
-the training step of a scope is built from: GradientCall, net_rate.
+the training step of a scope is built from: GradientCall, net_rate. Nothing of the program is changed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Update:
 
 
 class Observer(Listener):
-    """A listener for tf1_wd.hooks that lets everything pass and remembers it."""
+    """A listener that lets everything pass and remembers it."""
 
     def __init__(self):
         self._calls = []  # (tf.Graph, ys, xs, grad_ys, results)

@@ -61,14 +61,16 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
             return from_facts(name, facts, results, scopes, rates=rates, run=run)
         return from_facts(name, facts, listener.results(tf_graph), listener.checked(tf_graph), rates=rates, run=run)
 
-    return stop_at_training(program, lambda: Listener(rules), read, on_refusal=on_refusal, lets_attach=rules is None)
+    return stop_at_training(
+        program, lambda: MigrationListener(rules), read, on_refusal=on_refusal, lets_attach=rules is None
+    )
 
 
 def _is_of(scope, tf_graph):
     return any(d.variable is not None and d.variable.graph is tf_graph for d in scope.plan.decays)
 
 
-class Listener(Observer):
+class MigrationListener(Observer):
     """Watches; with rules, a scope decays what is watched."""
 
     def __init__(self, rules):

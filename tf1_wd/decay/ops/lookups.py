@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import UnsupportedUpdateError
-from tf1_wd.graph.op_types import LOOKUPS
+from tf1_wd.graph.op_types import LOOKUPS, READS_OF_TABLES
 from tf1_wd.penalties.gradient_call import GradientCall
 
-_COPIES = frozenset(["Identity", "ReadVariableOp"])
 # ops that look at no weight
 _SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank", "VariableShape", "VarIsInitializedOp", "IsVariableInitialized"])
 
@@ -43,7 +42,7 @@ def readers(
         for op in dict.fromkeys(source.outputs[0].consumers()):
             if (members is not None and op not in members) or op.type in _SHAPES:
                 continue
-            if op.type in _COPIES:
+            if op.type in READS_OF_TABLES:
                 pending.append((op, (*reads, op) if op.type == "ReadVariableOp" else reads))
             elif _is_lookup(op, source):
                 lookups.append(Lookup(op, op.inputs[1], (*reads, op)))

@@ -12,13 +12,11 @@ from tf1_wd.decay.scope.gradient_sources import Upstream, is_scalar
 from tf1_wd.errors import AmbiguousRateError
 from tf1_wd.graph import op_types
 from tf1_wd.graph.gradients import Scalar
-from tf1_wd.graph.op_types import CLIPS, JOINS, LOOP_ENDS, REDUCTIONS, SUMS
+from tf1_wd.graph.op_types import CLIPS, JOINS, LOOP_ENDS, PASSED_BY_FACTORS, REDUCTIONS, SUMS
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import Key
 
 _DIVISIONS = op_types.DIVISIONS | {"Xdivy"}
-_SAME = op_types.COPIES.union(op_types.STOPS, op_types.REARRANGEMENTS, op_types.PARTS, JOINS)
-_SAME |= {"Switch", "Print", "Snapshot", "Placeholder", "UnsortedSegmentSum"}
 _ALLREDUCES = frozenset(["HorovodAllreduce", "HorovodGroupedAllreduce"])
 _ALLGATHERS = frozenset(["HorovodAllgather", "HorovodGroupedAllgather"])
 _AVERAGE = 0  # reduce_op of Horovod's ops
@@ -41,7 +39,7 @@ class _Path(NamedTuple):
     unknown: tf.Operation | None = None
 
 
-def multipliers(
+def factors_of(
     applied: tf.Tensor, raw: Sequence[tf.Tensor], variable: tf.Operation, upstream: Upstream, is_sparse: bool = False
 ) -> list[Scalar]:
     """d applied / d raw[i] along scalar multiplications and sums, for each i: a float or a scalar tensor.
@@ -167,7 +165,7 @@ class _Walk:
             return path  # Sub: of a mean of the gradient, say
         if path.stacked:
             raise _ambiguous(self._name, op)
-        if op.type in _SAME | CLIPS:
+        if op.type in PASSED_BY_FACTORS | CLIPS:
             return path
         if op.type in _STEPS or op.type.startswith(_EXCHANGES):
             return path._replace(crossed=True)

@@ -6,7 +6,7 @@ from typing import Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.decay.scope.gradient_factors import multipliers
+from tf1_wd.decay.scope.gradient_factors import factors_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError
 from tf1_wd.graph.assignments import origin
@@ -97,7 +97,7 @@ def net_rate(
             )
         return behind[0].rates[op]
     reached = [call for call in behind if call.derivatives[op]]
-    factors = multipliers(
+    factors = factors_of(
         tensors_of(gradient)[0],
         [call.derivatives[op][0] for call in reached],
         op,

@@ -96,10 +96,10 @@ class ScopeListener(Listener):
         self._refuse(call, update)
         applied = AppliedUpdate(update, _scale_of(update, self.rules, call), tf.get_default_graph())
         refuse_inputs(applied)
-        with lazy_rows.in_time(applied, gradient_calls) as applied:
-            self.record.updates.append(applied)
-            train_op = _apply(applied, self.rules, call)
-        refuse_combined(train_op, applied.update, optimizer)
+        with lazy_rows.in_time(applied, gradient_calls) as timed:
+            self.record.updates.append(timed)
+            train_op = _apply(timed, self.rules, call)
+        refuse_combined(train_op, timed.update, optimizer)
         return train_op
 
     def overridden_apply_gradients(

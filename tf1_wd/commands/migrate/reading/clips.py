@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 from tf1_wd import graph
 from tf1_wd.commands.migrate.migration import GLOBAL_NORM, NORM, OTHERWISE, VALUE
-from tf1_wd.graph.op_types import PLUS, SELECTS
+from tf1_wd.graph.op_types import PASSED_BY_CLIPS, PLUS, SELECTS
 
-# what brings the rows of a sparse gradient together, what a branch lets in, and what changes no number
-_SAME = frozenset(["Identity", "UnsortedSegmentSum", "Switch"])
 _IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _SEED = re.compile(r"(^|/)grad_ys_\d+(/Const)?$")
 ACCUMULATED = "accumulated in variables"
@@ -65,7 +63,7 @@ def _changes(tensor, results, constants):
     found: list[_Change] = []
     while not _is_result(tensor, results):
         op = tensor.op
-        if op.type in _SAME:
+        if op.type in PASSED_BY_CLIPS:
             tensor = op.inputs[0]
             continue
         change = _global_norm(op, constants) or _norm(op, constants) or _value(op, constants)

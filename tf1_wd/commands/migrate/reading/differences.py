@@ -109,7 +109,7 @@ def _origin(tensor):
 
 
 def of_one_run(losses):
-    """The Differences of losses whose updates are in one run. losses: lists of Update."""
+    """The Differences of losses whose updates are in one run. losses: lists of UpdateOp."""
     names = [u.variable.name for updates in losses for u in updates if u.variable.type != "VarHandleOp"]
     if len(losses) > 1 and names:
         yield Difference(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tf1_wd.commands.audit.from_graph import l2_in
+from tf1_wd.commands.audit.from_graph import coefficients_in
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import APPLIED, LAST, LOSS, OTHERWISE, Difference, rows_difference
 from tf1_wd.commands.migrate.reading.differences import second_step
@@ -110,7 +110,7 @@ class Decays:
         """The rate of the L2 in the loss, or in a graph from a file in the gradient; None without."""
         variable, step = update.variable, update.step
         if self._results is None and len(step.updates[variable]) > 1:  # rates are those of all updates together
-            multiples, _ = l2_in(gradient_of(update.op), variable, self._constants)
+            multiples, _ = coefficients_in(gradient_of(update.op), variable, self._constants)
             return (RUN_TIME if None in multiples else float(sum(multiples))) if multiples else None
         rate = step.rates.get(variable)
         if rate is not None and any(kind == OTHERWISE for kind, _ in changes):

@@ -24,7 +24,7 @@ from tf1_wd.commands.migrate.reading.clips import ACCUMULATED, changes_of, seeds
 from tf1_wd.commands.migrate.reading.optimizer_settings import settings_of
 from tf1_wd.commands.migrate.reading.rates import Decays
 from tf1_wd.commands.migrate.reading.schedules import adds_one, scheduled
-from tf1_wd.commands.migrate.reading.updates import Update
+from tf1_wd.commands.migrate.reading.updates import UpdateOp
 from tf1_wd.errors import InvalidOptionError, MigrationError
 from tf1_wd.graph.assignments import gradient_of
 from tf1_wd.graph.constants import Constants
@@ -103,7 +103,7 @@ def _updates(facts, constants):
         for variable, ops in step.updates.items():
             # one that is counted is a global step that tf.Variable has made trainable
             ops = [op for op in ops if not (is_decay(op) or adds_one(op, variable, constants))]
-            found += [Update(variable, op, step, settings_of(op, constants)) for op in ops]
+            found += [UpdateOp(variable, op, step, settings_of(op, constants)) for op in ops]
     copies = later_copies(facts.graph)
     found = [u for u in found if not u.step.decays_only and u.variable not in copies]
     differences.refuse_what_is_not_followed(facts)

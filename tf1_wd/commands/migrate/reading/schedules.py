@@ -12,7 +12,7 @@ from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.reading.optimizer_settings import learning_rate_of
 from tf1_wd.commands.migrate.writing.optimizers import number
 from tf1_wd.graph.assignments import written_variable
-from tf1_wd.graph.op_types import ASSIGNS, COUNTS_UP, PLUS
+from tf1_wd.graph.op_types import ASSIGNS, COUNTS_UP, PASSED_BY_SCHEDULES, PLUS
 
 # op type -> how it is written; the operands stand for themselves, or in parentheses
 _WRITTEN = {
@@ -42,7 +42,6 @@ _WRITTEN = {
     **{name: "tf.%s(%%s)" % name.lower() for name in ("Floor", "Exp", "Sqrt", "Square", "Abs", "Cos", "Sin", "Tanh")},
     **{name: "tf.%s(%%s, %%s)" % name.lower() for name in ("Minimum", "Maximum", "Equal")},
 }
-_SAME = frozenset(["Identity", "Switch", "StopGradient"])
 _WIDE = 60  # what is longer has a line of its own
 
 
@@ -186,7 +185,7 @@ class _Writer:
 
 def _origin(tensor):
     """A tensor, seen through what changes no number."""
-    return graph.through(tensor, _SAME)
+    return graph.through(tensor, PASSED_BY_SCHEDULES)
 
 
 def _operands(op):

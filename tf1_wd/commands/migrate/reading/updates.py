@@ -10,7 +10,7 @@ from tf1_wd.commands.migrate.reading.optimizer_settings import Settings
 
 
 @dataclass(eq=False)
-class Update:
+class UpdateOp:
     """One update op: of which variable (its op), by which step, with which settings; None where its op tells none."""
 
     variable: tf.Operation

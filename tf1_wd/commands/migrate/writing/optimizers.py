@@ -13,7 +13,7 @@ from tf1_wd.plan.optimizer_table import MIGRATED
 
 @dataclass(frozen=True)
 class NamedPart:
-    """A migration.Part, its Form, and what ends its names in the code ("_1"): "" where it is the only one."""
+    """A migration.Part and its Form. suffix: appended to the generated names ("_1"), "" if there is only one."""
 
     part: Part
     form: Form

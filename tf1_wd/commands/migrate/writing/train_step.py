@@ -14,7 +14,7 @@ from tf1_wd.plan.scale_option import LEARNING_RATE
 
 @dataclass(frozen=True)
 class NamedLoss:
-    """A migration.Loss and what ends its names in the code: "" where it is the only one of its step."""
+    """A migration.Loss. suffix: appended to the generated names ("_1"), "" if its step has only one."""
 
     loss: Loss
     parts: list[NamedPart]
@@ -28,7 +28,7 @@ class NamedLoss:
 
 @dataclass(frozen=True)
 class NamedStep:
-    """A migration.Step and what ends its names in the code: "" where it is the only one."""
+    """A migration.Step. suffix: appended to the generated names ("_1"), "" if there is only one."""
 
     losses: list[NamedLoss]
     suffix: str
