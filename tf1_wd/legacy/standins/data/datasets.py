@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import collections
 import csv
-import importlib
-import os
-import urllib.request
 
 import numpy as np
 from tensorflow.compat.v1 import gfile
 
 from tf1_wd.errors import NoDataError
+from tf1_wd.legacy.standins.data.download import Datasets, maybe_download
+from tf1_wd.legacy.standins.data.mnist import load_mnist
+
+__all__ = [
+    "Dataset",
+    "Datasets",
+    "load_boston",
+    "load_csv_with_header",
+    "load_csv_without_header",
+    "load_dataset",
+    "load_iris",
+    "maybe_download",
+]
 
 Dataset = collections.namedtuple("Dataset", ["data", "target"])
-Datasets = collections.namedtuple("Datasets", ["train", "validation", "test"])
 
 
 def load_csv_with_header(filename, target_dtype, features_dtype, target_column=-1):
@@ -40,25 +49,6 @@ def _dataset(rows, target_dtype, features_dtype, column, shape):
     return Dataset(data=data, target=target)
 
 
-def maybe_download(filename, work_directory, source_url):
-    """The path of a file, which is downloaded first where it is not there.
-
-    Raises: NoDataError, which names the file and where it should come from.
-    """
-    path = os.path.join(work_directory, filename)
-    if not gfile.Exists(path):
-        gfile.MakeDirs(work_directory)
-        try:
-            content = urllib.request.urlopen(source_url).read()
-        except OSError as error:
-            raise NoDataError(
-                "%s is not there, and %s cannot be had: put the file there" % (path, source_url)
-            ) from error
-        with gfile.Open(path, "wb") as file:
-            file.write(content)
-    return path
-
-
 def load_iris(data_path=None):
     """Iris, from a file: data_path is iris.csv with a header of counts. Raises: NoDataError without it."""
     if data_path is None:
@@ -77,4 +67,4 @@ def load_dataset(name, size="small", test_with_fake_data=False):
     """mnist, read from MNIST-data. Raises: NoDataError for files, ValueError for names that are not there."""
     if name != "mnist":
         raise ValueError("tf1_wd reads mnist alone, not %s: read the files with NumPy" % name)
-    return importlib.import_module("tf1_wd.legacy.standins.data.mnist").load_mnist()
+    return load_mnist()

@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from tf1_wd.legacy.standins.data.datasets import Datasets, maybe_download
+from tf1_wd.legacy.standins.data.download import Datasets, maybe_download
 
 DEFAULT_SOURCE_URL = SOURCE_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
