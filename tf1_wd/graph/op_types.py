@@ -37,6 +37,7 @@ BROADCASTS = frozenset(["Tile", "BroadcastTo"])
 # arithmetic
 PLUS = frozenset(["Add", "AddV2"])
 SUMS = PLUS | {"AddN", "AccumulateNV2"}
+SUMS_OF_TERMS = PLUS | {"AddN", "Sub", "Pack"}  # by which a program puts a loss together
 SIGNS = {**dict.fromkeys(PLUS, (1.0, 1.0)), "Sub": (1.0, -1.0), "Neg": (-1.0,)}  # op type -> signs of its inputs
 REDUCTIONS = frozenset(["Sum", "Mean"])
 DIVISIONS = frozenset(["RealDiv", "DivNoNan"])

@@ -7,6 +7,7 @@ from typing import Any, Tuple
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import as_list, tensors_of
+from tf1_wd.graph.op_types import SUMS_OF_TERMS
 from tf1_wd.penalties.find import Penalty, find_penalties, gated_variables, rates, weigh
 
 Key = Tuple[tf.Operation, int]  # what graph.key returns
@@ -122,7 +123,7 @@ class GradientCall:
             and op not in fed
             and op.outputs[0].shape.num_elements() == 1
             and graph.read_source(op.outputs[0]) is None
-            and any(c in fed and c.type in ("Add", "AddV2", "AddN", "Sub", "Pack") for c in consumers.get(op, ()))
+            and any(c in fed and c.type in SUMS_OF_TERMS for c in consumers.get(op, ()))
         ]
 
 

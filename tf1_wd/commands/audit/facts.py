@@ -45,7 +45,7 @@ class Doubled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Step:
+class OptimizerStep:
     """What one optimizer does in one update.
 
     optimizer: its class, or what its update ops are called. learning_rate: float, "run time" or None.

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared
+from tf1_wd.commands.audit.facts import Doubled, Facts, OptimizerStep, Problem, Route, declared
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
@@ -17,7 +17,7 @@ from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.find import find_penalties
 from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
 
-_IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
+IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
 
 
@@ -67,7 +67,7 @@ def coefficients_in(gradient, variable, constants):
         if op in seen or not tensor.dtype.base_dtype.is_floating:
             continue
         seen.add(op)
-        inside = bool(_IN_GRADIENTS.search(op.name))  # of tf.gradients
+        inside = bool(IN_GRADIENTS.search(op.name))  # of tf.gradients
         if variable in (graph.variables_behind(tensor) or ()):
             found.append(factor)
             continue
@@ -132,7 +132,7 @@ def _times(a, b):
 
 
 def structural_steps(tf_graph, updates):
-    """A Step for each kind of update and learning rate. updates: {op of a variable: its update ops}."""
+    """An OptimizerStep for each kind of update and learning rate. updates: {op of a variable: its update ops}."""
     constants = Constants()
     groups: dict[tuple[str, Any, bool], dict] = {}
     for variable, ops in updates.items():
@@ -155,7 +155,7 @@ def _step(name, learning_rate, decays_only, members, penalties):
         if len(multiples) > len(found):
             doubled[variable] = Doubled("its gradient holds %d terms of L2" % len(multiples))
     routes = [Route(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
-    return Step(
+    return OptimizerStep(
         optimizer=name,
         learning_rate=learning_rate,
         updates={variable: [op for op, _ in found] for variable, found in members.items()},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Doubled, Facts, Problem, Route, Step, declared, known
+from tf1_wd.commands.audit.facts import Doubled, Facts, OptimizerStep, Problem, Route, declared, known
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.refusals import own_decay_of
@@ -171,7 +171,7 @@ def _step(update, upstream, ops, order, constants):
     behind = list(behind_any.values())
     routes = tuple(Route(p.tensor, p.factors) for call in behind for p in call.penalties)
     alone = bool(behind) and all(_is_decay_alone(call) for call in behind)
-    return Step(
+    return OptimizerStep(
         optimizer=type(update.optimizer).__name__,
         learning_rate=_learning_rate(update.optimizer, updated, constants),
         updates=updated,

@@ -8,7 +8,7 @@ from tf1_wd.commands.migrate.migration import (
     Loss,
     Migration,
     Part,
-    Step,
+    RunStep,
     Weight,
     rows_difference,
     scaled,
@@ -64,7 +64,7 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
     differences += terms_difference(stored_own_steps(plan))
     part = Part(optimizer, settings, learning_rate, tuple(weights), plan["order"], l2=LAST)
     part = scaled(part, _one_scale(scales, scale, learning_rate))
-    return Migration(program, (Step((Loss((part,)),)),), tuple(differences), (_PLAN,))
+    return Migration(program, (RunStep((Loss((part,)),)),), tuple(differences), (_PLAN,))
 
 
 _PLAN = (

@@ -76,7 +76,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Step:
+class RunStep:
     """What a program runs at once: losses whose gradients are all computed before any update. losses: tuple of Loss."""
 
     losses: tuple

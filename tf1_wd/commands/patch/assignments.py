@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from tf1_wd.commands.patch.syntax import Step, blocks_of, dotted, last_name
+from tf1_wd.commands.patch.syntax import PathStep, blocks_of, dotted, last_name
 
 _GROW = {"append", "extend", "insert", "update", "add"}
 _ACCUMULATE = {"assign_add", "assign_sub", "assign"}
@@ -35,7 +35,7 @@ class Writes:
 
     def _block(self, block, path):
         for i, statement in enumerate(block.body):
-            here = (*path, Step(block, i))
+            here = (*path, PathStep(block, i))
             self._order[id(statement)] = len(self._order)
             inside = blocks_of(statement)
             if not isinstance(statement, cst.FunctionDef):

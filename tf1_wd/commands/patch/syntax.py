@@ -11,7 +11,7 @@ _CODE = cst.Module([])
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """Statement `index` of a block, on the way from a function's body down to a call."""
 
     block: cst.Module | cst.IndentedBlock

@@ -9,7 +9,7 @@ import libcst as cst
 import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from tf1_wd.commands.patch.syntax import Step, argument, blocks_of, dotted, last_name, simple_parts
+from tf1_wd.commands.patch.syntax import PathStep, argument, blocks_of, dotted, last_name, simple_parts
 
 MINIMIZE, GRADIENTS, APPLY = "minimize", "gradients", "apply_gradients"
 
@@ -133,7 +133,7 @@ class _Finder:
 
     def _block(self, unit, block, path, owner):
         for i, statement in enumerate(block.body):
-            self._statement(unit, statement, (*path, Step(block, i)), owner)
+            self._statement(unit, statement, (*path, PathStep(block, i)), owner)
 
     def _statement(self, unit, statement, path, owner):
         if isinstance(statement, cst.FunctionDef):

@@ -6,10 +6,10 @@ import re
 from typing import NamedTuple
 
 from tf1_wd import graph
+from tf1_wd.commands.audit.from_graph import IN_GRADIENTS
 from tf1_wd.commands.migrate.migration import GLOBAL_NORM, NORM, OTHERWISE, VALUE
 from tf1_wd.graph.op_types import PASSED_BY_CLIPS, PLUS, SELECTS
 
-_IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _SEED = re.compile(r"(^|/)grad_ys_\d+(/Const)?$")
 ACCUMULATED = "accumulated in variables"
 
@@ -87,7 +87,7 @@ def _is_result(tensor, results):
     if results is not None:
         return graph.key(tensor) in results
     name = tensor.op.name
-    return bool(_IN_GRADIENTS.search(name)) and "clip_by_" not in name.rsplit("gradients", 1)[1]
+    return bool(IN_GRADIENTS.search(name)) and "clip_by_" not in name.rsplit("gradients", 1)[1]
 
 
 def _behind(tensor, results):

@@ -14,7 +14,7 @@ from tf1_wd.commands.migrate.migration import (
     Loss,
     Migration,
     Part,
-    Step,
+    RunStep,
     Weight,
     scaled,
     terms_difference,
@@ -92,8 +92,8 @@ def _steps(losses, run):
     """
     at_once = [pair for pair in losses if run and all(u.op in run for u in pair[0])]
     together = [loss for _, loss in at_once]
-    apart = [Step((loss,)) for _, loss in losses if loss not in together]
-    return ([Step(tuple(together))] if together else []) + apart, [members for members, _ in at_once]
+    apart = [RunStep((loss,)) for _, loss in losses if loss not in together]
+    return ([RunStep(tuple(together))] if together else []) + apart, [members for members, _ in at_once]
 
 
 def _updates(facts, constants):

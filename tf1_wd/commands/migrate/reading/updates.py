@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Step
+from tf1_wd.commands.audit.facts import OptimizerStep
 from tf1_wd.commands.migrate.reading.optimizer_settings import Settings
 
 
@@ -15,7 +15,7 @@ class UpdateOp:
 
     variable: tf.Operation
     op: tf.Operation
-    step: Step
+    step: OptimizerStep
     settings: Settings | None
 
     @property

@@ -40,7 +40,7 @@ class Form:
 def form_of(part, changes, asked=AUTO):
     """The Form of a migration.Part.
 
-    changes: of its Step. asked: "auto" (Keras where that is equal, else a loop), "keras" (or an error), "tape".
+    changes: of its RunStep. asked: "auto" (Keras where that is equal, else a loop), "keras" (or an error), "tape".
     Raises InvalidOptionError, MigrationError.
     """
     if asked not in FORMS:

@@ -28,7 +28,7 @@ class NamedLoss:
 
 @dataclass(frozen=True)
 class NamedStep:
-    """A migration.Step. suffix: appended to the generated names ("_1"), "" if there is only one."""
+    """A migration.RunStep. suffix: appended to the generated names ("_1"), "" if there is only one."""
 
     losses: list[NamedLoss]
     suffix: str
