@@ -54,6 +54,7 @@ OF_ONE = {
     "its sum with others": (lambda g: g + tf.random_normal(W0.shape, dtype=tf.float64), 1.0),
     "less its mean": (lambda g: g - tf.reduce_mean(g, axis=0, keepdims=True), 1.0),
     "zeros for what is not finite": (lambda g: tf.where(tf.is_finite(g), g, tf.zeros_like(g)), 1.0),
+    "a multiple of that": (lambda g: 2.0 * tf.where(tf.is_finite(g), 0.25 * g, tf.zeros_like(g)), 0.5),
     "a mask": (lambda g: g * (W0 > 0).astype(np.float64), 1.0),
     "a clip of values": (lambda g: 0.25 * tf.clip_by_value(g, -0.5, 0.5), 0.25),
     "a clip of the norm": (lambda g: 0.25 * tf.clip_by_norm(g, 0.5), 0.25),
