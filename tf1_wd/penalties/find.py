@@ -99,8 +99,15 @@ def rates(weighed: Weighed) -> dict[tf.Operation, Scalar]:
         for variable, factor in penalty.factors.items():
             with undelayed(penalty.tensor):
                 rate = coefficient if factor == 1.0 else factor * coefficient
-                found[variable] = found[variable] + rate if variable in found else rate
+                found[variable] = _sum(found[variable], rate) if variable in found else rate
     return found
+
+
+def _sum(a: Scalar, b: Scalar) -> Scalar:
+    """a + b; of two dtypes, in float64."""
+    if tf.is_tensor(a) and tf.is_tensor(b) and a.dtype != b.dtype:
+        return tf.cast(a, tf.float64) + tf.cast(b, tf.float64)
+    return a + b
 
 
 def read_collection(name: str = tf.GraphKeys.REGULARIZATION_LOSSES) -> list[Term]:
