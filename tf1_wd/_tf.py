@@ -29,8 +29,7 @@ def is_resource(variable):
 
 
 def operand(variable):
-    """What an op that updates `variable` takes as input: its handle, or the reference itself."""
-    # private: RefVariable._ref
+    """What an op that updates `variable` takes: its handle, or the reference itself. Private: RefVariable._ref."""
     return variable.handle if is_resource(variable) else variable._ref()
 
 
@@ -93,12 +92,11 @@ def predicate(op):
 def awaited(op):
     """What ops made now can wait for so that `op` runs before them: a list of one op, or of none.
 
-    Outside of branches and loops that is `op`. A function waits for its arguments, so there it is `op`'s value as one
-    of them. There is none for an op in another branch, loop or function, and in a loop for one outside of it. What a
-    loop hands out, the gradients of its invariants among it, is outside of that loop.
+    Outside of branches and loops that is `op`; in a function, which waits for its arguments, `op`'s value as one of
+    them. There is none for an op in another branch, loop or function, and in a loop for one outside of it.
 
-    Private: Graph._get_control_flow_context, control_flow_util.GetContainingWhileContext, GetOutputContext,
-    FuncGraph.outer_graph.
+    Private: Graph._get_control_flow_context, FuncGraph.outer_graph, control_flow_util.GetContainingWhileContext,
+    GetOutputContext (what a loop hands out is outside of it).
     """
     here = tf.get_default_graph()
     inner, outer = here._get_control_flow_context(), control_flow_util.GetOutputContext(op)
@@ -171,8 +169,7 @@ def patched_finish(optimizer, finish):
 def learning_rate(optimizer):
     """The optimizer's own current learning rate: a float or a Tensor; None if it keeps none.
 
-    Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train. The tensor made
-    by _prepare() does not exist yet when a decay goes before the update.
+    Private: Optimizer._lr or ._learning_rate, set by constructors; what _prepare() makes may not exist yet.
     """
     for name in ("_lr", "_learning_rate"):
         rate = getattr(optimizer, name, None)
@@ -252,9 +249,7 @@ def patched_gradients(wrapper):
 def patched_sessions(before_run):
     """For the time of the block, `before_run(graph, ops)` is called before a session of any thread runs `ops`.
 
-    For Session.make_callable it is called once, when the callable is made.
-
-    Private: session.BaseSession, its _do_run(handle, target_list, fetch_list, ...).
+    For Session.make_callable it is called once. Private: BaseSession._do_run(handle, target_list, fetch_list, ...).
     """
     base = session_module.BaseSession
     do_run, make_callable = base._do_run, base.make_callable
@@ -272,14 +267,19 @@ def patched_sessions(before_run):
         yield
 
 
+class ScratchSession(tf.Session):
+    """A session that `patched_sessions` does not hear. Private: BaseSession._do_run."""
+
+    _do_run = session_module.BaseSession._do_run
+
+
 def sessions_of(graph):
     """The sessions on a graph that are still held somewhere; TensorFlow keeps no list of them."""
     return [o for o in gc.get_objects() if issubclass(type(o), tf.Session) and o.graph is graph]
 
 
 def outermost(graph):
-    """The graph of the program that holds `graph`, the body of a function (2.x), or is it."""
-    # private: FuncGraph.outer_graph
+    """The graph of the program that holds `graph`, a function's body, or is it. Private: FuncGraph.outer_graph."""
     while getattr(graph, "outer_graph", None) is not None:
         graph = graph.outer_graph
     return graph
