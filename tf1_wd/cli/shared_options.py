@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tf1_wd.commands.run import execute
 from tf1_wd.errors import InvalidOptionError
-from tf1_wd.plan.options import BACKENDS, ORDERS, PRESETS, SOURCES, SPARSE, make_rules
+from tf1_wd.plan.options import BACKENDS, COUPLED, ORDERS, OTHERS, PRESETS, SOURCES, SPARSE, make_rules
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
@@ -32,12 +32,18 @@ def add_rules(parser):
             "--" + name, metavar="PATTERN", action="append", help="regular expression, searched in a variable's name"
         )
     parser.add_argument("--sparse", choices=SPARSE, default=SPARSE[0], help="which rows of embeddings decay")
+    parser.add_argument(
+        "--others",
+        choices=OTHERS,
+        default=COUPLED,
+        help="terms of the loss that are not L2, such as L1 (default: %(default)s)",
+    )
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="of the decay op (default: %(default)s)")
 
 
 _DEFAULTS = {
     **{name: None for name in ("order", "scale", "rate", "include", "exclude", "report")},
-    **{"convention": "adamw", "source": "loss", "sparse": SPARSE[0], "backend": "auto"},
+    **{"convention": "adamw", "source": "loss", "sparse": SPARSE[0], "backend": "auto", "others": COUPLED},
 }
 
 
@@ -68,6 +74,7 @@ def rules_of(args):
         convention=args.convention,
         backend=args.backend,
         sparse=args.sparse,
+        others=args.others,
     )
 
 
