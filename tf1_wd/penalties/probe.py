@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import AbstractSet, NamedTuple, Sequence
+from typing import AbstractSet, Hashable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -42,21 +42,40 @@ def probe(
     the others count as constants. penalties: ops of the scalars whose gradient is known already, left out here.
     Adds nothing to the graph, and opens no session on it.
     """
-    if not tensors:
-        return []
+    known: dict[Hashable, tuple[Probed, list[tf.Operation]]] = {}
+    found = []
+    for tensor in tensors:
+        form = _form(tensor, weights, penalties)
+        if form is None:
+            found.append(OTHER)
+            continue
+        if form.structure not in known:  # the same of another variable is the same
+            known[form.structure] = _tried(tensor, form.ops, weights, penalties), form.variables
+        probed, variables = known[form.structure]
+        here = dict(zip(variables, form.variables))
+        found.append(probed._replace(factors={here[op]: factor for op, factor in probed.factors.items()}))
+    return found
+
+
+def _tried(
+    tensor: tf.Tensor,
+    ops: Sequence[tf.Operation],
+    weights: AbstractSet[tf.Operation],
+    penalties: AbstractSet[tf.Operation],
+) -> Probed:
+    if _is_too_large(ops):
+        return OTHER
     with tf.Graph().as_default() as scratch:
-        copied = [_copy(i, tensor, weights, penalties) for i, tensor in enumerate(tensors)]
+        copied = _copy(tensor, ops, weights, penalties)
+        if copied is None:
+            return OTHER
         config = tf.ConfigProto(device_count={"GPU": 0})  # the program has yet to say how it uses these
         config.graph_options.rewrite_options.disable_meta_optimizer = True
         with contextlib.closing(_tf.ScratchSession(graph=scratch, config=config)) as session:
-            return [OTHER if c is None else _tried(session, c) for c in copied]
-
-
-def _tried(session: tf.Session, copied: _Copied) -> Probed:
-    try:
-        return read_map(_trial(session, copied))
-    except tf.errors.OpError:
-        return OTHER
+            try:
+                return read_map(_trial(session, copied))
+            except tf.errors.OpError:
+                return OTHER
 
 
 def _trial(session: tf.Session, copied: _Copied) -> Trial:
@@ -79,12 +98,12 @@ def _trial(session: tf.Session, copied: _Copied) -> Trial:
 
 
 def _copy(
-    number: int, tensor: tf.Tensor, weights: AbstractSet[tf.Operation], penalties: AbstractSet[tf.Operation]
+    tensor: tf.Tensor,
+    ops: Sequence[tf.Operation],
+    weights: AbstractSet[tf.Operation],
+    penalties: AbstractSet[tf.Operation],
 ) -> _Copied | None:
-    """The scalar and its derivatives in the default graph; None if it is not to be tried, or has none."""
-    ops = _ops_behind(tensor, penalties)
-    if ops is None or _is_too_large(ops):
-        return None
+    """The scalar and its derivatives in the default graph; None if it cannot be tried, or has none."""
     variables: dict[tf.Operation, tf.Tensor] = {}
     inner: dict[tf.Operation, tf.Tensor] = {}
 
@@ -100,7 +119,7 @@ def _copy(
         return _constant(t)
 
     try:
-        copy: Replacement = copy_ops(ops, stand_in, "term%d" % number, _in_double)
+        copy: Replacement = copy_ops(ops, stand_in, "term", _in_double)
         moved = {op: x for op, x in variables.items() if op in weights}
         others = [x for op, x in variables.items() if op not in weights]
         if not moved or not all(x.shape.is_fully_defined() for x in variables.values()):
@@ -114,21 +133,46 @@ def _copy(
     return _Copied(gradients, reached, others, list(inner.values())) if reached else None
 
 
-def _ops_behind(tensor: tf.Tensor, penalties: AbstractSet[tf.Operation]) -> list[tf.Operation] | None:
-    """The ops between reads of variables, or constants, and the scalar; None if one of them cannot be tried."""
-    ops: dict[tf.Operation, None] = {}
+class _Form(NamedTuple):
+    """The ops between reads of variables, or constants, and a scalar, and what they are, whatever they are called."""
+
+    ops: list[tf.Operation]
+    structure: Hashable
+    variables: list[tf.Operation]
+
+
+def _form(tensor: tf.Tensor, weights: AbstractSet[tf.Operation], penalties: AbstractSet[tf.Operation]) -> _Form | None:
+    """The _Form of a scalar; None if it goes through an op that cannot be tried."""
+    ops: list[tf.Operation] = []
+    places: dict[Hashable, int] = {}
+    structure: list[Hashable] = []
+    variables: list[tf.Operation] = []
     pending = [tensor]
     while pending:
         t = pending.pop()
-        op = t.op
-        if op in ops or op in penalties or op.type == "Const" or graph.read_source(t) is not None:
+        op, source = t.op, graph.read_source(t)
+        is_new = (source or op) not in places
+        place = places.setdefault(source or op, len(places))
+        structure.append((place, t.value_index, t.dtype.base_dtype.name))
+        if not is_new:
             continue
-        is_known = can_be_copied(op) and (reads_a_handle(op) or not (op.op_def.is_stateful or graph.is_input(op)))
-        if len(ops) == MAX_OPS or not is_known:
-            return None
-        ops[op] = None
-        pending.extend(op.inputs)
-    return list(ops)
+        if source is not None:
+            variables.append(source)
+            structure.append((source in weights, source.get_attr("shape").SerializeToString()))
+        elif op in penalties:
+            structure.append("penalty")
+        else:
+            attributes = sorted((k, v.SerializeToString()) for k, v in op.node_def.attr.items() if k[0] != "_")
+            structure.append((op.type, len(op.inputs), tuple(attributes)))
+            if op.type != "Const":
+                is_known = can_be_copied(op) and (
+                    reads_a_handle(op) or not (op.op_def.is_stateful or graph.is_input(op))
+                )
+                if len(ops) == MAX_OPS or not is_known:
+                    return None
+                ops.append(op)
+                pending.extend(op.inputs)
+    return _Form(ops, tuple(structure), variables)
 
 
 def _is_too_large(ops: Sequence[tf.Operation]) -> bool:

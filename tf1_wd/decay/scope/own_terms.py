@@ -28,8 +28,9 @@ def loss_terms(pairs: Pairs, behind: dict[int, list[GradientCall]], rules: Rules
         factors: dict[tf.Operation, Scalar] = {}
         for gradient, variable in pairs:
             op, name = graph.variable_op(variable), checkpoint_name(variable)
-            calls = [call for call in behind[id(variable)] if any(o is own for o in call.own)]
-            if op not in own.term.variables or not calls:
+            if op not in own.term.variables:
+                continue
+            if not any(o is own for call in behind[id(variable)] for o in call.own):
                 continue
             given = own.term.rest == LINEAR and given_rate(rules, variable, name)[0] is not None
             factor: Scalar | None = own.coefficient
