@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.decay.ops.sparse_rows import gather
+from tf1_wd.decay.ops.weights import Amounts, on_device
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.subgraph import can_be_copied, copy_ops, on_values
 from tf1_wd.penalties.find import Term
+from tf1_wd.penalties.rows import RowTerm
 
 
 class Replay(NamedTuple):
@@ -22,16 +25,16 @@ class Replay(NamedTuple):
     factors: dict[tf.Operation, Scalar]
 
 
-def term_steps(
-    replay: Replay, variables: dict[tf.Operation, tf.Variable], scale: Scalar
-) -> list[tuple[tf.Variable, tf.Tensor]]:
+def term_steps(replay: Replay, variables: dict[tf.Operation, tf.Variable], scale: Scalar) -> Amounts:
     """(variable, scale * factor * d rest / d variable) for what no penalty of a term is, on weights read at run time.
 
     variables: {op: tf.Variable}, at least those that the term moves. scale: float or scalar tensor. The reads obey the
-    control dependencies in force.
+    control dependencies in force. Of a RowTerm the amounts are tf.IndexedSlices, one a lookup.
     Raises UnsupportedUpdateError for a term with control flow in it.
     """
     term = replay.term
+    if isinstance(term, RowTerm):
+        return _row_steps(term, replay.factors, variables, scale)
     penalties = frozenset(p.tensor.op for p in term.penalties)
     ops = graph.ancestors([term.tensor], stop=penalties)
     mine = {op: _tf.fresh_read(v) for op, v in variables.items() if op in replay.factors}
@@ -52,12 +55,33 @@ def term_steps(
 
     copy = copy_ops(moving, replacement, "weight_decay_term", on_values)
     steps = _tf.gradients([copy(term.tensor)], list(mine.values()))
-    found = []
+    found: Amounts = []
     for op, step in zip(mine, steps):
         if step is not None:
-            step = tf.convert_to_tensor(step)
-            factor = replay.factors[op]
-            if not isinstance(factor, float) or factor != 1.0:
-                step *= tf.cast(factor, step.dtype)
-            found.append((variables[op], step * tf.cast(scale, step.dtype)))
+            found.append((variables[op], _scaled(tf.convert_to_tensor(step), replay.factors[op], scale)))
+    return found
+
+
+def _scaled(step: tf.Tensor, factor: Scalar, scale: Scalar) -> tf.Tensor:
+    if not isinstance(factor, float) or factor != 1.0:
+        step *= tf.cast(factor, step.dtype)
+    return step * tf.cast(scale, step.dtype)
+
+
+def _row_steps(
+    term: RowTerm, factors: dict[tf.Operation, Scalar], variables: dict[tf.Operation, tf.Variable], scale: Scalar
+) -> Amounts:
+    """What `term_steps` returns of a RowTerm: only the rows that it looks up are read."""
+    tables = {lookup.op: (op, lookup.ids) for op in factors for lookup in term.lookups[op]}
+    rows = {}
+    for lookup, (op, ids) in tables.items():
+        with on_device(variables[op].device):
+            rows[lookup] = gather(variables[op], ids)
+    ops = graph.between(list(rows), graph.ancestors([term.tensor], stop=rows.keys()))
+    copy = copy_ops(ops, lambda t: rows.get(t.op, t), "weight_decay_term")
+    found: Amounts = []
+    for (op, ids), step in zip(tables.values(), _tf.gradients([copy(term.tensor)], list(rows.values()))):
+        step = _scaled(tf.convert_to_tensor(step), factors[op], scale)
+        shape = tf.concat([[-1], tf.shape(step)[tf.rank(ids) :]], 0)
+        found.append((variables[op], tf.IndexedSlices(tf.reshape(step, shape), tf.reshape(ids, [-1]))))
     return found

@@ -140,8 +140,8 @@ class ScopeListener(Listener):
             moved = [lazy[op] for op in replay.factors if op in lazy]
             if moved:
                 raise UnsupportedUpdateError(
-                    "the term %s takes a step of its own on all rows of %s, and under sparse='lazy' these may be "
-                    "overdue: use another sparse=" % (replay.term.tensor.op.name, moved[0])
+                    "the term %s takes a step of its own on %s, and under sparse='lazy' rows of that may be overdue: "
+                    "use another sparse=" % (replay.term.tensor.op.name, moved[0])
                 )
         if not update.is_empty:
             refuse_decoupled(call.optimizer)
