@@ -8,80 +8,31 @@ import tensorflow.compat.v1 as tf
 
 import tf1_wd
 from support import oracle
+from support.looked_up import (
+    IDS,
+    ONCE,
+    RATE,
+    TIMES,
+    Feeds,
+    X,
+    data_gradient,
+    looked_up,
+    lookup,
+    numpy_table,
+    penalty,
+    run,
+    trained,
+)
 from support.programs import assert_close
 from support.tables import LR, ROWS, W0, WIDTH, table
-from tf1_wd import errors
 from tf1_wd.plan.reasons import Fate
 
-RATE = 0.0625
-X = np.random.RandomState(3).uniform(0.5, 1.5, [4, WIDTH])
-IDS = [[0, 3, 3, 5], [3, 3, 3, 7], [1, 2, 4, 6]]  # of three steps
-TIMES = [np.bincount(ids, minlength=ROWS).astype(float)[:, None] for ids in IDS]
-ONCE = [np.minimum(times, 1.0) for times in TIMES]
 DIMS = np.array([0.5, 2.0, 1.0])
-
-
-class Feeds:
-    """What a step is fed: row indices, and data for each of them."""
-
-    def __init__(self):
-        self.ids = tf.placeholder(tf.int32, [None], "ids")
-        self.x = tf.placeholder(tf.float64, [None, WIDTH], "x")
-
-    def of(self, step):
-        return {self.ids: IDS[step], self.x: X}
-
-    def loss(self, rows):
-        return tf.reduce_sum(rows * self.x)
-
-
-def data_gradient(step):
-    """The gradient of Feeds.loss by the table."""
-    found = np.zeros_like(W0)
-    np.add.at(found, IDS[step], X)
-    return found
-
-
-def numpy_table(optimizer, decay, order="after", extra=lambda step, w: 0.0):
-    """The table after the three steps. decay(step, w): what is taken off. extra: what comes to the gradient."""
-    w, optimizer = W0, oracle.Optimizer(optimizer, LR)
-    for step in range(len(IDS)):
-        stepped = w - optimizer.step(w, data_gradient(step) + extra(step, w))
-        w = stepped - decay(step, stepped if order == "after" else w)
-    return w
-
-
-def looked_up(step, w):
-    return RATE * TIMES[step] * w
-
-
-def run(feeds, train_op, fetch):
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        for step in range(len(IDS)):
-            session.run(train_op, feeds.of(step))
-        return session.run(fetch)
-
-
-def trained(build, optimizer="sgd", **options):
-    """(the table after the three steps, the plan) in a scope. build(table, feeds): what is added to the loss."""
-    feeds, w = Feeds(), table()
-    loss = feeds.loss(tf.nn.embedding_lookup(w, feeds.ids)) + build(w, feeds)
-    with tf1_wd.decoupled_weight_decay(**options) as decay:
-        train_op = oracle.tf_optimizer(tf, optimizer, LR).minimize(loss)
-    return run(feeds, train_op, w), decay.plan
-
-
-def penalty(w, feeds):
-    return RATE * tf.nn.l2_loss(tf.nn.embedding_lookup(w, feeds.ids))
+LAST = np.array([0.0, 1.0, 1.0])
 
 
 def batch_of(feeds):
     return tf.cast(tf.shape(feeds.ids)[0], tf.float64)
-
-
-def lookup(w, feeds):
-    return tf.nn.embedding_lookup(w, feeds.ids)
 
 
 def concat_of_two(w, feeds):
@@ -92,73 +43,50 @@ def in_pairs(w, feeds):
     return tf.nn.embedding_lookup(w, tf.reshape(feeds.ids, [2, -1]))
 
 
+def times(factor):
+    """What multiplies each row in a step, by how often it is looked up in it."""
+    return lambda step: factor * RATE * TIMES[step]
+
+
+def once(step):
+    return RATE * ONCE[step]
+
+
+def twice_by_one_more(step):
+    return RATE * (TIMES[step] + np.roll(TIMES[step], 1, 0))
+
+
 # what a program writes -> what multiplies each row in a step, the rate that the plan names
 WORDS = {
-    "l2_loss of embedding_lookup": (penalty, lambda step: RATE * TIMES[step], RATE),
-    "l2_loss of gather": (
-        lambda w, feeds: RATE * tf.nn.l2_loss(tf.gather(w, feeds.ids)),
-        lambda step: RATE * TIMES[step],
-        RATE,
-    ),
-    "a sum of squares": (
-        lambda w, feeds: RATE * tf.reduce_sum(tf.square(lookup(w, feeds))),
-        lambda step: 2 * RATE * TIMES[step],
-        2 * RATE,
-    ),
+    "l2_loss of embedding_lookup": (penalty, times(1), RATE),
+    "l2_loss of gather": (lambda w, feeds: RATE * tf.nn.l2_loss(tf.gather(w, feeds.ids)), times(1), RATE),
+    "a sum of squares": (lambda w, feeds: RATE * tf.reduce_sum(lookup(w, feeds) ** 2), times(2), 2 * RATE),
     "sums of squares by row": (
         lambda w, feeds: RATE * tf.reduce_sum(tf.reduce_sum(tf.square(lookup(w, feeds)), 1)),
-        lambda step: 2 * RATE * TIMES[step],
+        times(2),
         2 * RATE,
     ),
-    "a squared norm": (
-        lambda w, feeds: RATE * tf.norm(-lookup(w, feeds)) ** 2,
-        lambda step: 2 * RATE * TIMES[step],
-        2 * RATE,
-    ),
-    "the mean of squares": (
-        lambda w, feeds: 12 * RATE * tf.reduce_mean(tf.square(lookup(w, feeds))),
-        lambda step: 2 * RATE * TIMES[step],
-        None,
-    ),
-    "divided by the batch size": (
-        lambda w, feeds: 4 * penalty(w, feeds) / batch_of(feeds),
-        lambda step: RATE * TIMES[step],
-        None,
-    ),
+    "a squared norm": (lambda w, feeds: RATE * tf.norm(-lookup(w, feeds)) ** 2, times(2), 2 * RATE),
+    "the mean of squares": (lambda w, feeds: 12 * RATE * tf.reduce_mean(lookup(w, feeds) ** 2), times(2), None),
+    "divided by the batch size": (lambda w, feeds: 4 * penalty(w, feeds) / batch_of(feeds), times(1), None),
     "divided by the batch size inside": (
         lambda w, feeds: 4 * RATE * tf.reduce_sum(tf.square(lookup(w, feeds)) / batch_of(feeds)),
-        lambda step: 2 * RATE * TIMES[step],
+        times(2),
         None,
     ),
-    "divided by a number": (lambda w, feeds: penalty(w, feeds) / 2, lambda step: RATE / 2 * TIMES[step], RATE / 2),
-    "rows that differ": (
-        lambda w, feeds: RATE * tf.nn.l2_loss(tf.gather(w, tf.unique(feeds.ids)[0])),
-        lambda step: RATE * ONCE[step],
-        RATE,
-    ),
-    "pairs of rows": (
-        lambda w, feeds: RATE * tf.nn.l2_loss(in_pairs(w, feeds)),
-        lambda step: RATE * TIMES[step],
-        RATE,
-    ),
-    "two lookups in one": (
-        lambda w, feeds: RATE * tf.nn.l2_loss(concat_of_two(w, feeds)),
-        lambda step: 2 * RATE * TIMES[step],
-        RATE,
-    ),
+    "divided by a number": (lambda w, feeds: penalty(w, feeds) / 2, times(0.5), RATE / 2),
+    "rows that differ": (lambda w, feeds: RATE * tf.nn.l2_loss(tf.gather(w, tf.unique(feeds.ids)[0])), once, RATE),
+    "pairs of rows": (lambda w, feeds: RATE * tf.nn.l2_loss(in_pairs(w, feeds)), times(1), RATE),
+    "two lookups in one": (lambda w, feeds: RATE * tf.nn.l2_loss(concat_of_two(w, feeds)), times(2), RATE),
     "two terms": (
         lambda w, feeds: penalty(w, feeds) + RATE * tf.nn.l2_loss(tf.gather(w, feeds.ids + 1)),
-        lambda step: RATE * (TIMES[step] + np.roll(TIMES[step], 1, 0)),
+        twice_by_one_more,
         RATE,
     ),
-    "by dimension": (
-        lambda w, feeds: RATE * tf.reduce_sum(DIMS * tf.square(lookup(w, feeds))),
-        lambda step: 2 * RATE * DIMS * TIMES[step],
-        None,
-    ),
+    "by dimension": (lambda w, feeds: RATE * tf.reduce_sum(DIMS * lookup(w, feeds) ** 2), times(2 * DIMS), None),
     "some dimensions": (
         lambda w, feeds: RATE * tf.nn.l2_loss(lookup(w, feeds)[:, 1:]),
-        lambda step: RATE * np.array([0.0, 1.0, 1.0]) * TIMES[step],
+        times(LAST),
         None,
     ),
 }
@@ -232,6 +160,30 @@ def test_rows_of_two_tables_in_one_sum(kind):
     assert name.endswith("(rows of u: 0.125 a lookup, v: 0.0625 a lookup)") or name.endswith(
         "(rows of v: 0.0625 a lookup, u: 0.125 a lookup)"
     )
+
+
+def test_a_gradient_by_rows_keeps_its_l2(kind):
+    feeds, w = Feeds(), table()
+    rows = lookup(w, feeds)
+    with tf1_wd.decoupled_weight_decay(rates=0.25):
+        (by_rows,) = tf.gradients(feeds.loss(rows) + RATE * tf.nn.l2_loss(rows), [rows])
+        train_op = tf.train.GradientDescentOptimizer(LR).minimize(feeds.loss(rows))
+    assert_close(run(feeds, train_op, w), numpy_table("sgd", lambda step, w: 0.25 * w))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert_close(session.run(by_rows, feeds.of(0)), X + RATE * W0[IDS[0]])
+
+
+def test_rows_that_are_drawn_in_the_graph(kind):
+    feeds, w, drawn = Feeds(), table(), tf.random.uniform([5], 0, ROWS, tf.int32)
+    loss = feeds.loss(lookup(w, feeds)) + RATE * tf.nn.l2_loss(tf.gather(w, drawn))
+    with tf1_wd.decoupled_weight_decay():
+        train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        ids = session.run([drawn, train_op], feeds.of(0))[0]
+        want = W0 - LR * data_gradient(0)
+        assert_close(session.run(w), (1 - RATE * np.bincount(ids, minlength=ROWS)[:, None]) * want)
 
 
 def test_a_table_of_numbers(kind):
@@ -435,26 +387,3 @@ def test_a_fetched_loss_has_the_rows_the_step_began_from(kind):
             session.run(tf.global_variables_initializer())
             got = session.run([loss, train_op], feeds.of(0))[0]
             assert got == pytest.approx(np.sum(rows * X) + RATE / 2 * np.sum(rows**2))
-
-
-def test_a_lazy_table_is_refused_beside_it(kind):
-    with pytest.raises(
-        errors.UnsupportedUpdateError, match="takes a step of its own on table, and under sparse='lazy'"
-    ):
-        trained(lambda w, feeds: penalty(w, feeds) + 0.25 * tf.nn.l2_loss(w), sparse="lazy")
-
-
-def test_a_run_that_takes_gradients_alone_is_refused_and_rates_help(kind):
-    feeds, w = Feeds(), table()
-    step = tf.train.get_or_create_global_step()
-    rows = lookup(w, feeds)
-    loss = feeds.loss(rows) + RATE * tf.nn.l2_loss(rows)
-
-    def build(**options):
-        optimizer = tf.train.SyncReplicasOptimizer(tf.train.GradientDescentOptimizer(LR), 1, 1)
-        with tf1_wd.decoupled_weight_decay(**options):
-            optimizer.minimize(loss, global_step=step)
-
-    with pytest.raises(errors.UnsupportedUpdateError, match=r"L2Loss depends on ids.* Pass rates="):
-        build()
-    build(rates=0.25)

@@ -8,7 +8,6 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
-from tf1_wd.penalties.find import ROWS
 
 
 def refuse_no_function(build: object) -> None:
@@ -39,7 +38,7 @@ def refuse_inputs(applied: AppliedUpdate) -> None:
     """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
     asked = [("the rate of %s" % d.name, d.rate) for d in applied.decays] + [("scale", applied.scale)]
     asked += [(r.term.tensor.op.name, factor) for r in applied.update.replayed for factor in r.factors.values()]
-    asked += [(r.term.tensor.op.name, r.term.tensor) for r in applied.update.replayed if r.term.rest == ROWS]
+    asked += [(r.term.tensor.op.name, r.term.tensor) for r in applied.update.replayed if r.is_of_rows]
     asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]
     if not asked or not graph.is_taken(applied.update.gradients):
         return

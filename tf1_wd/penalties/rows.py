@@ -65,10 +65,11 @@ def read_rows(
         return found
     data = _data_among(ops, lookups)
     kinds = {Kind.MULTIPLE, Kind.LINEAR} if any(y.op in data for y in ys) else {Kind.MULTIPLE}
-    scalars = _scalars(ys, ops, moving, lookups, data)
-    read = [(t, _read(t, lookups, weights)) for t in scalars[:_MANY]]
+    by = [op for op, fed in lookups.items() if fed.table in begin]
+    of_rows = moving & set(graph.between(by, ops)) - data
     kept = []
-    for tensor, probed in read:
+    for tensor in _scalars(ys, ops, moving, of_rows, data)[:_MANY]:
+        probed = _read(tensor, lookups, weights)
         entry = _entry(ys, tensor, weights, grad_ys) if probed.kind in kinds else Entry.OTHER
         if entry in (Entry.CONSTANT, Entry.RUN_TIME) and not tf.distribute.has_strategy():
             kept.append((tensor, probed))
@@ -78,14 +79,14 @@ def read_rows(
         if isinstance(c, float) and c * probed.sign < 0.0:
             found.coupled.append(tensor.op.name)
         elif c is not None and not (isinstance(c, float) and c == 0.0):
-            found.own.append(OwnTerm(_term(tensor, probed, lookups, set(begin)), c))
+            found.own.append(OwnTerm(_term(tensor, probed, lookups, by), c))
     return found
 
 
 def _fed_lookups(ops: Sequence[tf.Operation], weights: AbstractSet[tf.Operation]) -> Lookups:
     """The lookups among ops in weights by indices that are no weights and depend on none."""
-    tables = [op for op in ops if op in weights]
-    found = [Fed(table, lookup) for table in tables for lookup in readers(table, frozenset(ops))[0]]
+    members, tables = frozenset(ops), [op for op in ops if op in weights]
+    found = [Fed(table, lookup) for table in tables for lookup in readers(table, members)[0]]
     if not found:
         return {}
     fed, weighed = fed_among(ops), set(graph.between(tables, ops))
@@ -114,11 +115,10 @@ def _scalars(
     ys: Sequence[tf.Tensor],
     ops: Sequence[tf.Operation],
     moving: AbstractSet[tf.Operation],
-    lookups: Lookups,
+    of_rows: AbstractSet[tf.Operation],
     data: AbstractSet[tf.Operation],
 ) -> list[tf.Tensor]:
-    """The summands of ys that depend on rows, and on no data."""
-    of_rows = moving & set(graph.between(list(lookups), ops)) - data
+    """The summands of ys among of_rows: the ops that depend on rows which are differentiated by, and on no data."""
     consumers, ends = graph.consumers_among(ops), {y.op for y in ys}
     roots = [op for op in ops if op in of_rows and (op in ends or not data.isdisjoint(consumers.get(op, ())))]
     found = [t for op in roots if may_be_a_term(op, ys) for t in split(op.outputs[0], moving)]
@@ -189,9 +189,10 @@ def _entry(ys: Sequence[tf.Tensor], tensor: tf.Tensor, weights: AbstractSet[tf.O
     return entry_of(numbers[0], weights) or Entry.UNKNOWN
 
 
-def _term(tensor: tf.Tensor, read: Probed, lookups: Lookups, begin: AbstractSet[tf.Operation]) -> RowTerm:
+def _term(tensor: tf.Tensor, read: Probed, lookups: Lookups, by: Sequence[tf.Operation]) -> RowTerm:
+    """by: the lookups whose tables are differentiated by."""
     mine: dict[tf.Operation, list[Lookup]] = {}
     for op in graph.ancestors([tensor], stop=lookups.keys()):
-        if op in lookups and lookups[op].table in begin:
+        if op in by:
             mine.setdefault(lookups[op].table, []).append(lookups[op].lookup)
     return RowTerm(tensor, (), ROWS, tuple(mine), mine, read.factors)

@@ -24,6 +24,11 @@ class Replay(NamedTuple):
     term: Term
     factors: dict[tf.Operation, Scalar]
 
+    @property
+    def is_of_rows(self) -> bool:
+        """True if the step depends on which rows are looked up, and so on inputs."""
+        return isinstance(self.term, RowTerm)
+
 
 def term_steps(replay: Replay, variables: dict[tf.Operation, tf.Variable], scale: Scalar) -> Amounts:
     """(variable, scale * factor * d rest / d variable) for what no penalty of a term is, on weights read at run time.
