@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "graph": "_tf plan native",
     "penalties": "_tf graph",
     "decay.ops": "_tf plan native graph penalties",
-    "decay.refusals": "_tf graph decay.ops",
+    "decay.refusals": "_tf plan graph decay.ops",
     "decay.coupled": "_tf plan native graph penalties decay.ops decay.refusals",
     "decay.scope": "_tf plan graph penalties decay.ops decay.refusals decay.coupled",
     "decay": "_tf plan graph penalties decay.ops decay.refusals decay.scope",

@@ -156,6 +156,18 @@ def test_a_lazy_table_is_refused_beside_it(kind):
         trained(lambda w, feeds: penalty(w, feeds) + 0.25 * tf.nn.l2_loss(w), sparse="lazy")
 
 
+def test_a_rate_that_leaves_nothing_of_a_row_is_an_error_and_rates_help(kind):
+    def build(w, feeds):
+        return 20.0 * tf.nn.l2_loss(lookup(w, feeds))
+
+    with pytest.raises(errors.InvalidRateError, match=r"rate 20.0 of variable table .* another with rates="):
+        trained(build)
+    with tf.Graph().as_default():
+        trained(build, rates=0.25)
+    with tf.Graph().as_default():
+        trained(build, scale=RATE / 4)
+
+
 def test_a_run_that_takes_gradients_alone_is_refused_and_rates_help(kind):
     feeds, w = Feeds(), table()
     step = tf.train.get_or_create_global_step()

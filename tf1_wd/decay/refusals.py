@@ -8,6 +8,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
+from tf1_wd.plan.options import check_rate
 
 
 def refuse_no_function(build: object) -> None:
@@ -50,6 +51,15 @@ def refuse_inputs(applied: AppliedUpdate) -> None:
                 "SyncReplicasOptimizer does, in a run of its own. Pass rates=, and a scale that depends on variables "
                 "alone, such as the global step" % (what, ", ".join(inputs[:3]))
             )
+
+
+def refuse_rates_of_rows(applied: AppliedUpdate) -> None:
+    """Raises InvalidRateError if L2 of rows is known to take all of a row, or more, off it at each lookup."""
+    for replay in applied.update.replayed:
+        for op, rate in replay.rates_of_rows.items():
+            if isinstance(rate, float) and isinstance(applied.scale, float):
+                where = "%s, of the rows that it looks up, times scale %g" % (replay.term.tensor.op.name, applied.scale)
+                check_rate(rate * applied.scale, op.name, where)
 
 
 _STRATEGIES = ("MirroredStrategy", "MirroredStrategyV1", "OneDeviceStrategy", "OneDeviceStrategyV1")

@@ -29,6 +29,14 @@ class Replay(NamedTuple):
         """True if the step depends on which rows are looked up, and so on inputs."""
         return isinstance(self.term, RowTerm)
 
+    @property
+    def rates_of_rows(self) -> dict[tf.Operation, float | None]:
+        """{op of a table: the rate of its rows a lookup}, of a term of rows; None where only a run knows it."""
+        if not isinstance(self.term, RowTerm):
+            return {}
+        multiples = [(op, self.factors.get(op), self.term.multiples.get(op)) for op in self.term.variables]
+        return {op: f * m if isinstance(f, float) and m is not None else None for op, f, m in multiples}
+
 
 def term_steps(replay: Replay, variables: dict[tf.Operation, tf.Variable], scale: Scalar) -> Amounts:
     """(variable, scale * factor * d rest / d variable) for what no penalty of a term is, on weights read at run time.

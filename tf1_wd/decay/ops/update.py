@@ -14,7 +14,6 @@ from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, ROWS, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
-from tf1_wd.penalties.rows import RowTerm
 from tf1_wd.plan.decisions import Decay, Trained, by_lookups, decide
 from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, given_rate, multiplier, selected
 from tf1_wd.plan.reasons import Fate
@@ -143,16 +142,9 @@ def plan_update(
 
 
 def _name(replay: Replay) -> str:
-    """What a term is called: the rows of a RowTerm are no variable of the plan, so their tables and rates are named."""
-    term, name = replay.term, replay.term.tensor.op.name
-    if not isinstance(term, RowTerm):
-        return name
-    rates = [_a_lookup(replay.factors.get(op), term.multiples.get(op)) for op in term.variables]
-    return "%s (rows of %s)" % (name, ", ".join(op.name + rate for op, rate in zip(term.variables, rates)))
-
-
-def _a_lookup(factor: Scalar | None, multiple: float | None) -> str:
-    return ": %g a lookup" % (factor * multiple) if isinstance(factor, float) and multiple is not None else ""
+    """What a term is called: of L2 of rows with its tables and rates, which the plan has nowhere else."""
+    rates = [op.name + ("" if r is None else ": %g a lookup" % r) for op, r in replay.rates_of_rows.items()]
+    return replay.term.tensor.op.name + (" (rows of %s)" % ", ".join(rates) if rates else "")
 
 
 def _times(rate: Scalar, factor: float) -> Scalar:
