@@ -151,7 +151,7 @@ def test_a_table_and_other_variables_decay_in_different_ops_as_no_op_may_tie_the
 
 def test_a_lazy_table_is_refused_beside_it(kind):
     with pytest.raises(
-        errors.UnsupportedUpdateError, match="takes a step of its own on table, and under sparse='lazy'"
+        errors.UnsupportedUpdateError, match="takes a step of its own on rows of table, and under sparse='lazy'"
     ):
         trained(lambda w, feeds: penalty(w, feeds) + 0.25 * tf.nn.l2_loss(w), sparse="lazy")
 

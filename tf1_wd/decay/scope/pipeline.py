@@ -142,8 +142,9 @@ class ScopeListener(Listener):
             moved = [lazy[op] for op in replay.factors if op in lazy]
             if moved:
                 raise UnsupportedUpdateError(
-                    "the term %s takes a step of its own on %s, and under sparse='lazy' rows of that may be overdue: "
-                    "use another sparse=" % (replay.term.tensor.op.name, moved[0])
+                    "the term %s takes a step of its own on %s of %s, and under sparse='lazy' these may be overdue: "
+                    "use another sparse="
+                    % (replay.term.tensor.op.name, "rows" if replay.is_of_rows else "all rows", moved[0])
                 )
         if not update.is_empty:
             refuse_decoupled(call.optimizer)
