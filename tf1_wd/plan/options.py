@@ -46,7 +46,6 @@ class Rules:
     multipliers: tuple[tuple[Selector, float], ...]
     scale: Any  # float, "learning_rate", scalar tensor, variable, or callable of the global step
     order: str
-    convention: str
     backend: str
     sparse: str
     summary: bool
@@ -112,7 +111,6 @@ def _make(
         multipliers=_multipliers(multipliers),
         scale=check_scale(scale),
         order=order,
-        convention=convention,
         backend=backend,
         sparse=sparse,
         summary=summary,
