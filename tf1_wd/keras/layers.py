@@ -61,13 +61,23 @@ class Weight:
 
 
 def layers_of(model: Any) -> list[Any]:
-    """A Keras model or layer and all layers in it, each once; those inside a layer come before it.
+    """A Keras model or layer and all layers in it, each once; those inside a layer (a wrapper's, a cell) before it.
 
     Raises InvalidOptionError if `model` is none.
     """
     if not is_layer(model):
         raise InvalidOptionError("plan takes a Keras model or layer, and got %r" % (model,))
-    return _inner_first(model)
+    found, seen = [], set()
+
+    def visit(layer: Any) -> None:
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            for inner in _layers_in(_attributes(layer)):
+                visit(inner)
+            found.append(layer)
+
+    visit(model)
+    return found
 
 
 def unbuilt(layers: Iterable[Any]) -> list[Any]:
@@ -214,22 +224,6 @@ def is_layer(value: object) -> bool:
 def is_layer_class(kind: type) -> bool:
     """True for a class of them."""
     return hasattr(kind, "trainable_weights") and hasattr(kind, "get_weights")
-
-
-def _inner_first(model: Any) -> list[Any]:
-    """The layers of a model, each once, the model last: those inside a layer (a nested model, a wrapper's, a cell)
-    come before it."""
-    found, seen = [], set()
-
-    def visit(layer: Any) -> None:
-        if id(layer) not in seen:
-            seen.add(id(layer))
-            for inner in _layers_in(_attributes(layer)):
-                visit(inner)
-            found.append(layer)
-
-    visit(model)
-    return found
 
 
 def _attributes(layer: Any) -> list[Any]:

@@ -117,10 +117,9 @@ def _make(
     )
 
 
-def selected(rules: Rules, variable: Any, name: str) -> tuple[bool, str]:
-    """(True, "") if include and exclude let the variable decay, else (False, the reason in words)."""
-    reason = left_out(rules, variable, name)
-    return (True, "") if reason is None else (False, reason[1])
+def selected(rules: Rules, variable: Any, name: str) -> bool:
+    """True if include and exclude let the variable decay."""
+    return left_out(rules, variable, name) is None
 
 
 def left_out(rules: Rules, variable: Any, name: str) -> tuple[Reason, str] | None:

@@ -114,7 +114,7 @@ def plan_update(
         (t.variable, t.name) for t in trained.values()
     ]
     check_matches(rules, known)
-    movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
+    movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)}
     fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
     decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
     by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]

@@ -152,7 +152,7 @@ def _refuse_other_optimizers(record: Record) -> None:
     for variable in _trainable() if movers else ():
         op, name = graph.variable_op(variable), checkpoint_name(variable)
         has_rate = op in penalised or given_rate(record.rules, variable, name)[0] is not None
-        if op in movers and has_rate and selected(record.rules, variable, name)[0]:
+        if op in movers and has_rate and selected(record.rules, variable, name):
             raise NothingUpdatedError(
                 "%s and would not decay with it: %s. Or exclude the variable" % (_words({op: movers[op]}), _OTHERS)
             )

@@ -52,7 +52,7 @@ def loss_rates(
     found = {}
     for gradient, variable in pairs:
         op, name = graph.variable_op(variable), checkpoint_name(variable)
-        if not selected(rules, variable, name)[0]:
+        if not selected(rules, variable, name):
             continue
         _refuse_gated(behind[id(variable)], op, name)
         if given_rate(rules, variable, name)[0] is None and rules.source != "collection":

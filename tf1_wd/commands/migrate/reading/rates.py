@@ -121,7 +121,7 @@ class Decays:
         """[the way in which a variable decays by the rules], or []. l2: its rate in the gradient, or None."""
         rate = given_rate(self._rules, None, name)[0]
         rate = l2 if rate is None else rate
-        if rate is None or rate == 0.0 or not selected(self._rules, None, name)[0]:
+        if rate is None or rate == 0.0 or not selected(self._rules, None, name):
             return []
         return [(rate, (self._rules.order, _scale_of(self._rules)))]
 
