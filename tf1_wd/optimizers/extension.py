@@ -59,9 +59,8 @@ class DecoupledWeightDecayExtension:
         if not callable(weight_decay):
             _check_rate(weight_decay)
         self._weight_decay = weight_decay
-        self._decay_var_list: AbstractSet[tf.Operation] | None = (
-            None  # of the call of minimize or apply_gradients that is running
-        )
+        # of the call of minimize or apply_gradients that is running
+        self._decay_var_list: AbstractSet[tf.Operation] | None = None
         _refuse_own_rules(type(self))
         super().__init__(*args, **kwargs)
 
@@ -196,22 +195,18 @@ def _listed(decay_var_list: VarList) -> AbstractSet[tf.Operation] | None:
     """The ops of the variables in a decay_var_list, or None for all. Raises InvalidOptionError."""
     if decay_var_list is None:
         return None
+    entries: Any = decay_var_list
+    if hasattr(entries, "dtype") or isinstance(entries, str):  # one, which may be iterable
+        entries = [entries]
+    elif not isinstance(entries, Iterable):
+        raise InvalidOptionError("decay_var_list takes a list of variables; got %r" % (entries,))
     found = set()
-    for entry in _entries(decay_var_list):
+    for entry in entries:
         ops = {graph.variable_op(copy) for v in parts(entry) for copy in _tf.copies(v) if hasattr(copy, "dtype")}
         if not ops or None in ops:
             raise InvalidOptionError("decay_var_list takes variables; got %r" % (entry,))
         found |= ops
     return found
-
-
-def _entries(decay_var_list: Any) -> list[Any]:
-    if hasattr(decay_var_list, "dtype") or isinstance(decay_var_list, str):  # one, which may be iterable
-        return [decay_var_list]
-    try:
-        return list(decay_var_list)
-    except TypeError:
-        raise InvalidOptionError("decay_var_list takes a list of variables; got %r" % (decay_var_list,)) from None
 
 
 def _chosen(listed: AbstractSet[tf.Operation] | None, variables: Sequence[tf.Variable]) -> list[tf.Operation]:

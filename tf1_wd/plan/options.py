@@ -92,8 +92,7 @@ def _make(
     _one_of("convention", convention, tuple(PRESETS))
     _one_of("backend", backend, BACKENDS)
     _one_of("sparse", sparse, SPARSE)
-    if not isinstance(summary, bool):
-        raise InvalidOptionError("summary=%r must be True or False" % (summary,))
+    check_flag("summary", summary)
     default_scale, default_order = PRESETS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
@@ -193,6 +192,12 @@ def _near(selector: Selector, variables: Sequence[tuple[Any, str]]) -> str:
         near += [name for name in names if word.lower() in name.lower()][:3]
     near = list(dict.fromkeys(near)) or names
     return " Near names: %s%s" % (", ".join(near[:5]), ", ..." if len(near) > 5 else "")
+
+
+def check_flag(option: str, value: object) -> None:
+    """Raises InvalidOptionError for an option that is neither True nor False."""
+    if not isinstance(value, bool):
+        raise InvalidOptionError("%s=%r must be True or False" % (option, value))
 
 
 def _one_of(option: str, value: object, words: Sequence[str]) -> None:
