@@ -26,6 +26,7 @@ from tf1_wd.decay.ops.weights import on_device
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.gradients import Scalar
+from tf1_wd.native.choose import is_served
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.plan.decisions import Decay
@@ -151,7 +152,7 @@ def _lookups(d: Decay, calls: Sequence[GradientCall], here: tf.Graph) -> list[Lo
             "%s, so lookups of %s can no more be told to wait for a decay: build the train_op before that, or use "
             "another sparse= than 'lazy'" % (what, d.name)
         )
-    if tf.DeviceSpec.from_string(d.variable.device or "").job not in (None, "localhost"):
+    if is_served(d.variable):
         raise UnsupportedUpdateError(
             "%s is on %s, where workers may change a row while another one brings it up to date: use another sparse= "
             "than 'lazy'" % (d.name, d.variable.device)
