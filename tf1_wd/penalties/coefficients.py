@@ -33,7 +33,7 @@ def coefficients(
     ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
     found: list[Any] = [_UNKNOWN] * len(tensors)
     if all(can_be_copied(op) for op in ops):
-        found = _constants(ys, tensors, grad_ys, ops)
+        found = [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
     unknown = [i for i, value in enumerate(found) if value is _UNKNOWN]
     if unknown:
         for i, value in zip(unknown, _in_place(ys, [tensors[i] for i in unknown], grad_ys)):
@@ -57,12 +57,6 @@ def depends(y: tf.Tensor, tensors: Sequence[tf.Tensor]) -> bool:
             return True
 
 
-def _constants(
-    ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds, ops: Sequence[tf.Operation]
-) -> list[Any]:
-    return [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
-
-
 def _derivatives(
     ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds, ops: Sequence[tf.Operation]
 ) -> list[tf.Tensor | None]:
@@ -71,19 +65,14 @@ def _derivatives(
 
         def stand_in(tensor: tf.Tensor) -> tf.Tensor:
             if tensor.name not in stand_ins:
-                stand_ins[tensor.name] = _constant_or_placeholder(tensor)
+                value, dtype = _tf.constant_value(tensor), tensor.dtype.base_dtype
+                known = value is not None
+                stand_ins[tensor.name] = tf.constant(value, dtype) if known else tf.placeholder(dtype, tensor.shape)
             return stand_ins[tensor.name]
 
         copy = copy_ops(ops, stand_in, "copy")
         seeds = None if grad_ys is None else [None if g is None else stand_in(g) for g in grad_ys]
         return _tf.gradients([copy(y) for y in ys], [stand_in(t) for t in tensors], grad_ys=seeds)
-
-
-def _constant_or_placeholder(tensor: tf.Tensor) -> tf.Tensor:
-    value = _tf.constant_value(tensor)
-    if value is None:
-        return tf.placeholder(tensor.dtype.base_dtype, tensor.shape)
-    return tf.constant(value, tensor.dtype.base_dtype)
 
 
 def _number(derivative: tf.Tensor | None) -> Any:

@@ -137,11 +137,6 @@ def _functions_with_l2(ops: list[tf.Operation]) -> list[str]:
     }
     if not called:
         return []
-    bodies = _function_bodies(ops[0].graph)
-    return sorted(name for name in called if "L2Loss" in bodies.get(name, ()))
-
-
-def _function_bodies(tf_graph: tf.Graph) -> dict[str, frozenset[str]]:
-    """{name: (op types in the body)} of the functions in the library of a graph."""
-    library = tf_graph.as_graph_def().library
-    return {f.signature.name: frozenset(node.op for node in f.node_def) for f in library.function}
+    functions = ops[0].graph.as_graph_def().library.function
+    found = [f.signature.name for f in functions if any(node.op == "L2Loss" for node in f.node_def)]
+    return sorted(called.intersection(found))
