@@ -46,7 +46,7 @@ def plan_decay(
     Source: the options of decoupled_weight_decay.
     """
     rules = make_rules(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
-    trained = [Trained(i, v, eager_name(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
+    trained = [Trained(i, v, eager_name(v), dims_of(v.shape), True) for i, v in enumerate(_listed(variables))]
     check_matches(rules, [(t.variable, t.name) for t in trained])
     plan = DecayPlan(tuple(decide(trained, rules, {}, {})), (), COUPLED)
     if not plan.decaying:

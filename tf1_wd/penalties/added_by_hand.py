@@ -9,6 +9,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, Tf1WdWarning
 from tf1_wd.graph.gradients import Gradient, Pairs, tensors_of
+from tf1_wd.graph.variables import size_of
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.in_gradients import l2_in
 
@@ -104,7 +105,7 @@ def _l2_of(gradient: Gradient, variable: tf.Operation) -> tuple[int, int]:
     added, removed = _marked(variable)
     found = list(l2_in(tensors_of(gradient)[0], variable, added | removed))
     net = sum((op in added) - (op in removed) for op in found if _weights_in(op) is variable)
-    if tf.TensorShape(variable.get_attr("shape")).num_elements() == 1:
+    if size_of(variable) == 1:
         return net, 0
     return net, int(any(op not in added and op not in removed for op in found))
 

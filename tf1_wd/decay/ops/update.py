@@ -158,5 +158,5 @@ def _fate(
 
 def _trained(gradients: list[Gradient], variable: tf.Variable) -> Trained:
     is_sparse = bool(sparse_rows.indices_of(gradients))
-    key, dims = graph.variable_op(variable), dims_of(variable)
+    key, dims = graph.variable_op(variable), dims_of(variable.shape)
     return Trained(key, variable, checkpoint_name(variable), dims, bool(gradients), is_sparse)

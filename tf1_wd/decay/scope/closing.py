@@ -16,7 +16,7 @@ from tf1_wd.decay.scope.moving_averages import notes_on_averages
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.graph.assignments import written_variable
-from tf1_wd.graph.variables import checkpoint_name
+from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
@@ -121,8 +121,7 @@ def _not_updated(record: Record) -> Iterator[Decay]:
     updated = _updated(record)
     for op, where in penalised.items():
         if op not in updated:
-            shape = tf.TensorShape(op.get_attr("shape"))
-            dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
+            dims = dims_of(op.get_attr("shape"))
             why = "penalty in %s, but no update of this scope trains it" % where
             yield Decay(None, op.name, dims, None, why, reason=Reason.NO_UPDATE)
 

@@ -13,6 +13,7 @@ from tf1_wd.errors import AmbiguousRateError
 from tf1_wd.graph import op_types
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.op_types import CLIPS, JOINS, LOOP_ENDS, PASSED_BY_FACTORS, REDUCTIONS, SUMS
+from tf1_wd.graph.variables import size_of
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import Key
 
@@ -68,7 +69,7 @@ class _Walk:
         self, applied: tf.Tensor, raw: Sequence[tf.Tensor], variable: tf.Operation, upstream: Upstream
     ) -> None:
         self._name = variable.name
-        self._size = tf.TensorShape(variable.get_attr("shape")).num_elements()
+        self._size = size_of(variable)
         self._raw = {graph.key(r) for r in raw}
         self._sources = frozenset(r.op for r in raw)
         self._upstream = upstream

@@ -12,7 +12,7 @@ from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUp
 from tf1_wd.graph.assignments import origin
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
 from tf1_wd.graph.op_types import JOINS, PRODUCTS, REDUCTIONS, RESHAPES, SUMS
-from tf1_wd.graph.variables import checkpoint_name
+from tf1_wd.graph.variables import checkpoint_name, size_of
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.in_gradients import holds_l2
@@ -238,7 +238,7 @@ def _refuse_accumulated(gradient: Gradient, upstream: Upstream, variable: tf.Ope
     assigned = [
         tensor
         for holder in holders
-        if _size(holder) != 1 or _size(variable) == 1  # not a loss scale
+        if size_of(holder) != 1 or size_of(variable) == 1  # not a loss scale
         for consumer in holder.outputs[0].consumers()
         if "Assign" in consumer.type
         for tensor in list(consumer.inputs)[1:]
@@ -252,7 +252,3 @@ def _refuse_accumulated(gradient: Gradient, upstream: Upstream, variable: tf.Ope
             "Pass it as rates=: where they are averaged, the rate that each of them has%s; where they are added up, as "
             "many times that" % (" (%g)" % rates[0] if isinstance(rates[0], float) else ""),
         )
-
-
-def _size(variable: tf.Operation) -> int | None:
-    return tf.TensorShape(variable.get_attr("shape")).num_elements()
