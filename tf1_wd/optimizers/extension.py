@@ -212,7 +212,13 @@ def _listed(decay_var_list: VarList) -> AbstractSet[tf.Operation] | None:
 def _chosen(listed: AbstractSet[tf.Operation] | None, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
     """The ops of those `variables` that are listed. listed: set of ops, or None for all. Raises InvalidOptionError."""
     updated = [graph.variable_op(v) for v in variables]
-    _refuse_of_other_graphs(listed or (), updated)
+    graphs = {op.graph for op in updated}
+    foreign = sorted(op.name for op in listed or () if op.graph not in graphs)
+    if foreign and updated:
+        raise InvalidOptionError(
+            "decay_var_list: %s is of another graph than the variables that are updated, and would not decay: list the "
+            "variable of this graph" % ", ".join(foreign)
+        )
     found = [op for op in updated if listed is None or op in listed]
     if listed and not found:
         warnings.warn(
@@ -222,16 +228,6 @@ def _chosen(listed: AbstractSet[tf.Operation] | None, variables: Sequence[tf.Var
             stacklevel=5,
         )
     return found
-
-
-def _refuse_of_other_graphs(listed: Iterable[tf.Operation], updated: Sequence[tf.Operation]) -> None:
-    graphs = {op.graph for op in updated}
-    foreign = sorted(op.name for op in listed if op.graph not in graphs)
-    if foreign and updated:
-        raise InvalidOptionError(
-            "decay_var_list: %s is of another graph than the variables that are updated, and would not decay: list the "
-            "variable of this graph" % ", ".join(foreign)
-        )
 
 
 def _rate_now(weight_decay: WeightDecay, global_step: tf.Variable | None) -> float | tf.Tensor:
