@@ -52,8 +52,11 @@ def convert_rate(
     converted = rate * source.factor / target.factor
     if not (source.coupled and target.coupled):
         converted *= _ratio(source.times, target.times, from_, to, learning_rate, eta)
-        if NOTHING in (source.times, target.times):
-            _check_fraction(rate if source.times == NOTHING else converted, rate, from_)
+        fraction = rate if source.times == NOTHING else converted
+        if NOTHING in (source.times, target.times) and fraction >= 1:
+            raise InvalidRateError(
+                "rate=%g of %r takes %g of a weight off in a step, and must take less than 1" % (rate, from_, fraction)
+            )
     if rate > 0 and not 0 < converted < math.inf:
         raise InvalidRateError(
             "rate=%g of %r would be %g of %r, beyond what a float holds: correct the rate, learning_rate=%r or eta=%r"
@@ -116,13 +119,6 @@ _SCHEDULE = (
     "no rate is equal in all steps. In tf1_wd pass scale=, which takes 'learning_rate', a Tensor and a callable of the "
     "global step; elsewhere give the rate the same schedule"
 )
-
-
-def _check_fraction(fraction: float, rate: float, from_: str) -> None:
-    if fraction >= 1:
-        raise InvalidRateError(
-            "rate=%g of %r takes %g of a weight off in a step, and must take less than 1" % (rate, from_, fraction)
-        )
 
 
 def _refuse_coupled(from_: str, to: str, optimizer: object) -> None:

@@ -135,7 +135,11 @@ class _Walk:
         if op.type == "RealDiv" and op.inputs[0].op.type in _ALLGATHERS:  # by the number of processes
             op, tensor = op.inputs[0].op, op.inputs[0]
         elif op.type.startswith("Horovod") and not (op.type in _ALLREDUCES and op.get_attr("reduce_op") == _AVERAGE):
-            raise _added_up(self._name, op)
+            raise AmbiguousRateError(
+                "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of "
+                "an update as rates=: as many times the rate that each of them has" % (self._name, op.name),
+                variable=self._name,
+            )
         if op.type.startswith("Horovod"):
             return self.path(op.inputs[tensor.value_index])
         if op.type in SUMS or graph.is_accumulator(op):
@@ -222,13 +226,10 @@ class _Walk:
         value = _value(other)
         return _times(path, value, divides)
 
-    def _thresholds(self) -> list[tf.Tensor]:
-        """The limits that clips on the way are made of."""
-        behind = self._upstream.behind([self._applied])
-        return [limit for limit in behind.limits.values() if not self._depends(limit)]
-
     def _is_threshold(self, scalar: tf.Tensor) -> bool:
-        return any(_match(_value(scalar), _value(threshold)) for threshold in self._thresholds())
+        """True for a limit that a clip on the way is made of."""
+        limits = self._upstream.behind([self._applied]).limits.values()
+        return any(_match(_value(scalar), _value(limit)) for limit in limits if not self._depends(limit))
 
 
 def _together(factors: dict[Key, Scalar], paths: Sequence[_Path]) -> _Path:
@@ -241,14 +242,6 @@ def _ambiguous(name: str, op: tf.Operation) -> AmbiguousRateError:
     return AmbiguousRateError(
         "gradients of %s from several tf.gradients calls are combined by %s (%s), and it is not known what that does "
         "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type),
-        variable=name,
-    )
-
-
-def _added_up(name: str, op: tf.Operation) -> AmbiguousRateError:
-    return AmbiguousRateError(
-        "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of an "
-        "update as rates=: as many times the rate that each of them has" % (name, op.name),
         variable=name,
     )
 
