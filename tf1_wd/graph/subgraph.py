@@ -24,8 +24,8 @@ def can_be_copied(op: tf.Operation) -> bool:
 def copy_ops(ops: Sequence[tf.Operation], replacement: Replacement, name: str) -> Replacement:
     """Copies `ops` into the default graph, under `name`; returns a function from a tensor to its copy.
 
-    ops: list of tf.Operation of one graph. replacement: function from a tensor that comes from outside of `ops` to a
-    tensor of the default graph that takes its place; the function returned falls back to it.
+    replacement: from a tensor outside of `ops` to the one in the default graph that takes its place; the function
+    returned falls back to it.
     """
     if not ops:
         return replacement

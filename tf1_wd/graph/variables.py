@@ -16,10 +16,7 @@ def is_variable(op: tf.Operation) -> bool:
 
 
 def variable_op(x: tf.Variable | tf.Tensor) -> tf.Operation:
-    """The op that holds the variable `x`: a tf.Variable, its handle, its reference, or a read of it; else None.
-
-    x: tf.Variable or tf.Tensor.
-    """
+    """The op that holds the variable `x`: a tf.Variable, its handle, its reference, or a read of it; else None."""
     handle = getattr(x, "handle", None)
     if handle is not None:
         return handle.op

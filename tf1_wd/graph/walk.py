@@ -71,7 +71,7 @@ def ancestors(
 ) -> list[tf.Operation]:
     """All ops that `tensors` depend on through data, themselves included, in the order first met.
 
-    stop: ops whose inputs are not followed (they are included). inputs: function from an op to the tensors to follow.
+    stop: ops whose inputs are not followed (they are included). inputs: the tensors to follow from an op.
     """
     seen: dict[tf.Operation, None] = {}
     pending = [t.op for t in tensors]

@@ -53,7 +53,7 @@ def _decaying_apply_gradients(optimizer: Any, plan: DecayPlan, original: Callabl
 
 
 def _decays(optimizer: Any, plan: DecayPlan, pairs: Iterable[tuple[Any, Any]]) -> list[Decay]:
-    """What decays with an update, list of Decay. pairs: (gradient or None, variable), of Keras or of TensorFlow."""
+    """What decays with an update. pairs: (gradient or None, variable), of Keras or of TensorFlow."""
     pairs = list(pairs)
     refusals.refuse_strategy()
     refusals.refuse_decay_set_since(optimizer)

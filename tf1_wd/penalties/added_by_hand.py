@@ -75,8 +75,7 @@ def refuse_missing(gradient: Gradient, variable: tf.Variable, name: str) -> None
 def refuse_by_hand(pairs: Pairs, decays: Iterable[Any], calls: Sequence[GradientCall]) -> None:
     """Raises CoupledPenaltyError for L2 by hand in the gradient of a variable whose decay a scope sees to.
 
-    pairs: list of (gradient, variable). decays: the Decays of the update. calls: the GradientCalls of the scope, which
-    have taken L2 of the loss out of their gradients.
+    calls: those of the scope, which have taken L2 of the loss out of their gradients.
     """
     if tf.distribute.has_strategy():
         return

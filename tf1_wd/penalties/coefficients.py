@@ -24,7 +24,6 @@ def coefficients(
 ) -> list[float | tf.Tensor | None]:
     """d ys / d tensor of each scalar tensor: a float where it is constant, a scalar tf.Tensor where not, else None.
 
-    ys: list of tf.Tensor. tensors: list of scalar tf.Tensor, ancestors of ys. grad_ys: as in tf.gradients.
     None stands for a tensor that no gradient reaches (it is behind tf.stop_gradient, say).
     """
     if not tensors:
@@ -42,7 +41,7 @@ def coefficients(
 
 
 def depends(y: tf.Tensor, tensors: Sequence[tf.Tensor]) -> bool:
-    """True if `y` has a gradient by one of the tensors. y: tf.Tensor. tensors: list of tf.Tensor, ancestors of it.
+    """True if `y` has a gradient by one of the tensors, which are ancestors of it.
 
     Uses a small copy of the subgraph: tf.gradients would otherwise visit everything downstream in the user's graph.
     """

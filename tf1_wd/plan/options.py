@@ -150,10 +150,7 @@ def multiplier(rules: Rules, variable: Any, name: str) -> tuple[float, str]:
 
 
 def check_matches(rules: Rules, variables: Sequence[tuple[Any, str]]) -> None:
-    """Raises NoMatchError if a selector of the rules matches none of the variables.
-
-    variables: list of (variable, name).
-    """
+    """Raises NoMatchError if a selector of the rules matches none of the (variable, name)."""
     mapped = tuple(s for s, _ in rules.rates + rules.multipliers if s is not None)
     for selector in rules.include + rules.exclude + mapped:
         if not any(selector.matches(v, name) for v, name in variables):

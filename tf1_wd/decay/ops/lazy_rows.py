@@ -87,8 +87,8 @@ class Table:
 def in_time(applied: AppliedUpdate, calls: Sequence[GradientCall]) -> Iterator[AppliedUpdate]:
     """Context in which an update is built, such that rows are up to date before the losses of `calls` read them.
 
-    applied: AppliedUpdate. calls: the GradientCalls whose results are applied. Gives the AppliedUpdate that knows the
-    tables; nothing else happens where nothing decays late. Raises UnsupportedUpdateError.
+    calls: those whose results are applied. Gives the AppliedUpdate that knows the tables; nothing else happens where
+    nothing decays late. Raises UnsupportedUpdateError.
     """
     update = applied.update
     late = [d for d in update.decays if d.rows == LAZY]
@@ -118,10 +118,7 @@ def in_time(applied: AppliedUpdate, calls: Sequence[GradientCall]) -> Iterator[A
 
 
 def refuse_lookups_elsewhere(updates: Sequence[AppliedUpdate], calls: Sequence[GradientCall]) -> None:
-    """Raises UnsupportedUpdateError if a loss among `calls` reads rows of a table of `updates` that may be late.
-
-    updates: AppliedUpdates. calls: GradientCalls.
-    """
+    """Raises UnsupportedUpdateError if a loss among `calls` reads rows of a table of `updates` that may be late."""
     for op in _tables_of(updates):
         for call in calls:
             for lookup in lookups_in(op, call):
@@ -134,7 +131,7 @@ def refuse_lookups_elsewhere(updates: Sequence[AppliedUpdate], calls: Sequence[G
 
 
 def catch_up(updates: Sequence[AppliedUpdate]) -> tf.Operation:
-    """The op that brings all rows of all tables of `updates` (AppliedUpdates) up to date."""
+    """The op that brings all rows of all tables of `updates` up to date."""
     tables = _tables_of(updates)
     with next((op.graph for op in tables), tf.get_default_graph()).as_default():
         return tf.group(*[table.catch_up() for table in tables.values()], name="catch_up")

@@ -18,8 +18,8 @@ _SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank", "VariableShape", "VarIsI
 class Lookup:
     """An op that reads rows of a table, for tf.gather or tf.nn.embedding_lookup.
 
-    op: the op. ids: its indices. reads: the ops that must wait for a write to the rows, so that it sees them: itself,
-    and what reads the whole of a resource variable for it.
+    ids: its indices. reads: the ops that must wait for a write to the rows, so that it sees them: itself, and what
+    reads the whole of a resource variable for it.
     """
 
     op: tf.Operation
@@ -30,10 +30,7 @@ class Lookup:
 def readers(
     table: tf.Operation, members: frozenset[tf.Operation] | None = None
 ) -> tuple[list[Lookup], list[tf.Operation]]:
-    """(lookups, ops that read the table in another way) of a variable.
-
-    table: the op of the variable. members: the ops to look among; None means the whole graph.
-    """
+    """(lookups, ops that read the table in another way) of a variable. members: the ops to look among; None: all."""
     lookups: list[Lookup] = []
     others: list[tf.Operation] = []
     pending: list[tuple[tf.Operation, tuple[tf.Operation, ...]]] = [(table, ())]

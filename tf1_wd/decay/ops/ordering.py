@@ -26,7 +26,6 @@ def apply_with(
     include the decay.
 
     in_place: True if the optimizer's step does not read the weights; by default as far as its class tells.
-    Returns what `apply` returns.
     """
     if rules.order == "after":
         return _apply_then(optimizer, applied.update, apply, lambda: build_after(applied, rules))

@@ -15,9 +15,8 @@ def term_steps(
 ) -> list[tuple[tf.Variable, tf.Tensor]]:
     """(variable, scale * d rest / d variable) for the part of a term that is not L2, on weights read when this runs.
 
-    term: a Term whose rest is "variables". variables: {op: tf.Variable}, those that this update trains; the
-    others are constants. scale: float or scalar tensor. The reads obey the control dependencies in force.
-    Raises UnsupportedUpdateError for a term with control flow in it.
+    term: one whose rest is "variables". variables: those that this update trains; the others are constants. The reads
+    obey the control dependencies in force. Raises UnsupportedUpdateError for a term with control flow in it.
     """
     penalties = frozenset(p.tensor.op for p in term.penalties)
     ops = graph.ancestors([term.tensor], stop=penalties)

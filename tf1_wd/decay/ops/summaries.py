@@ -13,8 +13,8 @@ from tf1_wd.errors import UnsupportedUpdateError
 def add_summaries(updates: Iterable[AppliedUpdate]) -> None:
     """Adds two scalars for each update: weight_decay/scale, and weight_decay/largest_rate, the largest rate * scale.
 
-    updates: AppliedUpdates. A second update has weight_decay/scale_1, and so on. They are in
-    the collection SUMMARIES, as of tf.summary.scalar, and show what an update in the same run decays by.
+    A second update has weight_decay/scale_1, and so on. They are in the collection SUMMARIES, as of tf.summary.scalar,
+    and show what an update in the same run decays by.
     Raises UnsupportedUpdateError for a number that only a branch or a loop knows.
     """
     seen = set()

@@ -70,10 +70,7 @@ class Update:
 
 @dataclass(frozen=True)
 class AppliedUpdate:
-    """An Update as it is applied.
-
-    update: Update. scale: what multiplies its rates, a float or a scalar tf.Tensor. graph: the tf.Graph it is built in.
-    """
+    """An Update as it is applied, what multiplies its rates, and the graph that it is built in."""
 
     update: Update
     scale: Scalar
@@ -101,9 +98,7 @@ def plan_update(
 ) -> Update:
     """Decides what happens together with an update; adds nothing to the graph but the multiples of run-time rates.
 
-    pairs: list of (gradient or None, tf.Variable). rules: Rules. calls: the GradientCalls whose results are applied.
-    loss_rates: {op of a variable: rate}. collection: Collection.
-    Raises NoMatchError, InvalidRateError.
+    calls: those whose results are applied. loss_rates: {op of a variable: rate}. Raises NoMatchError, InvalidRateError.
     """
     gradients: dict[tf.Operation, list[Gradient]] = {}
     for gradient, variable in pairs:

@@ -24,9 +24,7 @@ def decay(
 ) -> list[tf.Operation]:
     """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
 
-    decays: list of Decay with a rate. scale: float or scalar tensor. backend: as in Rules. tables: ops of the
-    variables that have a sparse gradient. The ops obey the control dependencies in force. Returns a list of
-    tf.Operation.
+    tables: ops of the variables that have a sparse gradient. The ops obey the control dependencies in force.
     """
     groups: dict[tuple, list[Decay]] = {}
     for d in decays:
@@ -45,7 +43,7 @@ def decay(
 
 
 def constrain(variables: list[tf.Variable]) -> list[tf.Operation]:
-    """Ops that apply the constraint of each variable that has one. variables: list of tf.Variable."""
+    """Ops that apply the constraint of each variable that has one."""
     ops = []
     for variable in variables:
         if variable.constraint is not None:
@@ -98,7 +96,7 @@ def _fraction(d: Decay, scale: Scalar) -> tf.Tensor:
 
 
 def subtract(amounts: list[tuple[tf.Variable, tf.Tensor]]) -> list[tf.Operation]:
-    """Ops that take each amount off its variable. amounts: list of (variable, tensor of its shape and dtype)."""
+    """Ops that take each amount, a tensor of its shape and dtype, off its variable."""
     ops = []
     for variable, amount in amounts:
         with on_device(variable.device):

@@ -30,7 +30,7 @@ def refuse_combined(result: Any, update: Update, optimizer: tf.train.Optimizer) 
 
     A decay would go out with the weights, and what comes back of it is not known. Gradients may go out.
 
-    result: what the optimizer's apply_gradients returned. update: the Update that was built in it.
+    result: what the optimizer's apply_gradients returned.
     """
     if not update.decays:
         return

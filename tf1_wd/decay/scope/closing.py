@@ -27,10 +27,7 @@ from tf1_wd.plan.reasons import Fate, Reason
 
 @dataclass(frozen=True)
 class Record:
-    """What happened in a scope so far.
-
-    calls: GradientCalls in their order. updates: the AppliedUpdate of each apply_gradients.
-    """
+    """What happened in a scope so far: its calls of tf.gradients, and the update of each apply_gradients."""
 
     rules: Rules
     calls: list[GradientCall] = field(default_factory=list)
@@ -61,8 +58,7 @@ def plan_of(record: Record) -> DecayPlan:
 def check(record: Record, may_be_empty: bool) -> None:
     """Raises if nothing was updated or nothing decays; warns of what looks like weight decay and is not applied.
 
-    may_be_empty: True if no update had to be built. Raises NothingUpdatedError, NothingToDecayError, EagerModeError,
-    AlreadyDecoupledError.
+    may_be_empty: True if no update had to be built.
     """
     if not record.updates and not may_be_empty:
         refuse_eager()

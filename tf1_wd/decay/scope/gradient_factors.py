@@ -49,9 +49,8 @@ def factors_of(
     outside of a non-linear op, as in 0.1 * sign(g), are step sizes and count as 1 too. A gradient that is not reached
     counts 0.
 
-    applied: tf.Tensor. raw: list of tf.Tensor, what tf.gradients returned. variable: its op. upstream: Upstream of all
-    calls of tf.gradients. is_sparse: True if applied are the values of tf.IndexedSlices, which are added up where they
-    lie side by side.
+    raw: what tf.gradients returned. upstream: of all calls of tf.gradients. is_sparse: True if applied are the values
+    of tf.IndexedSlices, which are added up where they lie side by side.
     Raises AmbiguousRateError if a gradient goes through a variable or a loop, or if several are combined by an op that
     is not linear.
     """

@@ -24,10 +24,7 @@ _MIXES = frozenset(SIGNS) | {"AddN", "Mul", "RealDiv", "Cast"}
 
 
 def notes_on_averages(updates: Iterable[AppliedUpdate]) -> tuple[tuple[str, str], ...]:
-    """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE).
-
-    updates: the AppliedUpdate of each apply_gradients of a scope.
-    """
+    """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE)."""
     decays = [(graph.variable_op(d.variable), d.rows) for applied in updates for d in applied.decays]
     decayed, late = {op: op.graph for op, _ in decays}, {op: op.graph for op, rows in decays if rows == LAZY}
     found = [(pair, UNORDERED) for g in dict.fromkeys(decayed.values()) for pair in unordered_averages(decayed, g)]
@@ -42,8 +39,6 @@ def unordered_averages(decayed: Container[tf.Operation], tf_graph: tf.Graph) -> 
     A moving average is an assignment to a variable of something made, by sums and scalar factors, of that variable and
     of a decayed one: avg - (avg - w) * f, as tf.train.ExponentialMovingAverage has it, or d * avg + (1 - d) * w. It is
     ordered if it takes the weight after all that one update does to it, decay included, or before all of that.
-
-    decayed: set of ops of variables. tf_graph: the tf.Graph to look in, as it stands.
     """
     averages = _all_averages(decayed, tf_graph)
     if not averages:

@@ -23,8 +23,7 @@ from tf1_wd.plan.options import Rules, given_rate, selected
 def calls_behind(gradient: Gradient, variable: tf.Variable, upstream: Upstream) -> list[GradientCall]:
     """The calls of tf.gradients whose derivative by `variable` goes into `gradient`.
 
-    gradient: tf.Tensor or tf.IndexedSlices; None stands for all that differentiated by the variable.
-    upstream: Upstream of all calls of the scope.
+    gradient: None stands for all that differentiated by the variable. upstream: of all calls of the scope.
     """
     op = graph.variable_op(variable)
     if gradient is None:
@@ -45,8 +44,8 @@ def loss_rates(
 ) -> dict[tf.Operation, Scalar]:
     """{op of a variable: the rate that the loss gives it} in one update.
 
-    pairs: list of (gradient, tf.Variable). behind: {id of a variable: what `calls_behind` found}. upstream: Upstream of
-    all calls of the scope. Makes a gradient wait for a rate that is known at run time only.
+    behind: {id of a variable: what `calls_behind` found}. upstream: of all calls of the scope. Makes a gradient wait
+    for a rate that is known at run time only.
     Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
     found = {}
@@ -75,8 +74,7 @@ def net_rate(
     It is the sum over the calls behind the gradient of their rates, each times the scalars by which the program
     multiplied that call's result: a loss scale, a learning-rate multiplier, the average over towers; see multipliers.
 
-    behind: what `calls_behind` found. upstream: Upstream of all calls of the scope.
-    Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
+    behind: what `calls_behind` found. Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
     op = graph.variable_op(variable)
     if gradient is not None:
@@ -164,10 +162,7 @@ def _refuse_gated(behind: list[GradientCall], op: tf.Operation, name: str) -> No
 
 
 def refuse_unseen(pairs: Pairs, decays: list[Decay], rules: Rules, calls: Sequence[GradientCall]) -> None:
-    """Raises UnsupportedUpdateError for a decay by the loss's rate whose gradient no call of the scope computed.
-
-    pairs: list of (gradient, variable) of an update. decays: its Decays. rules: Rules, whose rates vouch.
-    """
+    """Raises UnsupportedUpdateError for a decay by the loss's rate whose gradient no call of the scope computed."""
     gradients = {id(v): tensors_of(g) for g, v in pairs}
     seen = {op for call in calls for op in call.derivatives}
     for d in decays:
