@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import AbstractSet, Callable, Iterable, Iterator, Sequence
 
 from tf1_wd import _tf
@@ -33,9 +34,7 @@ def is_taken(tensors: Iterable[tf.Tensor]) -> bool:
     return any(is_accumulator(op) for op in ancestors(tensors))
 
 
-def data_inputs(op: tf.Operation) -> Sequence[tf.Tensor]:
-    """The tensors that an op takes."""
-    return op.inputs
+data_inputs: Callable[[tf.Operation], Sequence[tf.Tensor]] = operator.attrgetter("inputs")  # what an op takes
 
 
 def sources(op: tf.Operation) -> Sequence[tf.Tensor]:

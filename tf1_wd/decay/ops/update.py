@@ -76,11 +76,6 @@ class AppliedUpdate:
     scale: Scalar
     graph: tf.Graph
 
-    @property
-    def decays(self) -> list[Decay]:
-        """The decisions that decay."""
-        return self.update.decays
-
 
 def collection_now() -> Collection:
     """The loss collection of the default graph, as it stands."""

@@ -63,7 +63,7 @@ def check(record: Record, may_be_empty: bool) -> None:
     if not record.updates and not may_be_empty:
         refuse_eager()
         _refuse_nothing_updated(record)
-    refuse_own_decay([d.variable for applied in record.updates for d in applied.decays])
+    refuse_own_decay([d.variable for applied in record.updates for d in applied.update.decays])
     _refuse_lost_penalties(record)
     _refuse_other_optimizers(record)
     plan = plan_of(record)

@@ -25,7 +25,7 @@ _MIXES = frozenset(SIGNS) | {"AddN", "Mul", "RealDiv", "Cast"}
 
 def notes_on_averages(updates: Iterable[AppliedUpdate]) -> tuple[tuple[str, str], ...]:
     """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE)."""
-    decays = [(graph.variable_op(d.variable), d.rows) for applied in updates for d in applied.decays]
+    decays = [(graph.variable_op(d.variable), d.rows) for applied in updates for d in applied.update.decays]
     decayed, late = {op: op.graph for op, _ in decays}, {op: op.graph for op, rows in decays if rows == LAZY}
     found = [(pair, UNORDERED) for g in dict.fromkeys(decayed.values()) for pair in unordered_averages(decayed, g)]
     averages = [average for g in dict.fromkeys(late.values()) for average in _all_averages(late, g)]

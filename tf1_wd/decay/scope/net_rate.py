@@ -53,7 +53,11 @@ def loss_rates(
         op, name = graph.variable_op(variable), checkpoint_name(variable)
         if not selected(rules, variable, name):
             continue
-        _refuse_gated(behind[id(variable)], op, name)
+        if any(op in call.gated for call in behind[id(variable)]):
+            raise UnsupportedUpdateError(
+                "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
+                "penalty outside, or exclude the variable" % name
+            )
         if given_rate(rules, variable, name)[0] is None and rules.source != "collection":
             rate = net_rate(gradient, variable, name, behind[id(variable)], upstream)
             _read_in_time(rate, gradient)
@@ -149,15 +153,6 @@ def refuse_l2_from_outside(gradient: Gradient, op: tf.Operation, name: str) -> N
             name,
             "was computed outside of the scope and holds L2, so a decay would come on top of it: move "
             "compute_gradients or tf.gradients inside",
-        )
-
-
-def _refuse_gated(behind: list[GradientCall], op: tf.Operation, name: str) -> None:
-    """Raises UnsupportedUpdateError for a variable with L2 inside a branch or a loop of the loss."""
-    if any(op in call.gated for call in behind):
-        raise UnsupportedUpdateError(
-            "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the penalty "
-            "outside, or exclude the variable" % name
         )
 
 
