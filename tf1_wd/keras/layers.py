@@ -91,7 +91,7 @@ def unbuilt(layers: Iterable[Any]) -> list[Any]:
 
 
 def weights_of(model: Any, left_out: Sequence[Any] = ()) -> list[Weight]:
-    """Every weight of a built model once, in the model's order.
+    """Every weight of a built model once, in the model's order: list of Weight.
 
     left_out: layers that need not be built, and those inside of them.
     Raises InvalidOptionError if the model, or another of its layers, is not built.
@@ -127,7 +127,8 @@ def underneath(variable: Any) -> Any:
 def decide(weights: Sequence[Weight], rates: Rates, rules: Rules, matched: Sequence[Selector] = ()) -> DecayPlan:
     """The DecayPlan of a model's weights.
 
-    The rates, include and exclude of the rules win over roles. matched: selectors of exclude that need match no weight.
+    weights: list of Weight. rates: as given to roles. rules: Rules; its rates, include
+    and exclude win over roles. matched: those selectors of exclude that need match no weight.
     Raises InvalidRateError, NoMatchError; NothingToDecayError if no weight decays.
     """
     checked = replace(rules, exclude=tuple(selector for selector in rules.exclude if selector not in matched))

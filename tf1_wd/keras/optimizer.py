@@ -21,7 +21,10 @@ def decouple(model: Any, plan: DecayPlan) -> None:
     refusals.refuse_backend(plan)
     refusals.refuse_other_weights(model, plan)
     refusals.refuse_regularized(model, plan)
-    optimizer = innermost(_optimizer_of(model))
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        raise InvalidOptionError("the model is not compiled: call model.compile(optimizer, loss) first")
+    optimizer = innermost(optimizer)
     refusals.refuse_optimizer(optimizer)
     # Keras 3 hands apply_gradients on to apply, which programs call too
     if hasattr(optimizer, "apply"):
@@ -53,7 +56,7 @@ def _decaying_apply_gradients(optimizer: Any, plan: DecayPlan, original: Callabl
 
 
 def _decays(optimizer: Any, plan: DecayPlan, pairs: Iterable[tuple[Any, Any]]) -> list[Decay]:
-    """What decays with an update. pairs: (gradient or None, variable), of Keras or of TensorFlow."""
+    """What decays with an update, list of Decay. pairs: (gradient or None, variable), of Keras or of TensorFlow."""
     pairs = list(pairs)
     refusals.refuse_strategy()
     refusals.refuse_decay_set_since(optimizer)
@@ -111,13 +114,6 @@ def _learning_rate(optimizer: Any) -> Any:
     if callable(rate) and not hasattr(rate, "dtype"):  # a schedule
         rate = rate(optimizer.iterations)
     return rate
-
-
-def _optimizer_of(model: Any) -> Any:
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:
-        raise InvalidOptionError("the model is not compiled: call model.compile(optimizer, loss) first")
-    return optimizer
 
 
 def add_l2(model: Any, plan: DecayPlan) -> None:
