@@ -89,12 +89,10 @@ def _ratio(source: str, target: str, from_: str, to: str, learning_rate: float |
     """What a rate is multiplied by, from one system to another, so that times * rate stays the same."""
     if source == target:
         return 1.0
-    factors = {NOTHING: 1.0, LEARNING_RATE: 1.0, ETA: 1.0}
-    if LEARNING_RATE in (source, target):  # to and from eta: lr is eta * alpha, and eta falls out
-        factors[LEARNING_RATE] = _constant(LEARNING_RATE, learning_rate, from_, to)
-    else:
-        factors[ETA] = _constant(ETA, eta, from_, to)
-    return factors[source] / factors[target]
+    # to and from eta: lr is eta * alpha, and eta falls out
+    option, value = (LEARNING_RATE, learning_rate) if LEARNING_RATE in (source, target) else (ETA, eta)
+    constant = _constant(option, value, from_, to)
+    return constant if source == option else 1.0 / constant
 
 
 def _constant(option: str, value: Any, from_: str, to: str) -> float:
