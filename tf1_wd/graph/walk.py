@@ -34,7 +34,8 @@ def is_taken(tensors: Iterable[tf.Tensor]) -> bool:
     return any(is_accumulator(op) for op in ancestors(tensors))
 
 
-data_inputs: Callable[[tf.Operation], Sequence[tf.Tensor]] = operator.attrgetter("inputs")  # what an op takes
+Inputs = Callable[["tf.Operation"], Iterable["tf.Tensor"]]  # the tensors to follow from an op
+data_inputs: Inputs = operator.attrgetter("inputs")
 
 
 def sources(op: tf.Operation) -> Sequence[tf.Tensor]:
@@ -66,11 +67,11 @@ def through(tensor: tf.Tensor, types: AbstractSet[str]) -> tf.Tensor:
 def ancestors(
     tensors: Iterable[tf.Tensor],
     stop: AbstractSet[tf.Operation] = frozenset(),
-    inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs,
+    inputs: Inputs = data_inputs,
 ) -> list[tf.Operation]:
     """All ops that `tensors` depend on through data, themselves included, in the order first met.
 
-    stop: ops whose inputs are not followed (they are included). inputs: the tensors to follow from an op.
+    stop: ops whose inputs are not followed (they are included).
     """
     seen: dict[tf.Operation, None] = {}
     pending = [t.op for t in tensors]
@@ -101,11 +102,11 @@ def between(
     origins: Iterable[tf.Operation],
     ops: Sequence[tf.Operation],
     stop: AbstractSet[tf.Operation] = frozenset(),
-    inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs,
+    inputs: Inputs = data_inputs,
 ) -> list[tf.Operation]:
     """The ops among `ops` that depend on one of `origins` (ops), without these, in the order of `ops`.
 
-    stop: ops that do not count as dependents. inputs: as for `ancestors`.
+    stop: ops that do not count as dependents.
     """
     consumers = consumers_among(ops, inputs)
     found: set[tf.Operation] = set()
@@ -119,9 +120,9 @@ def between(
 
 
 def consumers_among(
-    ops: Sequence[tf.Operation], inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs
+    ops: Sequence[tf.Operation], inputs: Inputs = data_inputs
 ) -> dict[tf.Operation, list[tf.Operation]]:
-    """{op: those of `ops` that take one of its outputs}. inputs: as for `ancestors`."""
+    """{op: those of `ops` that take one of its outputs}."""
     members = set(ops)
     consumers: dict[tf.Operation, list[tf.Operation]] = {}
     for op in ops:
