@@ -53,7 +53,12 @@ class DecoupledWeightDecayExtension:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _refuse_behind_the_optimizer(cls)
+        if tf.train.Optimizer in _around_extension(cls)[0]:
+            raise InvalidOptionError(
+                "class %s(%s): nothing would decay, as the apply_gradients of tf.train.Optimizer comes before that of "
+                "DecoupledWeightDecayExtension: put the extension first"
+                % (cls.__name__, ", ".join(base.__name__ for base in cls.__bases__))
+            )
 
     def __init__(self, weight_decay: WeightDecay, *args: Any, **kwargs: Any) -> None:
         if not callable(weight_decay):
@@ -167,17 +172,6 @@ def _around_extension(optimizer_class: type) -> tuple[Sequence[type], Sequence[t
     order = optimizer_class.__mro__
     i = order.index(DecoupledWeightDecayExtension)
     return order[:i], order[i + 1 :]
-
-
-def _refuse_behind_the_optimizer(optimizer_class: type) -> None:
-    """Raises InvalidOptionError if the optimizer's methods are found before those of the extension."""
-    ahead, _ = _around_extension(optimizer_class)
-    if tf.train.Optimizer in ahead:
-        name, bases = optimizer_class.__name__, [base.__name__ for base in optimizer_class.__bases__]
-        raise InvalidOptionError(
-            "class %s(%s): nothing would decay, as the apply_gradients of tf.train.Optimizer comes before that of "
-            "DecoupledWeightDecayExtension: put the extension first" % (name, ", ".join(bases))
-        )
 
 
 def _refuse_own_rules(optimizer_class: type) -> None:

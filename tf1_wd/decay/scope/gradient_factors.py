@@ -185,9 +185,11 @@ class _Walk:
 
     def _either(self, paths: Sequence[_Path], op: tf.Operation) -> _Path:
         """The path of all branches of a cond that the gradient goes through."""
+        visible = (None, _tf.control_flow_context(op))
         for path in paths:
             alike = [_same(factor, paths[0].factors.get(key)) for key, factor in path.factors.items()]
-            inside = [f for f in path.factors.values() if tf.is_tensor(f) and not _is_visible(f, op)]
+            tensors: list[tf.Tensor] = [factor for factor in path.factors.values() if tf.is_tensor(factor)]
+            inside = [tensor for tensor in tensors if _tf.control_flow_context(tensor.op) not in visible]
             if not all(alike) or len(path.factors) != len(paths[0].factors) or inside:
                 raise AmbiguousRateError.of_gradient(
                     self._name,
@@ -243,11 +245,6 @@ def _ambiguous(name: str, op: tf.Operation) -> AmbiguousRateError:
         "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type),
         variable=name,
     )
-
-
-def _is_visible(tensor: tf.Tensor, op: tf.Operation) -> bool:
-    """True unless `tensor` lives in a branch or a loop that `op` is not in."""
-    return _tf.control_flow_context(tensor.op) in (None, _tf.control_flow_context(op))
 
 
 def _same(a: Scalar | None, b: Scalar | None) -> bool:

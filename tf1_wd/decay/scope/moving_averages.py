@@ -100,12 +100,10 @@ def _writers(tf_graph: tf.Graph, weights: set[tf.Operation]) -> dict[tf.Operatio
     found: dict[tf.Operation, list[tf.Operation]] = {weight: [] for weight in weights}
     for op in tf_graph.get_operations():
         if "Apply" in op.type or "Scatter" in op.type or op.type in CHANGES:
-            holders = [graph.holder(tensor) for tensor in list(op.inputs)[:1]]
-        elif op.type in graph.CALLS or op.type in DECAYS:
-            holders = [graph.holder(tensor) for tensor in op.inputs]
+            inputs = list(op.inputs)[:1]
         else:
-            continue
-        for holder in holders:
+            inputs = list(op.inputs) if op.type in graph.CALLS or op.type in DECAYS else []
+        for holder in map(graph.holder, inputs):
             if holder in found:
                 found[holder].append(op)
     return found
