@@ -20,13 +20,7 @@ def decay(
     use_locking: bool = True,
     name: str = "weight_decay",
 ) -> tf.Operation | None:
-    """Decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation, in eager mode None.
-
-    variables: list of N floating variables of one dtype.
-    rates: Tensor of shape [] or [N]; scale: Tensor of shape []; both float32, or float64 for double variables.
-    At run time: InvalidArgumentError if a rate * scale is not in [0, 1) or rates and scale have other shapes,
-    FailedPreconditionError if a variable is not initialized; then no variable is changed. A variable listed twice
-    decays twice, one after the other.
+    """Decays variables in place, as native.decay.decay does, which has checked the arguments and made Tensors of them.
 
     Decays of other sessions and threads wait their turn: between the read and the write of one, another would take its
     share of the same old weights. Updates do not wait, and none of them is lost: what is written is a difference.
