@@ -107,14 +107,20 @@ def _attach(
 ) -> tf.Operation | tf.Tensor:
     _refuse_copies()
     behind = list(graph.predecessors([op]))
-    _refuse_second_decay(op, behind)
+    others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
+    if any(is_decay(o) for o in behind if o not in others):
+        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
     updates = updates_among(behind, op)
     collection = collection_now()
     groups = _groups(updates, rules, collection)
     plan = _plan_of(groups, rules)
     groups = [group for group in groups if not group.applied.update.is_empty]
     if not groups:
-        _refuse_nothing(op, updates, collection, plan)
+        raise NothingToDecayError(
+            "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
+            "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s"
+            % (len(updates), op.name, len(collection.terms), plan)
+        )
     check_rows(rules, plan)
     refuse_own_decay([d.variable for d in plan.decaying])
     _refuse_coupled(updates, {d.name for d in plan.decaying})
@@ -160,19 +166,6 @@ def _behind(train_op: tf.Operation | tf.Tensor, followers: list[tf.Operation]) -
         if isinstance(train_op, tf.Tensor):
             return tf.identity(train_op, name="train_op_and_decay")
         return tf.group(train_op, name="train_op_and_decay")
-
-
-def _refuse_second_decay(op: tf.Operation, behind: list[tf.Operation]) -> None:
-    others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
-    if any(is_decay(o) for o in behind if o not in others):
-        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
-
-
-def _refuse_nothing(op: tf.Operation, updates: Updates, collection: Collection, plan: DecayPlan) -> None:
-    raise NothingToDecayError(
-        "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
-        "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s" % (len(updates), op.name, len(collection.terms), plan)
-    )
 
 
 def _refuse_sessions(op: tf.Operation, rules: Rules, edges: Edges) -> None:

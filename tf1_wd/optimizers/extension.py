@@ -66,7 +66,14 @@ class DecoupledWeightDecayExtension:
         self._weight_decay = weight_decay
         # of the call of minimize or apply_gradients that is running
         self._decay_var_list: AbstractSet[tf.Operation] | None = None
-        _refuse_own_rules(type(self))
+        for c in _around_extension(type(self))[0]:
+            for name in ("_decay_weights_op", "_decay_weights_sparse_op"):
+                if name in vars(c):
+                    raise UnsupportedUpdateError(
+                        "%s defines %s, a private method of tf.contrib.opt that is not called here, where all "
+                        "variables decay in one op: pass a function as weight_decay, or decay_var_list="
+                        % (c.__name__, name)
+                    )
         super().__init__(*args, **kwargs)
 
     def minimize(
@@ -172,17 +179,6 @@ def _around_extension(optimizer_class: type) -> tuple[Sequence[type], Sequence[t
     order = optimizer_class.__mro__
     i = order.index(DecoupledWeightDecayExtension)
     return order[:i], order[i + 1 :]
-
-
-def _refuse_own_rules(optimizer_class: type) -> None:
-    """Raises UnsupportedUpdateError for a subclass with a decay of its own, by the names that tf.contrib.opt had."""
-    for c in _around_extension(optimizer_class)[0]:
-        for name in ("_decay_weights_op", "_decay_weights_sparse_op"):
-            if name in vars(c):
-                raise UnsupportedUpdateError(
-                    "%s defines %s, a private method of tf.contrib.opt that is not called here, where all variables "
-                    "decay in one op: pass a function as weight_decay, or decay_var_list=" % (c.__name__, name)
-                )
 
 
 def _listed(decay_var_list: VarList) -> AbstractSet[tf.Operation] | None:
