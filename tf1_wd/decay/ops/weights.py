@@ -16,8 +16,6 @@ from tf1_wd.native.decay import decay as decay_op
 from tf1_wd.native.twin import range_checks
 from tf1_wd.plan.decisions import Decay
 
-NAME = "weight_decay"
-
 
 def decay(
     decays: Sequence[Decay], scale: Scalar, backend: str, tables: frozenset[tf.Operation] = frozenset()
@@ -37,7 +35,7 @@ def decay(
     before = len(g.get_operations())
     for (device, *_), group in groups.items():
         with on_device(device):
-            ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend, name=NAME))
+            ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend))
     made([op for op in g.get_operations()[before:] if "Assign" in op.type])  # by the twin, one a variable
     return made(ops)
 
