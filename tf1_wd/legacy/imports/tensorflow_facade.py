@@ -6,7 +6,7 @@ import importlib
 import sys
 import types
 
-from tf1_wd.legacy.imports.alias_finder import AliasFinder, submodule
+from tf1_wd.legacy.imports.alias_finder import find_by, submodule
 
 # Real directories: what is imported below them is found as ever, by path.
 _REAL = ("_api", "compat", "compiler", "core", "contrib", "examples", "include", "lite", "python", "tools", "tsl")
@@ -23,9 +23,7 @@ def put_facade(stack):
     facade = Facade(real)
     sys.modules["tensorflow"] = facade
     stack.callback(_take_back, facade, real)
-    finder = AliasFinder(_of_v1(real.compat.v1))
-    sys.meta_path.insert(0, finder)  # first, because TensorFlow's own path would find the API of TF 2
-    stack.callback(finder.leave)
+    find_by(_of_v1(real.compat.v1), stack)
 
 
 class Facade(types.ModuleType):
