@@ -67,9 +67,7 @@ class _Attention(AttentionMechanism):
     def alignments_size(self):
         return self._size
 
-    @property
-    def state_size(self):
-        return self._size
+    state_size = alignments_size
 
     def initial_alignments(self, batch_size, dtype):
         return tf.zeros(tf.stack([batch_size, self._size]), dtype)
