@@ -16,7 +16,7 @@ tensorflow.contrib.data
     reduce_dataset sliding_window_batch sloppy_interleave
 tensorflow.contrib.data since 1.5
   # of releases up to 1.3
-  ours.data.data: Dataset FixedLengthRecordDataset Iterator TFRecordDataset TextLineDataset
+  v1:data. Dataset FixedLengthRecordDataset Iterator TFRecordDataset TextLineDataset
 tensorflow.contrib.lookup
   tensorflow.python.ops.lookup_ops: FastHashSpec HasherSpec IdTableWithHashBuckets
     InitializableLookupTableBase=InitializableLookupTableBaseV1 KeyValueTensorInitializer LookupInterface

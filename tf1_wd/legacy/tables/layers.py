@@ -23,8 +23,9 @@ tensorflow.contrib.layers
   ours.data.embeddings: bow_encoder embed_sequence embedding_lookup_unique
   # a column for tf.estimator's models
   ours.data.columns: real_valued_column sparse_column_with_hash_bucket sparse_column_with_integerized_feature
-    sparse_column_with_keys sparse_column_with_vocabulary_file bucketized_column crossed_column embedding_column
-    one_hot_column input_from_feature_columns create_feature_spec_for_parsing
+    sparse_column_with_keys sparse_column_with_vocabulary_file crossed_column embedding_column one_hot_column
+    input_from_feature_columns
+  v1:feature_column. bucketized_column create_feature_spec_for_parsing=make_parse_example_spec
 tensorflow.contrib.layers.python.layers
   tf_slim.layers. utils layers initializers normalization optimizers regularizers summaries
 tensorflow.contrib.layers.python.ops

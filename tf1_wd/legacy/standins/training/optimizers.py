@@ -16,9 +16,10 @@ class _Adam(tf.train.AdamOptimizer):
         powers = tf.nest.flatten(self._get_beta_accumulators())
         return [tf.cast(n, dtype) for n in (*powers, self._lr_t, self._beta1_t, self._beta2_t, self._epsilon_t)]
 
-    def _moved(self, m, v, grad):
+    def _moved(self, moments, grad):
         """The new m, the new v and the step, of a variable or of rows."""
         beta1_power, beta2_power, rate, beta1, beta2, epsilon = self._numbers(grad.dtype.base_dtype)
+        m, v = moments
         m = beta1 * m + (1 - beta1) * grad
         v = beta2 * v + (1 - beta2) * tf.square(grad)
         rate = rate * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
@@ -30,7 +31,7 @@ class _Adam(tf.train.AdamOptimizer):
     def _set_moments(self, var, grad):
         """The step, and the ops that set the moments of a whole variable."""
         slots = [self.get_slot(var, name) for name in ("m", "v")]
-        *moments, step = self._moved(*slots, grad)
+        *moments, step = self._moved(slots, grad)
         return step, [tf.assign(s, moment, use_locking=self._use_locking) for s, moment in zip(slots, moments)]
 
     def _apply_sparse(self, grad, var):
@@ -38,7 +39,7 @@ class _Adam(tf.train.AdamOptimizer):
 
     def _resource_apply_sparse(self, grad, var, indices):
         slots = [self.get_slot(var, name) for name in ("m", "v")]
-        *moments, step = self._moved(*(tf.gather(s, indices) for s in slots), grad)
+        *moments, step = self._moved([tf.gather(s, indices) for s in slots], grad)
         return tf.group(
             tf.scatter_sub(var, indices, step, use_locking=self._use_locking),
             *(tf.scatter_update(s, indices, m, use_locking=self._use_locking) for s, m in zip(slots, moments)),
@@ -50,7 +51,7 @@ class LazyAdamOptimizer(_Adam):
 
 
 class _DenseAdam(_Adam):
-    """The same of a dense gradient, where tf.train.AdamOptimizer has an op for its own formula."""
+    """Moves by its formula with a dense gradient too; tf.train.AdamOptimizer has an op for Adam's alone."""
 
     def _apply_dense(self, grad, var):
         step, moments = self._set_moments(var, grad)
@@ -86,8 +87,9 @@ class AdaMaxOptimizer(_DenseAdam):
             self._zeros_slot(var, "m", self._name)
             self._zeros_slot(var, "v", self._name)
 
-    def _moved(self, m, v, grad):
+    def _moved(self, moments, grad):
         beta1_power, rate, beta1, beta2, epsilon = self._numbers(grad.dtype.base_dtype)
+        m, v = moments
         m = beta1 * m + (1 - beta1) * grad
         v = tf.maximum(beta2 * v, tf.abs(grad))
         return m, v, rate / (1 - beta1_power) * m / (v + epsilon)
