@@ -29,7 +29,7 @@ class Ours:
 
     def __getattr__(self, name):
         full = "%s.%s" % (self._path, name)
-        return load(MOVES[full]) if full in MOVES and ":" in MOVES[full].new else Ours(full)
+        return load(MOVES[full]) if full in MOVES else Ours(full)
 
 
 class Real:

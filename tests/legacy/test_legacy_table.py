@@ -37,7 +37,7 @@ def spellings(old):
     if table.package_of(module) == module:
         for deep in sorted(name for name in table._MODULES if name.startswith(module + ".")):
             # contrib.framework.python.ops.arg_scope is the function of the module of its name, in 1.15 too
-            if deep not in table.MOVES and not table.is_module(deep + "." + name):
+            if deep not in table.MOVES and deep not in table.HOMES and not table.is_module(deep + "." + name):
                 yield "from %s import %s as found" % (deep, name)
                 yield "import %s as m; found = m.%s" % (deep, name)
 
@@ -54,7 +54,7 @@ def attempt(spelling, wanted=None):
         failed[spelling] = "%s: %s" % (type(error).__name__, error)
 
 for row in table.ROWS:
-    if table.home(row.old):
+    if row.old in table.HOMES:
         attempt("import %s as found; found.__name__" % row.old)
         attempt("from %s import %s as found; dir(found)" % tuple(row.old.rsplit(".", 1)))
     else:

@@ -54,28 +54,26 @@ class _Module(types.ModuleType):
         # Python sets a submodule as an attribute of its package. contrib's arg_scope is a function there, as the
         # package imported it from the module of the same name.
         full = "%s.%s" % (self.__name__, name)
-        if not (isinstance(value, _Module) and full in table.MOVES and not table.home(full)):
+        if not (isinstance(value, _Module) and full in table.MOVES):
             super().__setattr__(name, value)
 
     def _find(self, name):
         full = "%s.%s" % (self.__name__, name)
-        if full in table.MOVES and not table.home(full):
+        if full in table.MOVES:
             return load(table.MOVES[full])
         if table.is_module(full):
             return importlib.import_module(full)
         # a deep module answers with the names of its package too, wherever they were in it
-        package = table.package_of(self.__name__)
-        for module in (self.__name__, package):
+        for module in (self.__name__, table.package_of(self.__name__)):
             short = "%s.%s" % (module, name)
-            if short in table.MOVES and not table.home(short):
+            if short in table.MOVES:
                 return load(table.MOVES[short])
-            row = table.home(module)
-            if row is not None and hasattr(load(row), name):
-                return getattr(load(row), name)
+            if module in table.HOMES and hasattr(load(table.HOMES[module]), name):
+                return getattr(load(table.HOMES[module]), name)
         raise NoStandInError(_refusal(full))
 
     def __dir__(self):
-        row = table.home(self.__name__)
+        row = table.HOMES.get(self.__name__)
         return sorted({*table.children(self.__name__), *(dir(load(row)) if row else ())})
 
 

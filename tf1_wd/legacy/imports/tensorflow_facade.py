@@ -43,10 +43,8 @@ class Facade(types.ModuleType):
             return importlib.import_module("tensorflow.contrib")
         # what is internal is for libraries of TensorFlow 2, such as Keras 3
         for owner in (self._tf1_wd_real,) if name == "__internal__" else (v1, self._tf1_wd_real):
-            try:
+            if hasattr(owner, name):
                 return getattr(owner, name)
-            except AttributeError:
-                pass
         raise AttributeError("module 'tensorflow' has no attribute %r, neither in compat.v1 nor in TensorFlow 2" % name)
 
     def __dir__(self):

@@ -8,7 +8,9 @@ CONTRIB = "tensorflow.contrib"
 ROOTS = (CONTRIB, "tensorflow.examples")
 
 ROWS = layers.ROWS + sequences.ROWS + training.ROWS + data.ROWS
-MOVES = {row.old: row for row in ROWS}
+MOVES = {row.old: row for row in ROWS if ":" in row.new}
+# whole modules: what stands in for them answers for all their names
+HOMES = {row.old: row for row in ROWS if ":" not in row.new}
 
 # top-level module of stand-ins -> what to install for it
 PACKAGES = {
@@ -26,9 +28,8 @@ def _parents(name):
 
 
 _MODULES = {"%s.%s" % (CONTRIB, name) for name in deep_modules.deep()}
-# parents of rows, and rows that are whole modules
 _MODULES.update(p for row in ROWS for p in _parents(row.old.rpartition(".")[0]) if p != "tensorflow")
-_MODULES.update(row.old for row in ROWS if ":" not in row.new)
+_MODULES.update(HOMES)
 
 
 def is_below_a_root(name):
@@ -43,12 +44,6 @@ def is_module(name):
 def package_of(name):
     """tensorflow.contrib.layers for whatever is below it; elsewhere the name itself."""
     return ".".join(name.split(".")[:3]) if name.startswith(CONTRIB + ".") else name
-
-
-def home(module):
-    """The row of a whole module, if it has one: what stands in for it answers for all its names."""
-    row = MOVES.get(module)
-    return row if row is not None and ":" not in row.new else None
 
 
 def children(module):

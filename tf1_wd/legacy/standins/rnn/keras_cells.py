@@ -15,12 +15,10 @@ class Sized:
     _num_units: int
 
     @property
-    def state_size(self):
-        return self._num_units
-
-    @property
     def output_size(self):
         return self._num_units
+
+    state_size = output_size
 
 
 class SizedLSTM:
