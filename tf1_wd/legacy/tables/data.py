@@ -31,8 +31,9 @@ tensorflow.contrib.summary
     never_record_summaries record_summaries_every_n_global_steps scalar should_record_summaries
     summary_writer_initializer_op
 tensorflow.contrib.image
-  ours.small.image_transform: angles_to_projective_transforms compose_transforms flat_transforms_to_matrices
-    matrices_to_flat_transforms rotate transform translate translations_to_projective_transforms
+  ours.small.image_transform: angles_to_projective_transforms compose_transforms rotate transform translate
+    translations_to_projective_transforms
+  tensorflow.python.ops.image_ops: flat_transforms_to_matrices matrices_to_flat_transforms
   ours.small.image_warp: dense_image_warp
 tensorflow.contrib.distributions
   v1:distributions. Bernoulli Beta Categorical Dirichlet DirichletMultinomial Distribution Exponential

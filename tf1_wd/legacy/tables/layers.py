@@ -53,14 +53,15 @@ tensorflow.contrib.framework
   v1: is_tensor py_func argsort sort TensorSpec
   v1:debugging. assert_same_float_dtype assert_scalar
   tensorflow.python.framework.smart_cond: smart_cond smart_constant_value smart_case
+  tensorflow.python.framework.sparse_tensor: convert_to_tensor_or_sparse_tensor
   tensorflow.python.framework.tensor_spec: BoundedTensorSpec
   tensorflow.python.framework.ops: prepend_name_scope strip_name_scope
   tensorflow.python.ops.data_flow_ops: RecordInput
   tensorflow.python.ops.init_ops: convolutional_delta_orthogonal convolutional_orthogonal_1d
     convolutional_orthogonal_2d convolutional_orthogonal_3d
   tensorflow.python.util.deprecation: deprecated deprecated_args deprecated_arg_values
-  ours.small.framework: assert_scalar_int convert_to_tensor_or_sparse_tensor get_placeholders reduce_sum_n
-    remove_squeezable_dimensions with_same_shape with_shape
+  ours.small.framework: assert_scalar_int get_placeholders reduce_sum_n remove_squeezable_dimensions with_same_shape
+    with_shape
   tensorflow.python.util. nest
 tensorflow.contrib.framework.python.framework
   tensorflow.python.training. checkpoint_utils

@@ -118,10 +118,6 @@ def dynamic_decode(
         in_a_loop = tf.get_default_graph()._get_control_flow_context() is not None
         if variables.caching_device is None and not in_a_loop:
             variables.set_caching_device(lambda op: op.device)
-        if maximum_iterations is not None:
-            maximum_iterations = tf.convert_to_tensor(maximum_iterations, dtype=tf.int32)
-            if maximum_iterations.shape.ndims != 0:
-                raise ValueError("maximum_iterations must be a scalar")
         finished, inputs, state = decoder.initialize()
         batch_size = decoder.batch_size
         sizes = _as_shapes(decoder.output_size)
@@ -129,6 +125,9 @@ def dynamic_decode(
             lambda size, dtype: tf.zeros(tf.stack([batch_size, *size.as_list()]), dtype), sizes, decoder.output_dtype
         )
         if maximum_iterations is not None:
+            maximum_iterations = tf.convert_to_tensor(maximum_iterations, dtype=tf.int32)
+            if maximum_iterations.shape.ndims != 0:
+                raise ValueError("maximum_iterations must be a scalar")
             finished = tf.logical_or(finished, maximum_iterations <= 0)
 
         def array(size, dtype):
