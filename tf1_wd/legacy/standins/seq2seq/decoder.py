@@ -8,23 +8,13 @@ import contextlib
 import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
-from tf1_wd.legacy.standins.seq2seq.helper import Helper, transposed
+from tf1_wd.legacy.standins.seq2seq.helper import Helper, not_there, transposed
 
 
 class Decoder:
     """What dynamic_decode runs: initialize() and step(); finalize() may be left out."""
 
-    @property
-    def batch_size(self):
-        raise NotImplementedError
-
-    @property
-    def output_size(self):
-        raise NotImplementedError
-
-    @property
-    def output_dtype(self):
-        raise NotImplementedError
+    batch_size = output_size = output_dtype = property(not_there)
 
     def initialize(self, name=None):
         """(finished, inputs, state) of the first step."""

@@ -6,20 +6,15 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
 
+def not_there(self):
+    """What a property answers that a subclass has to give."""
+    raise NotImplementedError
+
+
 class Helper:
     """What BasicDecoder asks for samples and next inputs."""
 
-    @property
-    def batch_size(self):
-        raise NotImplementedError
-
-    @property
-    def sample_ids_shape(self):
-        raise NotImplementedError
-
-    @property
-    def sample_ids_dtype(self):
-        raise NotImplementedError
+    batch_size = sample_ids_shape = sample_ids_dtype = property(not_there)
 
     def initialize(self, name=None):
         """(finished, first inputs)."""
