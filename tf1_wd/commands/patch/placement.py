@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from tf1_wd.commands.patch.control_flow import always, leaves, raises
-from tf1_wd.commands.patch.gradient_chains import Refusal, refers_to
+from tf1_wd.commands.patch.gradient_chains import Refusal, Refused, targets
 from tf1_wd.commands.patch.syntax import blocks_of
 from tf1_wd.commands.patch.training_calls import Unit
 
@@ -38,14 +38,6 @@ class Decorate:
     chains: tuple
 
 
-class Refused(Exception):
-    """Carries a Refusal up to `decide`."""
-
-    def __init__(self, line, why, by_hand):
-        super().__init__(why)
-        self.refusal = Refusal(line, why, by_hand)
-
-
 def decide(chains, units, rates_given):
     """(scopes, refusals): the Wraps and Decorates that hold every chain, each once."""
     scopes, refusals = [], []
@@ -57,7 +49,7 @@ def decide(chains, units, rates_given):
             _check(own, rates_given)
             scopes.extend(_scopes_of(unit, own, units))
         except Refused as refused:
-            refusals.append(refused.refusal)
+            refusals.extend(refused.args)
     if not refusals:
         refusals = _nested(scopes, units)
     return scopes, refusals
@@ -67,24 +59,18 @@ def _check(chains, rates_given):
     for chain in chains:
         for event in chain.events:
             if event.in_lambda:
-                raise Refused(
-                    event.line,
-                    "the update is built in a lambda that runs elsewhere",
-                    "turn the lambda into a function, and decorate that",
-                )
+                why = "the update is built in a lambda that runs elsewhere"
+                raise Refused(Refusal(event.line, why, "turn the lambda into a function, and decorate that"))
             if not event.path:
-                raise Refused(
-                    event.line,
-                    "the function stands on one line",
-                    "put its body on lines of its own, and run this again",
-                )
+                by_hand = "put its body on lines of its own, and run this again"
+                raise Refused(Refusal(event.line, "the function stands on one line", by_hand))
         if chain.accumulates and not rates_given:
-            raise Refused(
-                chain.update.line,
+            why = (
                 "gradients are summed up in variables before they are applied, so how often a penalty counts is not in "
-                "the graph",
-                "say the rates: --rate 1e-4, or --rate 'PATTERN=1e-4'",
+                "the graph"
             )
+            by_hand = "say the rates: --rate 1e-4, or --rate 'PATTERN=1e-4'"
+            raise Refused(Refusal(chain.update.line, why, by_hand))
 
 
 def _scopes_of(unit, chains, units):
@@ -128,7 +114,7 @@ def _cover(unit, block, depth, chains):
         return [Wrap(block, first, last, min(e.line for c in chains for e in c.events), unit, tuple(chains))]
     if len(groups) > 1:
         return [wrap for group in groups for wrap in _cover(unit, block, depth, group)]
-    raise trouble
+    raise Refused(trouble)
 
 
 def _descend(unit, statement, depth, chains, updates):
@@ -166,18 +152,18 @@ def _groups(chains, depth):
 
 
 def _trouble(unit, block, depth, first, last, run, chains, updates):
-    """The Refused that says why the run of statements cannot be wrapped as a whole; None if it can."""
+    """The Refusal that says why the run of statements cannot be wrapped as a whole; None if it can."""
     for path, line in unit.runs:
         step = path[depth] if len(path) > depth else None
         if step is not None and step.block is block and first <= step.index <= last:
-            return Refused(
+            return Refusal(
                 line,
                 "a session runs between the gradients and the update of line %d" % chains[-1].update.line,
                 "move it behind the statements that build the train_op",
             )
     if not always(run, updates):
         line = chains[0].update.line
-        return Refused(
+        return Refusal(
             line,
             "gradients are computed in any case, but the update is built under a condition or in a loop"
             if not any(leaves(s) or raises(s) for s in run)
@@ -212,14 +198,12 @@ def _nested(scopes, units):
 
 
 def _opens(used, unit, opening, units, depth):
-    for other in units:
-        if other is unit or not other.is_function or not refers_to(used, unit, other):
-            continue
+    """The function that a Reference leads to, itself or by what it calls, and that opens a scope; or None."""
+    for other in targets(used, unit, units):
         if other in opening:
             return other
-        if depth:
-            for further in other.references:
-                target = _opens(further, other, opening, units, depth - 1)
-                if target is not None:
-                    return target
+        further = (_opens(inner, other, opening, units, depth - 1) for inner in other.references if depth)
+        found = next(filter(None, further), None)
+        if found is not None:
+            return found
     return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import libcst as cst
 
 from tf1_wd.commands.patch.placement import Decorate, Wrap
-from tf1_wd.commands.patch.syntax import dotted, simple_parts
+from tf1_wd.commands.patch.syntax import imported_roots
 
 IMPORT = "import tf1_wd"
 
@@ -44,31 +46,21 @@ class _Scopes(cst.CSTTransformer):
         wraps, removed = self._wraps.get(id(original), ()), self._removed.get(id(original), {})
         if not wraps and not removed:
             return updated
-        ends = {wrap.last: wrap for wrap in wraps}
-        body: list = []
-        run_start: dict = {}
+        body: dict = {}  # by its place in the block as it was
         carried: list = []
         for i, statement in enumerate(updated.body):
-            for wrap in wraps:
-                if wrap.first == i:
-                    run_start[id(wrap)] = len(body)
             if i in removed:
                 if any(line.comment is not None for line in statement.leading_lines):
                     carried.extend(statement.leading_lines)  # the author's words stay
                 statement = cst.parse_statement(removed[i]) if removed[i] else None
             if statement is not None:
-                if carried:
-                    statement = statement.with_changes(leading_lines=[*carried, *statement.leading_lines])
-                    carried = []
-                body.append(statement)
-            if i in ends:
-                start = run_start[id(ends[i])]
-                body[start:] = [self._with(body[start:])]
-        if not body:
-            body = [cst.parse_statement("pass")]
+                body[i] = statement.with_changes(leading_lines=[*carried, *statement.leading_lines])
+                carried = []
+        for wrap in wraps:
+            body[wrap.first] = self._with([body.pop(i) for i in range(wrap.first, wrap.last + 1) if i in body])
         if carried and isinstance(updated, cst.IndentedBlock):
             updated = updated.with_changes(footer=[*carried, *updated.footer])
-        return updated.with_changes(body=body)
+        return updated.with_changes(body=[body[i] for i in sorted(body)] or [cst.parse_statement("pass")])
 
     def _with(self, run):
         leading = run[0].leading_lines
@@ -89,38 +81,22 @@ class _BlankLines(cst.CSTTransformer):
 
 def insert_after_tensorflow(module, text):
     """The module with a statement behind its first import of TensorFlow, or behind its leading imports."""
-    at = None
-    for i, statement in enumerate(module.body):
-        if at is None and imports_tensorflow(statement):
-            at = i + 1
-    if at is None:
-        at = 0
-        for i, statement in enumerate(module.body):
-            if not _leads(statement, i):
-                break
-            at = i + 1
-    new = cst.parse_statement(text)
-    if at == 0 and module.body:
-        first = module.body[0]
-        new = new.with_changes(leading_lines=first.leading_lines)
-        body = [new, first.with_changes(leading_lines=[]), *module.body[1:]]
-    else:
-        body = [*module.body[:at], new, *module.body[at:]]
-    return module.with_changes(body=body)
+    body, new = list(module.body), cst.parse_statement(text)
+    leading = sum(1 for _ in itertools.takewhile(lambda place: _leads(*place), enumerate(body)))
+    at = next((i + 1 for i, statement in enumerate(body) if imports_tensorflow(statement)), leading)
+    if at == 0 and body:
+        new = new.with_changes(leading_lines=body[0].leading_lines)
+        body[0] = body[0].with_changes(leading_lines=[])
+    return module.with_changes(body=[*body[:at], new, *body[at:]])
 
 
 def imports_tensorflow(statement):
     """Whether a statement of the module imports TensorFlow where it stands: in a try too, not in a function."""
-    if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
-        return False
-    for _, small in simple_parts(statement, (cst.Import, cst.ImportFrom)):
-        modules = [a.name for a in small.names] if isinstance(small, cst.Import) else [small.module]
-        if any((dotted(module) or "").split(".")[0] == "tensorflow" for module in modules if module is not None):
-            return True
-    return False
+    is_definition = isinstance(statement, (cst.FunctionDef, cst.ClassDef))
+    return not is_definition and "tensorflow" in imported_roots(statement)
 
 
-def _leads(statement, i):
+def _leads(i, statement):
     if not isinstance(statement, cst.SimpleStatementLine):
         return False
     small = statement.body[0]

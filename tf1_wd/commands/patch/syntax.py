@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import libcst as cst
 import libcst.matchers as m
@@ -36,6 +37,11 @@ def dotted(node):
     if isinstance(node, cst.Name):
         return ".".join([node.value, *reversed(parts)])
     return None
+
+
+def receiver_of(node):
+    """`a.b` of `a.b.c`; None where nothing stands in front of the last name, or where that is no name."""
+    return dotted(node.value) if isinstance(node, cst.Attribute) else None
 
 
 def last_name(node):
@@ -90,7 +96,46 @@ def is_try(statement):
     return type(statement).__name__ in ("Try", "TryStar")
 
 
-def simple_parts(block, kind):
-    """The small statements of a kind (cst.Import ...) anywhere in a tree, with the lines that hold them."""
-    lines = m.findall(block, m.SimpleStatementLine())
-    return [(line, small) for line in lines for small in line.body if isinstance(small, kind)]
+class Imported(NamedTuple):
+    """One name of `import module as name`, or of `from module import original as name`."""
+
+    statement: cst.Import | cst.ImportFrom
+    module: str  # with its dots in front where it is relative
+    original: str | None  # None of an `import`; "*" of all names
+    name: str  # in this file
+
+
+def imports(tree):
+    """Imported for each name that is imported anywhere in a tree, in their order."""
+    for small in (small for line in m.findall(tree, m.SimpleStatementLine()) for small in line.body):
+        if isinstance(small, cst.Import):
+            for alias in small.names:
+                full = alias.evaluated_name
+                yield Imported(small, full, None, alias.evaluated_alias or full.split(".")[0])
+        elif isinstance(small, cst.ImportFrom):
+            full = "." * len(small.relative) + (dotted(small.module) or "")
+            if isinstance(small.names, cst.ImportStar):
+                yield Imported(small, full, "*", "*")
+            else:
+                for alias in small.names:
+                    yield Imported(small, full, alias.evaluated_name, alias.evaluated_alias or alias.evaluated_name)
+
+
+def imported_roots(tree):
+    """The top modules of all that is imported anywhere in a tree."""
+    return {found.module.split(".")[0] for found in imports(tree)}
+
+
+def own_nodes(statement):
+    """(node, the nodes around it) of a statement, the outermost first, without those of the blocks in it.
+
+    The name of an attribute and the keyword of an argument are left out: they name nothing of the file.
+    """
+    blocks = set(map(id, blocks_of(statement)))
+    pending = [(statement, ())]
+    while pending:
+        node, around = pending.pop()
+        if id(node) not in blocks:
+            yield node, around
+            children = [node.value] if isinstance(node, (cst.Attribute, cst.Arg)) else node.children
+            pending += [(child, (*around, node)) for child in reversed(children)]
