@@ -40,7 +40,8 @@ class Decorate:
 
 def decide(chains, units, rates_given):
     """(scopes, refusals): the Wraps and Decorates that hold every chain, each once."""
-    scopes, refusals = [], []
+    scopes: list = []
+    refusals: list = []
     for unit in units:
         own = [c for c in chains if c.unit is unit]
         if not own:

@@ -132,7 +132,7 @@ def own_nodes(statement):
     The name of an attribute and the keyword of an argument are left out: they name nothing of the file.
     """
     blocks = set(map(id, blocks_of(statement)))
-    pending = [(statement, ())]
+    pending: list = [(statement, ())]
     while pending:
         node, around = pending.pop()
         if id(node) not in blocks:

@@ -127,7 +127,7 @@ class _Finder:
         found = list(syntax.imports(module))
         self._modules = {i.name: i.module for i in found if i.original is None}
         self._imported = {**self._modules, **{i.name: i.module for i in found if i.original is not None}}
-        self._parts = []  # (unit, a statement or an expression of it, path)
+        self._parts: list = []  # (unit, a statement or an expression of it, path)
         self.units = [Unit(module, "<module>", "", None, module, 1)]
         self._block(self.units[0], module, (), "")
         self._defined = {(unit.name, unit.owner) for unit in self.units[1:]}
