@@ -6,8 +6,9 @@ the training step of a scope is built from: GradientCall, net_rate. Nothing of t
 
 from __future__ import annotations
 
+import collections
 import contextlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -29,8 +30,7 @@ from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import own_decays
 
 
-@dataclass(frozen=True)
-class _Update:
+class _Update(NamedTuple):
     """One apply_gradients: the optimizer, its pairs, and which ops of the graph were made by it."""
 
     graph: object
@@ -218,10 +218,10 @@ def _doubled(calls):
     found = {}
     for call in calls:
         terms = _collected_more_than_once(call)
-        by_variable: dict[tf.Operation, list] = {}
+        by_variable = collections.defaultdict(list)
         for penalty in call.penalties:
             for variable in penalty.factors:
-                by_variable.setdefault(variable, []).append(penalty)
+                by_variable[variable].append(penalty)
         for variable, penalties in by_variable.items():
             again = [p for p in penalties if p.tensor.op in terms]
             if again:
@@ -245,43 +245,22 @@ def _collected_more_than_once(call):
     counts once.
     """
     inside = set(call.ops)
-    terms = [(r, t) for r, t in _terms(call.ys[0].graph) if t.op in inside]
-    weights = coefficients(call.ys, [t for _, t in terms])
-    found: dict[tf.Operation, int] = {}
-    if any(isinstance(w, float) and w > 1.5 for w in weights):
-        ways = _ways(call)
-        for (penalties, tensor), weight in zip(terms, weights):
-            n = ways.get(tensor.op, 0)
-            if n > 1 and isinstance(weight, float) and weight > 1.5:
-                found.update((p.tensor.op, n) for p in penalties)
+    with call.ys[0].graph.as_default():
+        terms = [term for term in read_collection() if term.tensor.op in inside]
+    weights = coefficients(call.ys, [term.tensor for term in terms])
+    heavy = [term for term, weight in zip(terms, weights) if isinstance(weight, float) and weight > 1.5]
+    consumers = graph.consumers_among(call.ops) if heavy else {}
+    ways = [(term, _ways(term.tensor.op, [y.op for y in call.ys], consumers)) for term in heavy]
+    return {p.tensor.op: n for term, n in ways for p in term.penalties if n > 1}
+
+
+def _ways(op, ends, consumers):
+    """The number of ways that lead from an op to one of `ends`. consumers: {op: those that take its outputs}."""
+    found, front = 0, collections.Counter([op])  # {op that the next step reaches: by how many ways}
+    while front:
+        found += sum(front[end] for end in ends)
+        steps = [(consumer, n) for reached, n in front.items() for consumer in consumers.get(reached, ())]
+        front = collections.Counter()
+        for consumer, n in steps:
+            front[consumer] += n
     return found
-
-
-def _terms(tf_graph):
-    with tf_graph.as_default():
-        return [(term.penalties, term.tensor) for term in read_collection()]
-
-
-def _ways(call):
-    """{op: the number of ways on which it goes into the loss}."""
-    consumers = graph.consumers_among(call.ops)
-    ways: dict[tf.Operation, int] = {}
-    ends = [y.op for y in call.ys]
-    for op in _downwards(call.ops, consumers):
-        ways[op] = ends.count(op) + sum(ways[c] for c in consumers.get(op, ()))
-    return ways
-
-
-def _downwards(ops, consumers):
-    """The ops of an acyclic graph, each behind all that take its outputs."""
-    waiting = {op: len(consumers.get(op, ())) for op in ops}
-    ready = [op for op in ops if not waiting[op]]
-    members = set(ops)
-    while ready:
-        op = ready.pop()
-        yield op
-        for tensor in op.inputs:
-            if tensor.op in members:
-                waiting[tensor.op] -= 1
-                if not waiting[tensor.op]:
-                    ready.append(tensor.op)
