@@ -6,9 +6,8 @@ import difflib
 from dataclasses import dataclass
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.report import CODES, Finding
+from tf1_wd.commands.audit.report import CODES, Finding, Strength
 from tf1_wd.commands.audit.source_lines import name_filters
-from tf1_wd.plan.decisions import half_life
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,10 @@ def _numbers(step, scene):
     text = "Rate %s" % (" and ".join("%g" % r for r in rates) if len(rates) < 4 else "%g to %g" % (rates[0], rates[-1]))
     if not isinstance(step.learning_rate, float):
         return text + "; the learning rate is known only at run time."
-    shrink = rates[-1] * step.learning_rate
-    life = half_life(shrink) if 0 < shrink < 1 else None
-    return "%s at learning rate %g: plain SGD would take %.3g of a weight off per step%s." % (
-        *(text, step.learning_rate, shrink, "" if life is None else " (half-life %s steps)" % f"{life:,.0f}"),
-    )
+    strength = Strength(step.optimizer, rates[-1], step.learning_rate, len(rates))
+    life = "" if strength.half_life is None else " (half-life %s steps)" % f"{strength.half_life:,.0f}"
+    words = (text, step.learning_rate, strength.per_step, life)
+    return "%s at learning rate %g: plain SGD would take %.3g of a weight off per step%s." % words
 
 
 def _double_counted(scene):
