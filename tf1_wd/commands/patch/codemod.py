@@ -16,11 +16,9 @@ from tf1_wd.commands.patch.known_patterns import find_snippets, own_decay, refus
 from tf1_wd.commands.patch.placement import Decorate, decide
 from tf1_wd.commands.patch.rewrite import apply_scopes
 from tf1_wd.commands.patch.syntax import imported_roots, last_name
-from tf1_wd.commands.patch.training_calls import GRADIENTS, defines_optimizer, find_units
+from tf1_wd.commands.patch.training_calls import defines_optimizer, find_units
 
 PATCHED, DONE, LEFT_ALONE, NOTHING, REFUSED = "patched", "done already", "left alone", "nothing", "not understood"
-
-_SCRIPT_HINT = "`tf1-wd run` trains the program without an edit"
 
 
 @dataclass
@@ -78,9 +76,9 @@ def _with_scopes(module, options):
         return NOTHING, [(1, "does not use TensorFlow")], module
     refuse_other_training(module, positions)
     snippets, refusals = find_snippets(units)
-    events = any(e.kind != GRADIENTS for unit in units for e in unit.events)
+    updates = any(unit.events != unit.gradients for unit in units)
     own = own_decay(module, positions)
-    if own is not None and (events or snippets):
+    if own is not None and (updates or snippets):
         return LEFT_ALONE, [(own[0], "decays by itself already (%s): left as it is" % own[1])], module
     chains, more = find_chains(units)
     refusals += more
@@ -129,14 +127,12 @@ def _told(scope):
 
 def _gradients_alone(units):
     """Refusals for functions that compute an optimizer's gradients for another file."""
+    by_hand = "wrap the code that calls it and applies them; `tf1-wd run` trains the program without an edit"
     for unit in units:
-        events = [e for e in unit.events if last_name(e.call.func) != "gradients" and e.kind == GRADIENTS]
+        events = [e for e in unit.gradients if last_name(e.call.func) != "gradients"]
         if events and not defines_optimizer(unit):
-            yield Refusal(
-                events[0].line,
-                "%s computes gradients that this file does not apply" % unit.title,
-                "wrap the code that calls it and applies them; %s" % _SCRIPT_HINT,
-            )
+            why = "%s computes gradients that this file does not apply" % unit.title
+            yield Refusal(events[0].line, why, by_hand)
 
 
 def _parsed(source):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import libcst as cst
 import libcst.matchers as m
 
-from tf1_wd.commands.patch.syntax import blocks_of, dotted, is_try
+from tf1_wd.commands.patch.syntax import blocks_of, dotted
 
 _EXITS = {"sys.exit", "exit", "quit", "os._exit"}
 
@@ -37,7 +37,7 @@ def _statement(statement, wanted):
         return _has_else(statement) and all(always(b, wanted) or raises(b) for b in blocks)
     if isinstance(statement, (cst.For, cst.While, cst.With, cst.ClassDef)):
         return bool(blocks) and always(blocks[0], wanted)
-    if is_try(statement):
+    if hasattr(statement, "finalbody"):  # a try
         return bool(blocks) and (
             always(blocks[0], wanted) or (bool(statement.finalbody) and always(blocks[-1], wanted))
         )

@@ -136,7 +136,9 @@ def _decays(call, name):
     others = [f for f in factors if not f.deep_equals(values[0])]
     if len(factors) < 2 or len(others) == len(factors):
         return False
-    return name == "assign_sub" or any(re.match(r"1(\.0*)?\s*-", code(_bare(f))) for f in others)
+    return name == "assign_sub" or any(
+        re.match(r"1(\.0*)?\s*-", code(f.with_changes(lpar=[], rpar=[]))) for f in others
+    )
 
 
 def _factors(node):
@@ -145,10 +147,6 @@ def _factors(node):
     if isinstance(node, cst.Call) and last_name(node.func) == "multiply" and len(node.args) >= 2:
         return [f for a in node.args[:2] for f in _factors(a.value)]
     return [node]
-
-
-def _bare(node):
-    return node.with_changes(lpar=[], rpar=[])
 
 
 def refuse_other_training(module, positions):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import libcst as cst
+import libcst.matchers as m
 
 from tf1_wd.commands.patch.placement import Decorate, Wrap
 from tf1_wd.commands.patch.syntax import imported_roots
@@ -37,18 +38,12 @@ class _Scopes(cst.CSTTransformer):
         return updated_node.with_changes(decorators=[*updated_node.decorators, decorator])
 
     def leave_IndentedBlock(self, original_node, updated_node):
-        return self._changed(original_node, updated_node)
-
-    def leave_Module(self, original_node, updated_node):
-        return self._changed(original_node, updated_node)
-
-    def _changed(self, original, updated):
-        wraps, removed = self._wraps.get(id(original), ()), self._removed.get(id(original), {})
+        wraps, removed = self._wraps.get(id(original_node), ()), self._removed.get(id(original_node), {})
         if not wraps and not removed:
-            return updated
+            return updated_node
         body: dict = {}  # by its place in the block as it was
         carried: list = []
-        for i, statement in enumerate(updated.body):
+        for i, statement in enumerate(updated_node.body):
             if i in removed:
                 if any(line.comment is not None for line in statement.leading_lines):
                     carried.extend(statement.leading_lines)  # the author's words stay
@@ -58,25 +53,22 @@ class _Scopes(cst.CSTTransformer):
                 carried = []
         for wrap in wraps:
             body[wrap.first] = self._with([body.pop(i) for i in range(wrap.first, wrap.last + 1) if i in body])
-        if carried and isinstance(updated, cst.IndentedBlock):
-            updated = updated.with_changes(footer=[*carried, *updated.footer])
-        return updated.with_changes(body=[body[i] for i in sorted(body)] or [cst.parse_statement("pass")])
+        if carried and isinstance(updated_node, cst.IndentedBlock):
+            updated_node = updated_node.with_changes(footer=[*carried, *updated_node.footer])
+        return updated_node.with_changes(body=[body[i] for i in sorted(body)] or [cst.parse_statement("pass")])
+
+    leave_Module = leave_IndentedBlock
 
     def _with(self, run):
         leading = run[0].leading_lines
-        run = [statement.visit(_BlankLines()) for statement in run]
+        # blank lines stay blank where the statements around them move to the right
+        blank = m.EmptyLine(comment=None)
+        run = [m.replace(s, blank, lambda line, _: line.with_changes(indent=False)) for s in run]
         return cst.With(
             items=[cst.WithItem(cst.parse_expression(self._call))],
             body=cst.IndentedBlock([run[0].with_changes(leading_lines=[]), *run[1:]]),
             leading_lines=leading,
         )
-
-
-class _BlankLines(cst.CSTTransformer):
-    """Keeps blank lines blank where the statements around them move to the right."""
-
-    def leave_EmptyLine(self, original_node, updated_node):
-        return updated_node if updated_node.comment else updated_node.with_changes(indent=False)
 
 
 def insert_after_tensorflow(module, text):

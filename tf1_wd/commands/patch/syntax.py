@@ -75,25 +75,13 @@ def argument(call, position, keyword):
 
 def blocks_of(statement):
     """The blocks directly inside a compound statement, in order; a suite on the line of its header is none."""
-    found = []
-    if isinstance(statement, cst.If):
-        while isinstance(statement, cst.If):
-            found.append(statement.body)
-            statement = statement.orelse
-        if statement is not None:
-            found.append(statement.body)
-    elif isinstance(statement, (cst.For, cst.While)):
-        found = [statement.body] + ([statement.orelse.body] if statement.orelse else [])
-    elif isinstance(statement, (cst.With, cst.ClassDef)):
-        found = [statement.body]
-    elif is_try(statement):
-        found = [statement.body, *(h.body for h in statement.handlers)]
-        found += [part.body for part in (statement.orelse, statement.finalbody) if part]
+    if not isinstance(statement, cst.BaseCompoundStatement) or isinstance(statement, cst.FunctionDef):
+        return []
+    found = [getattr(statement, "body", None), *(handler.body for handler in getattr(statement, "handlers", ()))]
+    for part in (getattr(statement, "orelse", None), getattr(statement, "finalbody", None)):
+        if part is not None:
+            found += blocks_of(part) if isinstance(part, cst.If) else [part.body]
     return [block for block in found if isinstance(block, cst.IndentedBlock)]
-
-
-def is_try(statement):
-    return type(statement).__name__ in ("Try", "TryStar")
 
 
 class Imported(NamedTuple):

@@ -51,10 +51,6 @@ class Event:
     in_lambda: bool = False
     via: Unit | None = None  # the Unit that the call runs, where the event is inside of that
 
-    @property
-    def argument(self):
-        return syntax.argument(self.call, 0, "grads_and_vars")
-
 
 @dataclass(eq=False)
 class Unit:
