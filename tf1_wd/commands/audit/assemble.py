@@ -32,8 +32,8 @@ def audit_facts(program, all_facts, norms=None, notes=(), has_lines=True):
     strengths: list[Strength] = []
     for facts in all_facts:
         frames = functools.lru_cache(None)(lambda op: users_frames(files.traceback(op)) if has_lines else ())
-        in_losses = _by_variable(route for step in facts.steps for route in step.routes)
-        declared = _by_variable(route for d in facts.collections.values() for route in d.routes)
+        in_losses = _by_variable(penalty for step in facts.steps for penalty in step.penalties)
+        declared = _by_variable(penalty for d in facts.collections.values() for penalty in d.penalties)
         audited = {
             graph.variable_op(v): _audited(v, facts, frames, in_losses, declared, norms or {})
             for v in trainable_variables(facts.graph)
@@ -122,14 +122,14 @@ def norm_of(value):
 
 
 def _audited(variable, facts, frames, in_losses, declared, norms):
-    """The AuditedVariable of a tf.Variable: what the facts say of it. in_losses, declared: {op: Routes}."""
+    """The AuditedVariable of a tf.Variable: what the facts say of it. in_losses, declared: {op: list of Penalty}."""
     op = graph.variable_op(variable)
     steps = [step for step in facts.steps if op in step.updates and not step.decays_only]
     rate, place, why = _rate(op, steps, facts)
-    routes = in_losses.get(op) if place == "loss" else None
-    routes = routes or declared.get(op, []) if place != "-" else []
+    penalties = in_losses.get(op) if place == "loss" else None
+    penalties = penalties or declared.get(op, []) if place != "-" else []
     learning_rates = {step.learning_rate for step in steps}
-    lines = [line for route in routes[:1] for line in frames(route.tensor.op)[:1]]
+    lines = [line for penalty in penalties[:1] for line in frames(penalty.tensor.op)[:1]]
     shape = variable.shape
     return AuditedVariable(
         name=op.name,
@@ -137,7 +137,7 @@ def _audited(variable, facts, frames, in_losses, declared, norms):
         dtype=variable.dtype.base_dtype.name,
         kind="resource" if op.type == "VarHandleOp" else "reference",
         rate=rate,
-        rule=_rule(op, rate, routes),
+        rule=_rule(op, rate, penalties),
         place=place,
         source=str(lines[0]) if lines else None,
         updated_by=tuple(dict.fromkeys(s.optimizer for s in facts.steps if op in s.updates)),
@@ -169,23 +169,23 @@ def _rate(op, steps, facts):
     return None, "-", ""
 
 
-def _by_variable(routes):
-    """{op of a variable: its Routes, the last of each tensor}."""
+def _by_variable(penalties):
+    """{op of a variable: its penalties, the last of each tensor}."""
     found: dict = collections.defaultdict(dict)
-    for route in routes:
-        for op in route.factors:
-            found[op][route.tensor.op] = route
+    for penalty in penalties:
+        for op in penalty.factors:
+            found[op][penalty.tensor.op] = penalty
     return {op: list(by_tensor.values()) for op, by_tensor in found.items()}
 
 
-def _rule(op, rate, routes):
+def _rule(op, rate, penalties):
     """How the rate comes about: coefficient times what is penalised."""
-    if not routes:
+    if not penalties:
         return ""
-    word = "l2_loss(w)" if routes[0].tensor.op.type == "L2Loss" else "sum(w ** 2)"
-    if len(routes) > 1:
-        return "%d penalties" % len(routes)
-    factor = routes[0].factors[op]
+    word = "l2_loss(w)" if penalties[0].tensor.op.type == "L2Loss" else "sum(w ** 2)"
+    if len(penalties) > 1:
+        return "%d penalties" % len(penalties)
+    factor = penalties[0].factors[op]
     if word != "l2_loss(w)" and factor != 2.0:
         return "gradient %s w" % (rate if not isinstance(rate, float) else "%g" % rate)
     return "%s %s" % ("%g" % (rate / factor) if isinstance(rate, float) and factor else "c", word)

@@ -110,11 +110,11 @@ def _empty_filters(scene):
     all_names = [v.name for v in scene.variables.values()]
     seen: dict = {}
     for step in scene.facts.steps:
-        for route in step.routes:
-            for line in scene.frames(route.tensor.op):
+        for penalty in step.penalties:
+            for line in scene.frames(penalty.tensor.op):
                 for test in name_filters(line):
                     if not any(test.matches(name) for name in all_names):
-                        seen.setdefault(test, set()).update(route.factors)
+                        seen.setdefault(test, set()).update(penalty.factors)
     for test, ops in seen.items():
         yield (
             "empty-filter",
@@ -148,7 +148,7 @@ def _frozen(scene):
 
 
 def _stale_reads(scene):
-    penalties = [route.tensor for step in _second_steps(scene) for route in step.routes]
+    penalties = [penalty.tensor for step in _second_steps(scene) for penalty in step.penalties]
     if not penalties:
         return
     # the updates, and what runs after one of them, through data or control edges

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.facts import Doubled, Facts, OptimizerStep, Problem, Route, declared
+from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, facts_of
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
@@ -14,8 +14,8 @@ from tf1_wd.graph.linear import Reading
 from tf1_wd.graph.op_types import CLIPS, DIVISIONS, PASSED_IN_FILES, SUMS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
-from tf1_wd.penalties.find import find_penalties
-from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
+from tf1_wd.penalties.find import Penalty, find_penalties
+from tf1_wd.penalties.own_decay import Scalars, rests
 
 IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
@@ -26,9 +26,7 @@ _READING = Reading(lambda op: _even_at(op), sums=SUMS | PASSED_IN_FILES, divisio
 
 def structural_facts(tf_graph):
     """The Facts of a tf.Graph whose making was not seen, such as one from a file."""
-    steps = structural_steps(tf_graph, update_ops(tf_graph))
-    trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
-    return Facts(tf_graph, steps, declared(tf_graph), tuple(own_decays(trainable)))
+    return facts_of(tf_graph, structural_steps(tf_graph, update_ops(tf_graph)))
 
 
 def update_ops(tf_graph):
@@ -154,7 +152,7 @@ def _step(name, learning_rate, decays_only, members, penalties):
             problems[variable] = Problem("the coefficient of its L2 depends on more than constants")
         if len(multiples) > len(found):
             doubled[variable] = Doubled("its gradient holds %d terms of L2" % len(multiples))
-    routes = [Route(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
+    own = [Penalty(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
     return OptimizerStep(
         optimizer=name,
         learning_rate=learning_rate,
@@ -162,6 +160,6 @@ def _step(name, learning_rate, decays_only, members, penalties):
         decays_only=decays_only,
         rates=rates,
         problems=problems,
-        routes=tuple(route for route in routes if route.factors),
+        penalties=tuple(penalty for penalty in own if penalty.factors),
         doubled=doubled,
     )

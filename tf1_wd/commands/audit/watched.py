@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Doubled, Facts, OptimizerStep, Problem, Route, declared, known
+from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, facts_of, known
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.refusals import own_decay_of
@@ -23,11 +23,10 @@ from tf1_wd.errors import Tf1WdError
 from tf1_wd.graph import files
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.gradients import as_list, tensors_of
-from tf1_wd.graph.variables import checkpoint_name, trainable_variables
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.coefficients import coefficients
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
-from tf1_wd.penalties.own_decay import own_decays
 
 
 class _Update(NamedTuple):
@@ -124,12 +123,11 @@ class Observer(Listener):
         steps = [_step(update, upstream, ops, order, constants) for update in updates]
         seen = {op for step in steps for op in step.updates}
         steps += structural_steps(tf_graph, {variable: made for variable, made in ops.items() if variable not in seen})
-        trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
         notes = [
             "the function %s, which the loss calls, holds L2: it is not counted" % name
             for name in sorted({name for call in calls for name in call.functions_with_l2})
         ]
-        return Facts(tf_graph, tuple(steps), declared(tf_graph), tuple(own_decays(trainable)), tuple(notes))
+        return facts_of(tf_graph, steps, notes)
 
 
 def _unfinalized(tf_graph):
@@ -169,7 +167,6 @@ def _step(update, upstream, ops, order, constants):
         elif rate is not None:
             rates[op] = known(rate)
     behind = list(behind_any.values())
-    routes = tuple(Route(p.tensor, p.factors) for call in behind for p in call.penalties)
     alone = bool(behind) and all(_is_decay_alone(call) for call in behind)
     return OptimizerStep(
         optimizer=type(update.optimizer).__name__,
@@ -180,7 +177,7 @@ def _step(update, upstream, ops, order, constants):
         problems=problems,
         own_decay=own_decay_of(update.optimizer) or "",
         own_rate=_own_rate(update.optimizer),
-        routes=routes,
+        penalties=tuple(penalty for call in behind for penalty in call.penalties),
         doubled=_doubled(behind),
         gradients=given,
         loss_rates=loss_rates,
