@@ -9,6 +9,7 @@ import os
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
+from tf1_wd.commands.audit.facts import by_variable
 from tf1_wd.commands.audit.findings import Scene, find
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN, AuditedVariable, AuditReport, Finding, Strength
@@ -32,8 +33,8 @@ def audit_facts(program, all_facts, norms=None, notes=(), has_lines=True):
     strengths: list[Strength] = []
     for facts in all_facts:
         frames = functools.lru_cache(None)(lambda op: users_frames(files.traceback(op)) if has_lines else ())
-        in_losses = _by_variable(penalty for step in facts.steps for penalty in step.penalties)
-        declared = _by_variable(penalty for d in facts.collections.values() for penalty in d.penalties)
+        in_losses = by_variable(penalty for step in facts.steps for penalty in step.penalties)
+        declared = by_variable(penalty for d in facts.collections.values() for penalty in d.penalties)
         audited = {
             graph.variable_op(v): _audited(v, facts, frames, in_losses, declared, norms or {})
             for v in trainable_variables(facts.graph)
@@ -167,15 +168,6 @@ def _rate(op, steps, facts):
         if op in facts.collections[name].rates:
             return facts.collections[name].rates[op], "collection", "in %s, in no loss" % name
     return None, "-", ""
-
-
-def _by_variable(penalties):
-    """{op of a variable: its penalties, the last of each tensor}."""
-    found: dict = collections.defaultdict(dict)
-    for penalty in penalties:
-        for op in penalty.factors:
-            found[op][penalty.tensor.op] = penalty
-    return {op: list(by_tensor.values()) for op, by_tensor in found.items()}
 
 
 def _rule(op, rate, penalties):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -113,6 +114,15 @@ def facts_of(tf_graph, steps, notes=()):
     """The Facts of a graph whose steps are known. steps: of OptimizerStep. notes: as in Facts."""
     trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
     return Facts(tf_graph, tuple(steps), declared(tf_graph), tuple(own_decays(trainable)), tuple(notes))
+
+
+def by_variable(penalties):
+    """{op of a variable: its penalties, one of each tensor}."""
+    found: dict = collections.defaultdict(dict)
+    for penalty in penalties:
+        for op in penalty.factors:
+            found[op][penalty.tensor.op] = penalty
+    return {op: list(by_tensor.values()) for op, by_tensor in found.items()}
 
 
 def known(rate):

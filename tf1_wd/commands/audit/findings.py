@@ -169,7 +169,8 @@ def _stale_reads(scene):
 
 def _decayed_roles(scene):
     for role, what in (("norm", "Scales and offsets of normalizations"), ("bias", "Biases")):
-        decayed = {op: v.name for op, v in scene.variables.items() if v.role == role and _decays(v)}
+        in_loss = {op: v for op, v in scene.variables.items() if v.place == "loss" and v.updated_by}
+        decayed = {op: v.name for op, v in in_loss.items() if v.role == role}
         last_names = sorted({name.rsplit("/", 1)[-1] for name in decayed.values()})
         yield (
             "%s-decayed" % role,
@@ -178,10 +179,6 @@ def _decayed_roles(scene):
             "If that is not meant: `tf1-wd run --exclude '(^|/)(%s)$' SCRIPT`, or leave them out of the penalty"
             % "|".join(last_names[:4]),
         )
-
-
-def _decays(variable):
-    return variable.place == "loss" and bool(variable.updated_by)
 
 
 def _decoupled(scene):

@@ -104,13 +104,11 @@ def _is_even(tensor):
 
 def _is_clip(scalar):
     """True for a scalar that is made of a norm or a limit, as those of tf.clip_by_global_norm are."""
-    pending = [(scalar.op, 0)]
-    while pending:
-        op, depth = pending.pop()
-        if op.type in _OF_CLIPS:
+    front = [scalar.op]
+    for _ in range(7):
+        if any(op.type in _OF_CLIPS for op in front):
             return True
-        if depth < 6:
-            pending += [(t.op, depth + 1) for t in op.inputs]
+        front = [tensor.op for op in front for tensor in op.inputs]
     return False
 
 
@@ -143,15 +141,9 @@ def structural_steps(tf_graph, updates):
 
 
 def _step(name, learning_rate, decays_only, members, penalties):
-    rates, problems, doubled = {}, {}, {}
-    for variable, found in members.items():
-        multiples = [multiple for _, inner in found for multiple in inner]
-        if multiples:
-            rates[variable] = RUN_TIME if None in multiples else float(sum(multiples))
-        if rates.get(variable) == RUN_TIME:
-            problems[variable] = Problem("the coefficient of its L2 depends on more than constants")
-        if len(multiples) > len(found):
-            doubled[variable] = Doubled("its gradient holds %d terms of L2" % len(multiples))
+    multiples = {variable: [m for _, inner in found for m in inner] for variable, found in members.items()}
+    rates = {v: RUN_TIME if None in inner else float(sum(inner)) for v, inner in multiples.items() if inner}
+    problem = Problem("the coefficient of its L2 depends on more than constants")
     own = [Penalty(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
     return OptimizerStep(
         optimizer=name,
@@ -159,7 +151,11 @@ def _step(name, learning_rate, decays_only, members, penalties):
         updates={variable: [op for op, _ in found] for variable, found in members.items()},
         decays_only=decays_only,
         rates=rates,
-        problems=problems,
+        problems={variable: problem for variable, rate in rates.items() if rate == RUN_TIME},
         penalties=tuple(penalty for penalty in own if penalty.factors),
-        doubled=doubled,
+        doubled={
+            variable: Doubled("its gradient holds %d terms of L2" % len(inner))
+            for variable, inner in multiples.items()
+            if len(inner) > len(members[variable])
+        },
     )

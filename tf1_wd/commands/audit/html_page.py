@@ -76,7 +76,8 @@ def _rows(report):
     for f in report.findings:
         for name in f.variables:
             codes.setdefault(name, []).append((f.code, _anchor(f)))
-    top_rate, top_norm = (_top(getattr(v, key) for v in report.variables) for key in ("rate", "norm"))
+    columns = ([getattr(v, key) for v in report.variables] for key in ("rate", "norm"))
+    top_rate, top_norm = (max(filter(_is_number, values), default=0.0) for values in columns)
     for v in report.variables:
         links = "".join(
             ' <a class="tag" href="#%s">%s</a>' % (anchor, _text(code)) for code, anchor in codes.get(v.name, ())
@@ -119,7 +120,3 @@ def _key(value):
 
 def _number(value):
     return _text(text_table.cell(value))
-
-
-def _top(values):
-    return max((v for v in values if _is_number(v)), default=0.0)

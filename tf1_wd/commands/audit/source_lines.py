@@ -38,8 +38,7 @@ class NameFilter:
     """
 
     texts: tuple
-    file: str
-    number: int
+    where: str  # the line of the test, as "file.py:12"
     lowers: bool
     whole: str | None = None
 
@@ -50,11 +49,6 @@ class NameFilter:
 
     def __str__(self):
         return " / ".join(map(repr, self.texts))
-
-    @property
-    def where(self):
-        """The line of the test, as "file.py:12"."""
-        return "%s:%d" % (os.path.basename(self.file), self.number)
 
 
 def users_frames(frames):
@@ -180,7 +174,8 @@ def _filters(test, module):
         for node in ast.walk(outer):
             if isinstance(node, ast.Compare):
                 for texts, name, whole in _compared(node, outer, module):
-                    found.append(NameFilter(texts, module.file, node.lineno, "lower" in ast.dump(name), whole))
+                    where = "%s:%d" % (os.path.basename(module.file), node.lineno)
+                    found.append(NameFilter(texts, where, "lower" in ast.dump(name), whole))
             elif isinstance(node, ast.Name) and depth < 3 and node.id not in seen:
                 seen.add(node.id)
                 pending += [(definition, depth + 1) for definition in module.named(node)]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, facts_of, known
+from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, by_variable, facts_of, known
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.refusals import own_decay_of
@@ -57,31 +57,18 @@ class Observer(Listener):
         self._calls.append((_tf.outermost(tf.get_default_graph()), ys, xs, grad_ys, list(results)))
         return results
 
-    def apply_gradients(self, original, optimizer, grads_and_vars, global_step=None, name=None, **kwargs):
-        """Lets one update pass."""
-        pairs = list(grads_and_vars)
-        with self._update(optimizer, pairs):
-            return original(optimizer, pairs, global_step, name, **kwargs)
-
-    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
-        """Lets the update of an optimizer with an apply_gradients of its own pass."""
-        if args:
-            pairs, args = list(args[0]), args[1:]
-        else:
-            pairs = list(kwargs.pop("grads_and_vars"))
-        earlier = len(self._updates)
-        with self._update(optimizer, pairs, earlier):
-            return original(optimizer, pairs, *args, **kwargs)
-
-    @contextlib.contextmanager
-    def _update(self, optimizer, pairs, earlier=None):
-        """Notes an update that is built in the block, unless one inside of it was noted since `earlier`."""
+    def apply_gradients(self, original, optimizer, *args, **kwargs):
+        """Lets one update pass, and notes it, unless an update was noted inside of it: that of the base class."""
+        given, *others = args or [kwargs.pop("grads_and_vars")]
+        pairs, earlier = list(given), len(self._updates)
         tf_graph = _tf.outermost(tf.get_default_graph())
         before = _size(tf_graph)
-        yield
-        handed_over = earlier is not None and len(self._updates) > earlier
-        if not handed_over and not tf.executing_eagerly():
+        train_op = original(optimizer, pairs, *others, **kwargs)
+        if len(self._updates) == earlier and not tf.executing_eagerly():
             self._updates.append(_Update(tf_graph, optimizer, tuple(pairs), before, _size(tf_graph)))
+        return train_op
+
+    overridden_apply_gradients = apply_gradients
 
     @property
     def graphs(self):
@@ -106,7 +93,8 @@ class Observer(Listener):
 
     def facts(self, tf_graph):
         """The Facts of a graph that is complete."""
-        with tf_graph.as_default(), _unfinalized(tf_graph):
+        open_again = _tf.unfinalized(tf_graph) if tf_graph.finalized else contextlib.nullcontext()
+        with tf_graph.as_default(), open_again:
             return self._facts(tf_graph)
 
     def _facts(self, tf_graph):
@@ -128,10 +116,6 @@ class Observer(Listener):
             for name in sorted({name for call in calls for name in call.functions_with_l2})
         ]
         return facts_of(tf_graph, steps, notes)
-
-
-def _unfinalized(tf_graph):
-    return _tf.unfinalized(tf_graph) if tf_graph.finalized else contextlib.nullcontext()
 
 
 def _size(tf_graph):
@@ -215,11 +199,7 @@ def _doubled(calls):
     found = {}
     for call in calls:
         terms = _collected_more_than_once(call)
-        by_variable = collections.defaultdict(list)
-        for penalty in call.penalties:
-            for variable in penalty.factors:
-                by_variable[variable].append(penalty)
-        for variable, penalties in by_variable.items():
+        for variable, penalties in by_variable(call.penalties).items():
             again = [p for p in penalties if p.tensor.op in terms]
             if again:
                 term = again[0].tensor.op
