@@ -90,16 +90,12 @@ def run(steps=600, seed=0, weight_decay=1e-3, backend="auto", on_step=None):
     }
 
 
+@functools.lru_cache(maxsize=None)  # once: a second time, its flags would be defined already
 def load_example(name):
     """The module of a script in legacy_examples: inside an installed package, beside it in a checkout."""
     package = os.path.abspath(tf1_wd.__path__[0])
     paths = [os.path.join(place, "legacy_examples", name + ".py") for place in (package, os.path.dirname(package))]
-    return _load_script(next(path for path in paths if os.path.exists(path)))
-
-
-@functools.lru_cache(maxsize=None)
-def _load_script(path):  # once: a second time, its flags would be defined already
-    spec: Any = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(path))[0], path)
+    spec: Any = importlib.util.spec_from_file_location(name, next(filter(os.path.exists, paths)))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

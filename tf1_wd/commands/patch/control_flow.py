@@ -7,7 +7,8 @@ import libcst.matchers as m
 
 from tf1_wd.commands.patch.syntax import blocks_of, dotted
 
-_EXITS = {"sys.exit", "exit", "quit", "os._exit"}
+_EXIT = m.Call(func=m.MatchIfTrue(lambda func: dotted(func) in {"sys.exit", "exit", "quit", "os._exit"}))
+_ENDS = m.SimpleStatementLine(body=[m.ZeroOrMore(), m.Raise() | m.Expr(_EXIT), m.ZeroOrMore()])
 
 
 def always(body, wanted):
@@ -68,11 +69,5 @@ def _own(statement):
 def raises(body):
     """Whether a statement or block certainly ends in an exception or in the end of the program."""
     if isinstance(body, cst.IndentedBlock):
-        return any(raises(s) for s in body.body)
-    if isinstance(body, cst.SimpleStatementLine):
-        return any(
-            isinstance(s, cst.Raise)
-            or (isinstance(s, cst.Expr) and isinstance(s.value, cst.Call) and dotted(s.value.func) in _EXITS)
-            for s in body.body
-        )
-    return False
+        return any(map(raises, body.body))
+    return m.matches(body, _ENDS)
