@@ -49,10 +49,10 @@ def patch_source(source, options=None, to_compat_v1=False):
     try:
         return _patched(source, options or {}, to_compat_v1)
     except Refused as refused:
-        return Outcome(REFUSED, source, refusals=list(refused.args))
+        refusals = list(refused.args)
     except RecursionError as error:
-        refusal = Refusal(1, "the file is nested too deeply (%s)" % error, "put the scope in by hand")
-        return Outcome(REFUSED, source, refusals=[refusal])
+        refusals = [Refusal(1, "the file is nested too deeply (%s)" % error, "put the scope in by hand")]
+    return Outcome(REFUSED, source, refusals=refusals)
 
 
 def _patched(source, options, to_compat_v1):

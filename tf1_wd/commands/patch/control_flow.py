@@ -36,13 +36,10 @@ def _statement(statement, wanted):
     blocks = blocks_of(statement)
     if isinstance(statement, cst.If):
         return _has_else(statement) and all(always(b, wanted) or raises(b) for b in blocks)
-    if isinstance(statement, (cst.For, cst.While, cst.With, cst.ClassDef)):
-        return bool(blocks) and always(blocks[0], wanted)
-    if hasattr(statement, "finalbody"):  # a try
-        return bool(blocks) and (
-            always(blocks[0], wanted) or (bool(statement.finalbody) and always(blocks[-1], wanted))
-        )
-    return False
+    certain = blocks[:1]  # of a loop, a try, a with and a class
+    if getattr(statement, "finalbody", None) is not None:
+        certain += blocks[-1:]
+    return any(always(block, wanted) for block in certain)
 
 
 def _has_else(statement):
@@ -55,15 +52,10 @@ def leaves(statement):
     """Whether a statement can end its function or its loop before what follows."""
     if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
         return False
-    if isinstance(statement, (cst.For, cst.While)):
-        return any(isinstance(n, cst.Return) for n in _own(statement))
-    return bool(_own(statement))
-
-
-def _own(statement):
-    inner = {id(r) for f in m.findall(statement, m.FunctionDef() | m.Lambda()) for r in m.findall(f, m.Return())}
-    found = m.findall(statement, m.Return() | m.Break() | m.Continue())
-    return [node for node in found if id(node) not in inner]
+    is_loop = isinstance(statement, (cst.For, cst.While))
+    found = m.findall(statement, m.Return() if is_loop else m.Return() | m.Break() | m.Continue())
+    inner = {id(node) for function in m.findall(statement, m.FunctionDef()) for node in m.findall(function, m.Return())}
+    return any(id(node) not in inner for node in found)
 
 
 def raises(body):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import libcst.matchers as m
 
 from tf1_wd.commands.patch.assignments import Writes
-from tf1_wd.commands.patch.syntax import argument, names_in
+from tf1_wd.commands.patch.syntax import first_argument, names_in
 from tf1_wd.commands.patch.training_calls import APPLY, GRADIENTS, MINIMIZE, Event, Unit, defines_optimizer
 
 
@@ -58,7 +58,7 @@ def find_chains(units):
             chains.append(Chain(unit, [event]))
             continue
         if names is None:
-            applied = argument(event.call, 0, "grads_and_vars")
+            applied = first_argument(event.call, "grads_and_vars")
             names = names_in(applied) if applied is not None else set()
         inside = set(map(id, m.findall(event.call, m.Call()))) if event.call is not None else ()
         inline = [e for e in unit.gradients if id(e.call) in inside]

@@ -9,7 +9,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from tf1_wd.commands.patch.gradient_chains import Refusal, Refused
-from tf1_wd.commands.patch.syntax import argument, code, dotted, imported_roots, last_name
+from tf1_wd.commands.patch.syntax import code, dotted, first_argument, imported_roots, last_name
 from tf1_wd.commands.patch.training_calls import GRADIENTS, MINIMIZE
 
 _COLLECTION = (
@@ -46,7 +46,7 @@ def find_snippets(units):
     for unit in units:
         assigned = _assigned(unit.body)
         for event in [e for e in unit.events if e.kind in (MINIMIZE, GRADIENTS)]:
-            loss = argument(event.call, 0, "loss")
+            loss = first_argument(event.call, "loss")
             if loss is None or not _PENALTIES.fullmatch(_resolved(loss, assigned)):
                 continue
             unit.events.remove(event)
@@ -67,16 +67,14 @@ def _assigned(body):
     """name -> expression of every name that is assigned once."""
     found = {}
     for assign in m.findall(body, m.Assign()):
-        for target in assign.targets:
-            name = dotted(target.target)
-            if name:
-                found[name] = None if name in found else assign.value
+        for name in filter(None, [dotted(target.target) for target in assign.targets]):
+            found[name] = None if name in found else assign.value
     return found
 
 
 def _resolved(node, assigned):
-    node = assigned.get(dotted(node)) or node
-    return re.sub(r"\s|,(?=\))", "", code(node))
+    """A node as text without blanks; of a name that is assigned once, what it stands for."""
+    return re.sub(r"\s|,(?=\))", "", code(assigned.get(dotted(node)) or node))
 
 
 def _as_snippet(event, assigned):

@@ -54,11 +54,10 @@ def decide(chains, units, rates_given):
     refusals: list = []
     for unit in units:
         own = [c for c in chains if c.unit is unit]
-        if not own:
-            continue
         try:
             _check(own, rates_given)
-            scopes += [Decorate(unit, tuple(own))] if _can_be_decorated(unit, own) else _cover(unit, unit.body, own)
+            if own:
+                scopes += [Decorate(unit, tuple(own))] if _can_be_decorated(unit, own) else _cover(unit, unit.body, own)
         except Refused as refused:
             refusals += refused.args
     if not refusals:

@@ -10,26 +10,18 @@ import libcst.matchers as m
 from tf1_wd.commands.patch.placement import Decorate, Wrap
 from tf1_wd.commands.patch.syntax import imported_roots
 
-IMPORT = "import tf1_wd"
-
 
 def apply_scopes(module, scopes, snippets, call):
     """The module with every scope opened by the text `call`, and without the snippets."""
     changed = module.visit(_Scopes(scopes, snippets, call))
-    return insert_after_tensorflow(changed, IMPORT)
+    return insert_after_tensorflow(changed, "import tf1_wd")
 
 
 class _Scopes(cst.CSTTransformer):
     def __init__(self, scopes, snippets, call):
-        self._call = call
-        self._wraps: dict = {}
-        self._removed: dict = {}
+        self._call, self._snippets = call, snippets
+        self._wraps = [scope for scope in scopes if isinstance(scope, Wrap)]
         self._decorated = {scope.unit.node for scope in scopes if isinstance(scope, Decorate)}
-        for scope in scopes:
-            if isinstance(scope, Wrap):
-                self._wraps.setdefault(id(scope.block), []).append(scope)
-        for snippet in snippets:
-            self._removed.setdefault(id(snippet.block), {})[snippet.index] = snippet.replacement
 
     def leave_FunctionDef(self, original_node, updated_node):
         if original_node not in self._decorated:
@@ -38,7 +30,8 @@ class _Scopes(cst.CSTTransformer):
         return updated_node.with_changes(decorators=[*updated_node.decorators, decorator])
 
     def leave_IndentedBlock(self, original_node, updated_node):
-        wraps, removed = self._wraps.get(id(original_node), ()), self._removed.get(id(original_node), {})
+        wraps = [wrap for wrap in self._wraps if wrap.block is original_node]
+        removed = {s.index: s.replacement for s in self._snippets if s.block is original_node}
         if not wraps and not removed:
             return updated_node
         body: dict = {}  # by its place in the block as it was

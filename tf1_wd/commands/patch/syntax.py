@@ -64,13 +64,11 @@ def _texts(nodes):
     return {text for text in texts if text and not text.startswith(("tf.", "np."))}
 
 
-def argument(call, position, keyword):
-    """An argument of a call by keyword or place; None without it."""
-    for arg in call.args:
-        if arg.keyword is not None and arg.keyword.value == keyword:
-            return arg.value
-    plain = [a for a in call.args if a.keyword is None and not a.star]
-    return plain[position].value if position is not None and position < len(plain) else None
+def first_argument(call, keyword):
+    """The first argument of a call, or the one by its keyword; None without it."""
+    plain = [arg.value for arg in call.args if arg.keyword is None and not arg.star]
+    named = [arg.value for arg in call.args if arg.keyword is not None and arg.keyword.value == keyword]
+    return next(iter(named + plain), None)
 
 
 def blocks_of(statement):

@@ -69,15 +69,11 @@ def to_compat_v1(module, original):
     if rewrite.needs_tf_slim and not any(i.module == i.name == "tf_slim" for i in imports(changed)):
         changed = insert_after_tensorflow(changed, "import tf_slim")
     if rewrite.moved_tensorflow and "disable_v2_behavior" not in changed.code:
-        if not _starts_program(original, units[0]):
+        has_guard = m.findall(original, m.Comparison(left=m.Name("__name__")))
+        if not (has_guard or units[0].runs or units[0].events):
             return changed, [(1, "no program starts here: call tf.disable_v2_behavior() in the file where it does")]
         changed = insert_after_tensorflow(changed, "%s.disable_v2_behavior()" % rewrite.moved_tensorflow)
     return changed, []
-
-
-def _starts_program(module, top):
-    """Whether the file is one that python is started with: a __main__ guard, or training in the module itself."""
-    return bool(m.findall(module, m.Comparison(left=m.Name("__name__"))) or top.runs or top.events)
 
 
 class _Names:

@@ -98,10 +98,9 @@ class Unit:
     @property
     def returns_spec(self):
         """Whether everything it returns is an EstimatorSpec or the like, whose train_op may be None."""
-        assigned = {}
+        assigned: dict = {}
         for statement in m.findall(self.body, m.Assign()):
-            for target in statement.targets:
-                assigned[syntax.dotted(target.target)] = statement.value
+            assigned.update((syntax.dotted(target.target), statement.value) for target in statement.targets)
         values = [assigned.get(syntax.dotted(v), v) if v is not None else None for v, _ in self.returns]
         return bool(values) and all(
             isinstance(v, cst.Call) and (syntax.last_name(v.func) or "").endswith(_SPECS) for v in values
