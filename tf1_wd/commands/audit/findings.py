@@ -108,14 +108,13 @@ def _inert(scene):
 
 def _empty_filters(scene):
     all_names = [v.name for v in scene.variables.values()]
-    seen: dict = {}
-    for step in scene.facts.steps:
-        for penalty in step.penalties:
-            for line in scene.frames(penalty.tensor.op):
-                for test in name_filters(line):
-                    if not any(test.matches(name) for name in all_names):
-                        seen.setdefault(test, set()).update(penalty.factors)
-    for test, ops in seen.items():
+    filtered: dict = {}
+    for penalty in (penalty for step in scene.facts.steps for penalty in step.penalties):
+        for test in (test for line in scene.frames(penalty.tensor.op) for test in name_filters(line)):
+            filtered.setdefault(test, set()).update(penalty.factors)
+    for test, ops in filtered.items():
+        if any(test.matches(name) for name in all_names):
+            continue
         yield (
             "empty-filter",
             ops,

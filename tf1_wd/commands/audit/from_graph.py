@@ -21,7 +21,11 @@ IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
 
 
-_READING = Reading(lambda op: _even_at(op), sums=SUMS | PASSED_IN_FILES, divisions=DIVISIONS)
+def _scalar_at(op):
+    return next((i for i in (1, 0) if _is_even(op.inputs[i])), None)
+
+
+_READING = Reading(_scalar_at, sums=SUMS | PASSED_IN_FILES, divisions=DIVISIONS)
 
 
 def structural_facts(tf_graph):
@@ -92,10 +96,6 @@ def _number(part, constants):
     if number is None and part.scalar.op.type == "Maximum":  # clip_by_norm: c g / max(|g|, c)
         number = next(filter(None, map(constants.number, part.scalar.op.inputs)), None)
     return 1.0 / number if number else None
-
-
-def _even_at(op):
-    return next((i for i in (1, 0) if _is_even(op.inputs[i])), None)
 
 
 def _is_even(tensor):

@@ -95,27 +95,25 @@ class Observer(Listener):
         """The Facts of a graph that is complete."""
         open_again = _tf.unfinalized(tf_graph) if tf_graph.finalized else contextlib.nullcontext()
         with tf_graph.as_default(), open_again:
-            return self._facts(tf_graph)
-
-    def _facts(self, tf_graph):
-        calls = []
-        for g, ys, xs, grad_ys, results in self._calls:
-            if g is tf_graph:
-                call = GradientCall(ys, xs, grad_ys)
-                call.keep(results)
-                calls.append(call)
-        constants, ops = Constants(), update_ops(tf_graph)
-        updates = [u for u in self._updates if u.graph is tf_graph]
-        order = {op: i for i, op in enumerate(tf_graph.get_operations())}
-        upstream = Upstream(calls)
-        steps = [_step(update, upstream, ops, order, constants) for update in updates]
-        seen = {op for step in steps for op in step.updates}
-        steps += structural_steps(tf_graph, {variable: made for variable, made in ops.items() if variable not in seen})
-        notes = [
-            "the function %s, which the loss calls, holds L2: it is not counted" % name
-            for name in sorted({name for call in calls for name in call.functions_with_l2})
-        ]
-        return facts_of(tf_graph, steps, notes)
+            calls = []
+            for g, ys, xs, grad_ys, results in self._calls:
+                if g is tf_graph:
+                    call = GradientCall(ys, xs, grad_ys)
+                    call.keep(results)
+                    calls.append(call)
+            constants, ops = Constants(), update_ops(tf_graph)
+            updates = [u for u in self._updates if u.graph is tf_graph]
+            order = {op: i for i, op in enumerate(tf_graph.get_operations())}
+            upstream = Upstream(calls)
+            steps = [_step(update, upstream, ops, order, constants) for update in updates]
+            seen = {op for step in steps for op in step.updates}
+            unseen = {variable: made for variable, made in ops.items() if variable not in seen}
+            steps += structural_steps(tf_graph, unseen)
+            notes = [
+                "the function %s, which the loss calls, holds L2: it is not counted" % name
+                for name in sorted({name for call in calls for name in call.functions_with_l2})
+            ]
+            return facts_of(tf_graph, steps, notes)
 
 
 def _size(tf_graph):
@@ -200,10 +198,10 @@ def _doubled(calls):
     for call in calls:
         terms = _collected_more_than_once(call)
         for variable, penalties in by_variable(call.penalties).items():
-            again = [p for p in penalties if p.tensor.op in terms]
+            again = [p.tensor.op for p in penalties if p.tensor.op in terms]
             if again:
-                term = again[0].tensor.op
-                found[variable] = Doubled("the loss adds %s %g times" % (term.name, terms[term]), is_one_term=True)
+                text = "the loss adds %s %g times" % (again[0].name, terms[again[0]])
+                found[variable] = Doubled(text, is_one_term=True)
             elif len({_origin(p) for p in penalties}) > 1:
                 names = sorted({p.tensor.op.name for p in penalties})
                 found[variable] = Doubled("the loss holds %s" % " and ".join(names[:3]))
