@@ -17,11 +17,6 @@ def ended(code):
     os._exit(code)
 
 
-def names_a_graph(path):
-    """True for a .meta file, a saved_model.pb, and the folder of a SavedModel."""
-    return path.endswith((".meta", ".pb")) or os.path.isfile(os.path.join(path, "saved_model.pb"))
-
-
 @contextlib.contextmanager
 def stdout_to_stderr():
     """What is written to stdout in the block, by Python or below it, goes to stderr. Gives what ends that early."""
