@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import shutil
 import sys
 import tempfile
@@ -43,7 +42,7 @@ def check(args):
     options = _options(args)
     make_rules(**options)
     try:
-        return options, [pathlib.Path(path).read_bytes() for path in args.files]
+        return options, list(map(_read, args.files))
     except OSError as error:
         raise InvalidOptionError("cannot read %s: %s" % (error.filename, error.strerror)) from error
 
@@ -107,6 +106,11 @@ def _number(option, text):
         return float(text)
     except ValueError:
         raise InvalidOptionError("%s: %r is not a number" % (option, text)) from None
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _write(path, source):

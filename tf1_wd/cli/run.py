@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -55,13 +56,7 @@ def run(args):
         return execute.end(execute.attempt(target))
     from tf1_wd.commands.run import run as runner
 
-    said = set()
-
-    def say_once(text):  # an Estimator makes the same graph anew for each call
-        if text not in said:
-            said.add(text)
-            _say(text)
-
+    say_once = functools.lru_cache(maxsize=None)(_say)  # an Estimator makes the same graph anew for each call
     result = runner.run(target, rules, lambda plan: say_once(_summary(plan)), lambda text: say_once("warning: " + text))
     if report:
         with open(report, "w") as file:
