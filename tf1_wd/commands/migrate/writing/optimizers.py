@@ -129,7 +129,7 @@ def optimizer(p):
     what = "The optimizer and its decay" if has_decay else "The optimizer"
     of_rate = " %s: a function of the number of the step." % asked if asked else ""
     lines = [
-        "def make_optimizer%s(%s):" % (p.suffix, signature(["variables", *([asked] if asked else [])], p.known)),
+        "def make_optimizer%s(%s):" % (p.suffix, signature(["variables", asked] if asked else ["variables"], p.known)),
         '    """%s. variables: as `pair` returns them.%s"""' % (what, of_rate),
         "    optimizer = %s(" % (p.class_name if is_own else "tf.keras.optimizers." + p.class_name),
         *("        %s=%s," % argument for argument in arguments.items()),
