@@ -172,13 +172,14 @@ def learning_rate(optimizer):
     """The optimizer's own current learning rate: a float or a Tensor; None if it keeps none.
 
     Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train. The tensor made
-    by _prepare() does not exist yet when a decay goes before the update.
+    by _prepare() does not exist yet when a decay goes before the update. Of Keras 2: OptimizerV2._decayed_lr, which
+    follows its schedule and its `decay`.
     """
     for name in ("_lr", "_learning_rate"):
         rate = getattr(optimizer, name, None)
         if rate is not None:
             return rate() if callable(rate) else rate
-    return None
+    return optimizer._decayed_lr(tf.float32) if hasattr(optimizer, "_decayed_lr") else None
 
 
 @contextlib.contextmanager
@@ -252,23 +253,38 @@ def patched_gradients(wrapper):
 def patched_sessions(before_run):
     """For the time of the block, `before_run(graph, ops)` is called before a session of any thread runs `ops`.
 
-    For Session.make_callable it is called once, when the callable is made.
+    So it is before each call of what Session.make_callable returns, and of the callables of Keras in graph mode.
 
-    Private: session.BaseSession, its _do_run(handle, target_list, fetch_list, ...).
+    Private: session.BaseSession, its _do_run(handle, target_list, fetch_list, ...) and
+    _make_callable_from_options(callable_options), which takes fetches and targets by name.
     """
     base = session_module.BaseSession
-    do_run, make_callable = base._do_run, base.make_callable
+    do_run, make_callable, from_options = base._do_run, base.make_callable, base._make_callable_from_options
 
     def run(self, handle, target_list, fetch_list, *args, **kwargs):
         before_run(self.graph, [*target_list, *(tensor.op for tensor in fetch_list)])
         return do_run(self, handle, target_list, fetch_list, *args, **kwargs)
 
     def make(self, fetches, *args, **kwargs):
-        elements = [self.graph.as_graph_element(fetch) for fetch in tf.nest.flatten(fetches)]
-        before_run(self.graph, [getattr(element, "op", element) for element in elements])
-        return make_callable(self, fetches, *args, **kwargs)
+        return watched(self.graph, tf.nest.flatten(fetches), make_callable(self, fetches, *args, **kwargs))
 
-    with patched_attribute(base, "_do_run", run), patched_attribute(base, "make_callable", make):
+    def make_from_options(self, options):
+        return watched(self.graph, [*options.fetch, *options.target], from_options(self, options))
+
+    def watched(graph, fetches, function):
+        elements = [graph.as_graph_element(fetch) for fetch in fetches]
+        ops = [getattr(element, "op", element) for element in elements]
+
+        def call(*args, **kwargs):
+            before_run(graph, ops)
+            return function(*args, **kwargs)
+
+        return call
+
+    with contextlib.ExitStack() as stack:
+        patches = {"_do_run": run, "make_callable": make, "_make_callable_from_options": make_from_options}
+        for name, function in patches.items():
+            stack.enter_context(patched_attribute(base, name, function))
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, NoReturn
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -32,6 +33,15 @@ def refuse_eager() -> None:
             "included: call tf1_wd.tf2.decay in the training step; or build the train_op inside `with "
             "tf.Graph().as_default():`, or call tf.compat.v1.disable_v2_behavior() first"
         )
+
+
+def refuse_keras(optimizer: Any) -> NoReturn:
+    """Raises UnsupportedUpdateError for an update of Keras's, before anything of it is built."""
+    raise UnsupportedUpdateError(
+        "%s is an optimizer of Keras, which a scope does not follow: leave the scope out, and after model.compile call "
+        "tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, rate)), on a model without L2 regularizers. Or run the "
+        "program by `tf1-wd run`, which takes their rates" % type(optimizer).__name__
+    )
 
 
 def refuse_inputs(applied: AppliedUpdate) -> None:

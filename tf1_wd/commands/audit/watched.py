@@ -74,6 +74,12 @@ class Observer(Listener):
         with self._update(optimizer, pairs, earlier):
             return original(optimizer, pairs, *args, **kwargs)
 
+    def keras_apply_gradients(self, original, optimizer, grads_and_vars, name=None, **kwargs):
+        """Lets one update of an optimizer of Keras pass."""
+        pairs = list(grads_and_vars)
+        with self._update(optimizer, pairs):
+            return original(optimizer, pairs, name, **kwargs)
+
     @contextlib.contextmanager
     def _update(self, optimizer, pairs, earlier=None):
         """Notes an update that is built in the block, unless one inside of it was noted since `earlier`."""

@@ -53,7 +53,7 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None)
 
     if rules.backend != "tensorflow":
         loader.status()  # registers the op, for programs that import a graph which this one exported
-    watch = Watch(lambda: ScopeListener(rules), on_training)
+    watch = Watch(lambda: ScopeListener(rules, takes_keras=True), on_training)
     before = set(threading.enumerate())
     with watch.open():
         result.raised = programs.attempt(program)

@@ -74,6 +74,9 @@ class Watch(hooks.Listener):
     def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
         return self._applied("overridden_apply_gradients", original, optimizer, *args, **kwargs)
 
+    def keras_apply_gradients(self, original, optimizer, *args, **kwargs):
+        return self._applied("keras_apply_gradients", original, optimizer, *args, **kwargs)
+
     def _applied(self, method, *args, **kwargs):
         state = self._state()
         with self._noting():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable
+from typing import Any, Callable, Iterable
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -11,6 +11,7 @@ from tf1_wd.decay.ops import weights as weights_ops
 from tf1_wd.decay.ops.other_terms import term_steps
 from tf1_wd.decay.ops.update import AppliedUpdate, Update
 from tf1_wd.errors import UnsupportedUpdateError
+from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.update_ops import step_ignores_weights
 from tf1_wd.plan.options import Rules
 
@@ -29,7 +30,7 @@ def apply_with(
     Returns what `apply` returns.
     """
     if rules.order == "after":
-        return _apply_then(optimizer, applied.update, apply, lambda: build_after(applied, rules))
+        return _apply_then(optimizer, applied, apply, lambda: build_after(applied, rules))
     if in_place is None:
         in_place = step_ignores_weights(type(optimizer))
     update = applied.update
@@ -39,16 +40,19 @@ def apply_with(
     with tf.control_dependencies([tf.group(*_awaited(earlier))] if in_place else []):
         first, build_rest = build_before(applied, rules, in_place)
     with tf.control_dependencies(first):
-        return apply() if in_place else _apply_then(optimizer, update, apply, build_rest)
+        return apply() if in_place else _apply_then(optimizer, applied, apply, build_rest)
 
 
 def _apply_then(
-    optimizer: tf.train.Optimizer,
-    update: Update,
+    optimizer: Any,
+    applied: AppliedUpdate,
     apply: Callable[[], tf.Operation],
     build: Callable[[], list[tf.Operation]],
 ) -> tf.Operation:
     """Calls `apply`, with what `build` makes put behind the optimizer's own updates."""
+    if not isinstance(optimizer, tf.train.Optimizer):
+        return _apply_then_in_keras(applied, apply, build)
+    update = applied.update
     finish = _tf.finish_of(optimizer)
     calls = []
 
@@ -56,15 +60,8 @@ def _apply_then(
         calls.append(name_scope)
         if len(calls) > 1:  # a strategy finishes once per replica, each time behind all updates
             return finish(update_ops, name_scope)
-        # The update must wait until the penalties have read the old weights: a loss fetched in the same run reports
-        # them. Their gradient used to force that order. Rates computed from the loss must wait too.
-        rates = {graph.variable_op(d.variable): d.rate.op for d in update.decays if not isinstance(d.rate, float)}
-        for variable, op in zip(update.updated, update_ops):
-            rate = [rates[variable]] if variable in rates else []
-            updated: tf.Operation = getattr(op, "op", op)
-            _tf.add_control_inputs(updated, _awaited(update.reads[variable] + rate))
-        reads = [op for variable, ops in update.reads.items() if variable not in update.updated for op in ops]
-        with tf.control_dependencies([finish(update_ops, "update_weights"), *_awaited(reads)]):
+        reads = _let_updates_wait(update, zip(update.updated, (getattr(op, "op", op) for op in update_ops)))
+        with tf.control_dependencies([finish(update_ops, "update_weights"), *reads]):
             return tf.group(*build(), name=name_scope)
 
     with _tf.patched_finish(optimizer, finish_and_build):
@@ -76,6 +73,38 @@ def _apply_then(
             "it: tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
         )
     return result
+
+
+def _apply_then_in_keras(
+    applied: AppliedUpdate, apply: Callable[[], tf.Operation], build: Callable[[], list[tf.Operation]]
+) -> tf.Operation:
+    """As `_apply_then`, for an optimizer of Keras, which counts its iterations before it returns."""
+    # A schedule is that of the iteration before the update counts it.
+    scale = [] if isinstance(applied.scale, float) else [applied.scale]
+    with tf.control_dependencies(scale):
+        result: Any = apply()
+    train_op = getattr(result, "op", result)
+    written = [(written_variable(op), op) for op in graph.predecessors([train_op])]
+    updates = [(variable, op) for variable, op in written if variable in applied.update.updated]
+    reads = _let_updates_wait(applied.update, updates)
+    with tf.control_dependencies([train_op, *reads]):
+        return tf.group(*build(), name="update_and_decay")
+
+
+def _let_updates_wait(
+    update: Update, updates: Iterable[tuple[tf.Operation, tf.Operation]]
+) -> list[tf.Operation]:
+    """Makes updates wait until the penalties have read the old weights, and rates computed from the loss are there.
+
+    A loss fetched in the same run reports the old weights; the gradient of the penalties used to force that order.
+
+    updates: (op of a variable, op that updates it). Returns the reads of variables that are not updated.
+    """
+    rates = {graph.variable_op(d.variable): d.rate.op for d in update.decays if not isinstance(d.rate, float)}
+    for variable, op in updates:
+        rate = [rates[variable]] if variable in rates else []
+        _tf.add_control_inputs(op, _awaited(update.reads[variable] + rate))
+    return _awaited(op for variable, ops in update.reads.items() if variable not in update.updated for op in ops)
 
 
 def _awaited(ops: Iterable[tf.Operation]) -> list[tf.Operation]:

@@ -17,7 +17,7 @@ from tf1_wd.decay.ops import lazy_rows
 from tf1_wd.decay.ops.ordering import apply_with
 from tf1_wd.decay.ops.scale import scale_now
 from tf1_wd.decay.ops.update import AppliedUpdate, Update, collection_now, plan_update
-from tf1_wd.decay.refusals import refuse_decoupled, refuse_eager, refuse_inputs, refuse_strategy
+from tf1_wd.decay.refusals import refuse_decoupled, refuse_eager, refuse_inputs, refuse_keras, refuse_strategy
 from tf1_wd.decay.scope.adasum import refuse_adasum, refuse_combined
 from tf1_wd.decay.scope.closing import Record, check, plan_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
@@ -34,10 +34,14 @@ from tf1_wd.plan.options import COUPLED, Rules
 
 
 class ScopeListener(Listener):
-    """Takes the penalties out of gradients, and ties the decay to updates. record: what happened so far."""
+    """Takes the penalties out of gradients, and ties the decay to updates. record: what happened so far.
 
-    def __init__(self, rules: Rules) -> None:
+    takes_keras: True if it ties the decay to the updates of Keras's optimizers too, in place of refusing them.
+    """
+
+    def __init__(self, rules: Rules, takes_keras: bool = False) -> None:
         self.rules = rules
+        self.takes_keras = takes_keras
         self.record = Record(rules)
 
     @property
@@ -116,6 +120,19 @@ class ScopeListener(Listener):
         for applied in handed_over:
             refuse_combined(train_op, applied.update, optimizer)
         return train_op
+
+    def keras_apply_gradients(
+        self, original: Callable[..., Any], optimizer: Any, grads_and_vars: Any, name: str | None = None, **options: Any
+    ) -> Any:
+        """Makes the decay a part of one update of an optimizer of Keras."""
+        refuse_eager()
+        if not self.takes_keras:
+            refuse_keras(optimizer)
+
+        def apply(optimizer: Any, pairs: Pairs, _: Any, name: str | None, **options: Any) -> Any:
+            return original(optimizer, pairs, name, **options)
+
+        return self.apply_gradients(apply, optimizer, grads_and_vars, optimizer.iterations, name, **options)
 
     def _apply_in_replicas(
         self, call: UpdateCall, gradient_calls: list[GradientCall], rates: dict[tf.Operation, Scalar]
