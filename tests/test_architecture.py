@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "decay.scope": "_tf plan graph penalties decay.ops decay.refusals decay.coupled",
     "decay": "_tf plan graph penalties decay.ops decay.refusals decay.scope",
     "tf2": "_tf plan native decay.ops",
-    "keras": "_tf plan decay.ops decay.refusals",
+    "keras": "_tf plan graph penalties decay.ops decay.refusals decay.scope",
     "optimizers": "_tf plan native graph penalties decay.ops decay.refusals",
     "__init__": "",
     "commands": "native",

@@ -47,6 +47,14 @@ def copies(variable):
     return tf.distribute.get_strategy().experimental_local_results(variable)
 
 
+def loss_functions(layer):
+    """The functions that a layer of Keras 2 adds to the loss, a list that may be changed; None in Keras 3.
+
+    Private: Layer._callable_losses.
+    """
+    return getattr(layer, "_callable_losses", None)
+
+
 def builds_a_graph():
     """True where a session runs what is built; False in eager mode, and in the tf.functions that it calls."""
     with tf.init_scope():  # out of a tf.function, but not of a tf.Graph

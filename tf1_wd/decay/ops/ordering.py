@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -60,8 +60,11 @@ def _apply_then(
         calls.append(name_scope)
         if len(calls) > 1:  # a strategy finishes once per replica, each time behind all updates
             return finish(update_ops, name_scope)
-        reads = _let_updates_wait(update, zip(update.updated, (getattr(op, "op", op) for op in update_ops)))
-        with tf.control_dependencies([finish(update_ops, "update_weights"), *reads]):
+        wanted = _to_wait_for(update)
+        for variable, op in zip(update.updated, update_ops):
+            updated: tf.Operation = getattr(op, "op", op)
+            _tf.add_control_inputs(updated, _awaited(wanted[variable]))
+        with tf.control_dependencies([finish(update_ops, "update_weights"), *_reads_of_others(update)]):
             return tf.group(*build(), name=name_scope)
 
     with _tf.patched_finish(optimizer, finish_and_build):
@@ -84,27 +87,33 @@ def _apply_then_in_keras(
     with tf.control_dependencies(scale):
         result: Any = apply()
     train_op = getattr(result, "op", result)
-    written = [(written_variable(op), op) for op in graph.predecessors([train_op])]
-    updates = [(variable, op) for variable, op in written if variable in applied.update.updated]
-    reads = _let_updates_wait(applied.update, updates)
-    with tf.control_dependencies([train_op, *reads]):
+    wanted = _to_wait_for(applied.update)
+    let_updates_wait(train_op, wanted)
+    with tf.control_dependencies([train_op, *_reads_of_others(applied.update)]):
         return tf.group(*build(), name="update_and_decay")
 
 
-def _let_updates_wait(
-    update: Update, updates: Iterable[tuple[tf.Operation, tf.Operation]]
-) -> list[tf.Operation]:
-    """Makes updates wait until the penalties have read the old weights, and rates computed from the loss are there.
+def let_updates_wait(train_op: tf.Operation, reads: Mapping[tf.Operation, Sequence[tf.Operation]]) -> None:
+    """Makes the updates behind a train_op wait for what reads the old weights. reads: {op of a variable: ops}."""
+    for op in graph.predecessors([train_op]):
+        variable = written_variable(op)
+        if variable in reads:
+            _tf.add_control_inputs(op, _awaited(reads[variable]))
 
-    A loss fetched in the same run reports the old weights; the gradient of the penalties used to force that order.
 
-    updates: (op of a variable, op that updates it). Returns the reads of variables that are not updated.
-    """
-    rates = {graph.variable_op(d.variable): d.rate.op for d in update.decays if not isinstance(d.rate, float)}
-    for variable, op in updates:
-        rate = [rates[variable]] if variable in rates else []
-        _tf.add_control_inputs(op, _awaited(update.reads[variable] + rate))
+def _reads_of_others(update: Update) -> list[tf.Operation]:
+    """The reads of variables that decay and have no gradient."""
     return _awaited(op for variable, ops in update.reads.items() if variable not in update.updated for op in ops)
+
+
+def _to_wait_for(update: Update) -> dict[tf.Operation, list[tf.Operation]]:
+    """{op of a variable: what must run before its update}.
+
+    The penalties read the old weights, which a loss fetched in the same run reports: their gradient used to force that
+    order. Rates computed from the loss must be there too.
+    """
+    rates = {graph.variable_op(d.variable): [d.rate.op] for d in update.decays if not isinstance(d.rate, float)}
+    return {variable: ops + rates.get(variable, []) for variable, ops in update.reads.items()}
 
 
 def _awaited(ops: Iterable[tf.Operation]) -> list[tf.Operation]:
