@@ -39,7 +39,9 @@ def add_arguments(parser):
         default=STOP,
         help="what to do with a program that cannot be decoupled: stop (exit code 1), or start it anew as it is",
     )
-    parser.add_argument("--report", metavar="FILE", help="write what was done there as JSON")
+    parser.add_argument(
+        "--report", metavar="FILE", help="write there as JSON what is done: when training begins, and at the end"
+    )
     parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
@@ -63,10 +65,14 @@ def run(args):
             said.add(text)
             _say(text)
 
-    result = runner.run(target, rules, lambda plan: say_once(_summary(plan)), lambda text: say_once("warning: " + text))
-    if report:
-        with open(report, "w") as file:
-            json.dump(_facts(target, result), file, indent=2)
+    result = runner.Run()
+
+    def on_plan(plan):
+        say_once(_summary(plan))
+        _write(report, target, result, is_finished=False)  # a job that is killed leaves it
+
+    runner.run(target, rules, on_plan, lambda text: say_once("warning: " + text), result)
+    _write(report, target, result, is_finished=True)
     if result.error is None:
         if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
             _say(_NOT_TRAINED[result.has_own_scope])
@@ -88,6 +94,12 @@ def _report_of(args):
     if report and not os.access(os.path.dirname(report), os.W_OK):
         raise InvalidOptionError("--report %s: no such directory, or not writable" % report)
     return report
+
+
+def _write(report, target, result, is_finished):
+    if report:
+        with open(report, "w") as file:
+            json.dump(dict(_facts(target, result), finished=is_finished), file, indent=2)
 
 
 def _start_anew(target, directory, environment):
