@@ -176,6 +176,6 @@ def test_real_architectures_fit_as_a_loop_on_the_loss_of_the_data_with_decay(nam
     modes = EAGER if name == "MobileNet" else EAGER[-1:]
     for mode in modes:
         step = found(mode)[name]
-        assert step["worst"] < 2e-3
+        assert step["worst"] < 1e-6
         assert step["moved"] > 50
         assert step["decaying"] > 20
