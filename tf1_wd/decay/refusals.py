@@ -38,9 +38,10 @@ def refuse_eager() -> None:
 def refuse_keras(optimizer: Any) -> NoReturn:
     """Raises UnsupportedUpdateError for an update of Keras's, before anything of it is built."""
     raise UnsupportedUpdateError(
-        "%s is an optimizer of Keras, which a scope does not follow: leave the scope out, and after model.compile call "
-        "tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, rate)), on a model without L2 regularizers. Or run the "
-        "program by `tf1-wd run`, which takes their rates" % type(optimizer).__name__
+        "%s is an optimizer of Keras, which a scope does not follow. For a Keras model leave the scope out, and after "
+        "model.compile call tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model)), which takes the rates of its L2 "
+        "regularizers; or run the program by `tf1-wd run`. A train_op of your own, built outside of a scope on a loss "
+        "without L2, is decayed by tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
     )
 
 

@@ -26,11 +26,12 @@ from tf1_wd.decay.scope.net_rate import calls_behind, loss_rates, refuse_gradien
 from tf1_wd.decay.scope.replicas import Replica, apply_in_replicas
 from tf1_wd.errors import NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.graph.gradients import Pairs, Scalar, as_list
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.added_by_hand import refuse_by_hand
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.own_decay import refuse_own_decay
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import COUPLED, Rules
+from tf1_wd.plan.options import COUPLED, Rules, given_rate, selected
 
 
 class ScopeListener(Listener):
@@ -126,13 +127,22 @@ class ScopeListener(Listener):
     ) -> Any:
         """Makes the decay a part of one update of an optimizer of Keras."""
         refuse_eager()
+        grads_and_vars = list(grads_and_vars)
         if not self.takes_keras:
-            refuse_keras(optimizer)
+            if any(self._has_rate(variable) for gradient, variable in grads_and_vars if gradient is not None):
+                refuse_keras(optimizer)
+            return original(optimizer, grads_and_vars, name, **options)
 
         def apply(optimizer: Any, pairs: Pairs, _: Any, name: str | None, **options: Any) -> Any:
             return original(optimizer, pairs, name, **options)
 
         return self.apply_gradients(apply, optimizer, grads_and_vars, optimizer.iterations, name, **options)
+
+    def _has_rate(self, variable: tf.Variable) -> bool:
+        op, name = graph.variable_op(variable), checkpoint_name(variable)
+        is_selected = selected(self.rules, variable, name)[0]
+        given = given_rate(self.rules, variable, name)[0]
+        return is_selected and (given is not None or any(op in call.rates for call in self.record.calls))
 
     def _apply_in_replicas(
         self, call: UpdateCall, gradient_calls: list[GradientCall], rates: dict[tf.Operation, Scalar]
