@@ -39,7 +39,9 @@ def add_arguments(parser):
         default=STOP,
         help="what to do with a program that cannot be decoupled: stop (exit code 1), or start it anew as it is",
     )
-    parser.add_argument("--report", metavar="FILE", help="write what was done there as JSON")
+    parser.add_argument(
+        "--report", metavar="FILE", help="write what is done there as JSON, when training begins and at the end"
+    )
 
 
 def check(args):
@@ -57,10 +59,14 @@ def run(args):
     from tf1_wd.commands.run import run as runner
 
     say_once = functools.lru_cache(maxsize=None)(_say)  # an Estimator makes the same graph anew for each call
-    result = runner.run(target, rules, lambda plan: say_once(_summary(plan)), lambda text: say_once("warning: " + text))
-    if report:
-        with open(report, "w") as file:
-            json.dump(_facts(target, result), file, indent=2)
+    result = runner.Run()
+
+    def on_plan(plan):
+        say_once(_summary(plan))
+        _write(report, target, result, is_finished=False)  # a job that is killed leaves it
+
+    runner.run(target, rules, on_plan, lambda text: say_once("warning: " + text), result)
+    _write(report, target, result, is_finished=True)
     if result.error is None:
         if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
             _say(_NOT_TRAINED[result.has_own_scope])
@@ -75,6 +81,12 @@ def run(args):
         _say("to run it as it is: tf1-wd run --decay off %s" % str(target))
     code = result.raised.code if isinstance(result.raised, SystemExit) else None
     return code if isinstance(code, int) and code else 1
+
+
+def _write(report, target, result, is_finished):
+    if report:
+        with open(report, "w") as file:
+            json.dump(dict(_facts(target, result), finished=is_finished), file, indent=2)
 
 
 def _start_anew(target, directory, environment):

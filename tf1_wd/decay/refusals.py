@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, NoReturn
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -32,6 +33,16 @@ def refuse_eager() -> None:
             "included: call tf1_wd.tf2.decay in the training step; or build the train_op inside `with "
             "tf.Graph().as_default():`, or call tf.compat.v1.disable_v2_behavior() first"
         )
+
+
+def refuse_keras(optimizer: Any) -> NoReturn:
+    """Raises UnsupportedUpdateError for an update of Keras's, before anything of it is built."""
+    raise UnsupportedUpdateError(
+        "%s is an optimizer of Keras, which a scope does not follow. For a Keras model leave the scope out, and after "
+        "model.compile call tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model)), which takes the rates of its L2 "
+        "regularizers; or run the program by `tf1-wd run`. A train_op of your own, built outside of a scope on a loss "
+        "without L2, is decayed by tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
+    )
 
 
 def refuse_inputs(applied: AppliedUpdate) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Collection, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -20,17 +20,19 @@ class GradientCall:
     as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
     norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2 inside a branch
     or a loop. functions_with_l2: names of functions that ys call.
+    of: ops of the variables whose penalties are taken out; None: all.
     After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
     variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
     """
 
-    def __init__(self, ys: Any, xs: Any, grad_ys: Any) -> None:
+    def __init__(self, ys: Any, xs: Any, grad_ys: Any, of: Collection[tf.Operation] | None = None) -> None:
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
         self.ops = graph.ancestors(self.ys)
         candidates = find_penalties(self.ops, self.ys)
         self.is_weighted = any(g is not None for g in as_list(grad_ys))
         weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
+        weighed = [pair for pair in weighed if of is None or set(pair[0].factors) <= set(of)]
         self.penalties = [penalty for penalty, _ in weighed]
         kept = set(map(id, self.penalties))
         others = [(p.tensor.op.name, self._functions_behind(p)) for p in candidates if id(p) not in kept]

@@ -68,7 +68,7 @@ class Observer(Listener):
             self._updates.append(_Update(tf_graph, optimizer, tuple(pairs), before, _size(tf_graph)))
         return train_op
 
-    overridden_apply_gradients = apply_gradients
+    overridden_apply_gradients = keras_apply_gradients = apply_gradients
 
     @property
     def graphs(self):

@@ -79,6 +79,7 @@ class Watch(hooks.Listener):
 
     apply_gradients = functools.partialmethod(_applied, "apply_gradients")
     overridden_apply_gradients = functools.partialmethod(_applied, "overridden_apply_gradients")
+    keras_apply_gradients = functools.partialmethod(_applied, "keras_apply_gradients")
 
     @contextlib.contextmanager
     def _noting(self):
