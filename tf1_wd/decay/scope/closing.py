@@ -143,7 +143,7 @@ def _refuse_nothing_updated(record: Record) -> None:
 def _refuse_other_optimizers(record: Record) -> None:
     """Raises if a variable that has a rate is updated in the scope by something else than a tf.train optimizer."""
     movers = _movers(record)
-    penalised = {op for call in record.calls for op in call.rates}
+    penalised = {op for call in record.calls for op in call.freed}
     for variable in _trainable() if movers else ():
         op, name = graph.variable_op(variable), checkpoint_name(variable)
         has_rate = op in penalised or given_rate(record.rules, variable, name)[0] is not None
@@ -185,7 +185,7 @@ def _movers(record: Record) -> dict[tf.Operation, tf.Operation]:
 def _refuse_lost_penalties(record: Record) -> None:
     updated = _updated(record)
     for call in record.calls:
-        penalised = set(call.derivatives).intersection(call.rates)
+        penalised = set(call.derivatives).intersection(call.freed)
         if penalised and not penalised & updated:
             words = _words(_movers(record))
             raise NothingUpdatedError(
@@ -200,7 +200,7 @@ def _undecayed(record: Record, plan: DecayPlan) -> Iterator[str]:
     for name, fate in plan.terms:
         if fate is Fate.NOT_APPLIED:
             yield "%s of the loss collection %s" % (name, fate)
-    lost = {op for call in record.calls for op in call.derivatives if op in call.rates} - _updated(record)
+    lost = {op for call in record.calls for op in call.derivatives if op in call.freed} - _updated(record)
     if lost:
         yield "the penalties of %s left the gradient, but no update of the scope trains them: they do not decay" % (
             ", ".join(sorted(op.name for op in lost))

@@ -23,6 +23,7 @@ from tf1_wd.decay.scope.closing import Record, check, plan_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.decay.scope.hooks import Listener
 from tf1_wd.decay.scope.net_rate import calls_behind, loss_rates, refuse_gradient_of_gradient, refuse_unseen
+from tf1_wd.decay.scope.own_terms import loss_terms
 from tf1_wd.decay.scope.replicas import Replica, apply_in_replicas
 from tf1_wd.errors import NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.graph.gradients import Pairs, Scalar, as_list
@@ -31,7 +32,7 @@ from tf1_wd.penalties.added_by_hand import refuse_by_hand
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.own_decay import refuse_own_decay
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import COUPLED, Rules, given_rate, selected
+from tf1_wd.plan.options import COUPLED, DECOUPLE, LAZY, Rules, given_rate, selected
 
 
 class ScopeListener(Listener):
@@ -58,7 +59,7 @@ class ScopeListener(Listener):
     @property
     def raw_gradients(self) -> set[tf.Operation]:
         """The ops of gradients from which penalties were taken out."""
-        return {t.op for call in self.record.calls for op in call.rates for t in call.derivatives.get(op, ())}
+        return {t.op for call in self.record.calls for op in call.freed for t in call.derivatives.get(op, ())}
 
     def check(self, may_be_empty: bool = False) -> None:
         """Raises, or warns, as leaving the scope does, of what was built so far."""
@@ -68,7 +69,7 @@ class ScopeListener(Listener):
         """Takes the penalties out of one call of tf.gradients."""
         refuse_eager()
         refuse_strategy()
-        call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"])
+        call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"], self.rules.others == DECOUPLE)
         refuse_gradient_of_gradient(call, self.record.calls)
         constants = as_list(arguments["stop_gradients"]) + call.constants
         results = call.keep(compute(**dict(arguments, ys=call.ys, stop_gradients=constants)))
@@ -97,7 +98,8 @@ class ScopeListener(Listener):
         rates = loss_rates(pairs, behind, self.rules, upstream)
         if tf.distribute.has_strategy():
             return self._apply_in_replicas(call, gradient_calls, rates)
-        update = plan_update(pairs, self.rules, gradient_calls, rates, collection_now())
+        own = loss_terms(pairs, behind, self.rules, upstream)
+        update = plan_update(pairs, self.rules, gradient_calls, rates, collection_now(), own)
         self._refuse(call, update)
         applied = AppliedUpdate(update, _scale_of(update, self.rules, call), tf.get_default_graph())
         refuse_inputs(applied)
@@ -160,6 +162,14 @@ class ScopeListener(Listener):
 
     def _refuse(self, call: UpdateCall, update: Update) -> None:
         """Raises before anything is built, if the gradients or the optimizer of an update leave no room for a decay."""
+        lazy = {graph.variable_op(d.variable): d.name for d in update.decays if d.rows == LAZY}
+        for replay in update.replayed:
+            moved = [lazy[op] for op in replay.factors if op in lazy]
+            if moved:
+                raise UnsupportedUpdateError(
+                    "the term %s takes a step of its own on all rows of %s, and under sparse='lazy' these may be "
+                    "overdue: use another sparse=" % (replay.term.tensor.op.name, moved[0])
+                )
         if not update.is_empty:
             refuse_decoupled(call.optimizer)
             refuse_own_decay([d.variable for d in update.decays])
