@@ -388,3 +388,33 @@ def test_a_term_that_another_one_is_made_of_stays_with_it(kind):
     got, plan = adam(build, rates=0.25)
     assert_close(got, numpy_adam(lambda w: 0.25 * w, extra=lambda w: RATE * w * (1.0 + 1.0 / (1.0 + np.sum(w**2) / 2))))
     assert {fate for _, fate in plan.terms} == {Fate.STAYS}
+
+
+@pytest.mark.parametrize("words", ["a mask", "a distance"])
+def test_a_step_that_reads_the_weights_comes_between_a_step_of_its_own_and_its_subtraction(words, kind):
+    build, of_term = OTHERS[words]
+    w = weights()
+    with tf1_wd.decoupled_weight_decay(order="before"):
+        train_op = oracle.tf_optimizer(tf, "ftrl", LR).minimize(fed_loss(w) + RATE * build(w))
+    optimizer, want = oracle.Optimizer("ftrl", LR), W0
+    for _ in range(2):
+        want = want - optimizer.step(want, gradient(want)) - RATE * of_term(want)
+    assert_close(run(train_op, w), want)
+
+
+def test_rows_that_decay_late_and_a_step_on_all_rows_do_not_go_together(kind):
+    w, ids = weights("table"), tf.placeholder_with_default([1], [None])
+    data = tf.reduce_sum(tf.gather(w, ids))
+    with pytest.raises(errors.UnsupportedUpdateError, match="all rows of table, and under sparse='lazy'"):
+        with tf1_wd.decoupled_weight_decay(rates=0.25, sparse="lazy"):
+            tf.train.GradientDescentOptimizer(LR).minimize(data + RATE * tf.nn.l2_loss(w - ANCHOR))
+
+
+def test_gradients_out_of_accumulators_need_a_coefficient_that_is_there(kind):
+    w, c = weights(), tf.placeholder_with_default(np.float64(RATE), [])
+    optimizer = tf.train.SyncReplicasOptimizer(
+        tf.train.GradientDescentOptimizer(LR), replicas_to_aggregate=1, total_num_replicas=1
+    )
+    with pytest.raises(errors.UnsupportedUpdateError, match=r"depends on .*SyncReplicasOptimizer"):
+        with tf1_wd.decoupled_weight_decay():
+            optimizer.minimize(fed_loss(w) + c * tf.nn.l2_loss(MASK * w), tf.train.get_or_create_global_step())

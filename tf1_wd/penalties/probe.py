@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import AbstractSet, Hashable, NamedTuple, Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ MAX_WEIGHTS = 2**24
 MAX_NUMBERS = 2**26  # elements of all tensors on the way
 MAX_PRODUCTS = 2**30  # multiplications in products of matrices
 
+# makes each session use threads of its own, as many as its config says
+_OWN_THREADS = "TF_OVERRIDE_GLOBAL_THREADPOOL"
 _HALVES = (tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum, tf.float32.as_datatype_enum)
 _DOUBLE = tf.float64.as_datatype_enum
 
@@ -69,13 +72,26 @@ def _tried(
         copied = _copy(tensor, ops, weights, penalties)
         if copied is None:
             return OTHER
-        config = tf.ConfigProto(device_count={"GPU": 0})  # the program has yet to say how it uses these
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-        with contextlib.closing(_tf.ScratchSession(graph=scratch, config=config)) as session:
+        with contextlib.closing(_session(scratch)) as session:
             try:
                 return read_map(_trial(session, copied))
             except tf.errors.OpError:
                 return OTHER
+
+
+def _session(scratch: tf.Graph) -> tf.Session:
+    """A session that leaves open how the program uses its GPUs and threads: the first one of a process decides that."""
+    config = tf.ConfigProto(device_count={"GPU": 0}, use_per_session_threads=True)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    before = os.environ.get(_OWN_THREADS)
+    os.environ[_OWN_THREADS] = "1"
+    try:
+        return _tf.ScratchSession(graph=scratch, config=config)
+    finally:
+        if before is None:
+            del os.environ[_OWN_THREADS]
+        else:
+            os.environ[_OWN_THREADS] = before
 
 
 def _trial(session: tf.Session, copied: _Copied) -> Trial:
