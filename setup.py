@@ -90,6 +90,7 @@ setup(
         "test": [
             "pytest",
             "pytest-xdist",
+            "hypothesis",
             "setuptools",
             "tensorflow-estimator==2.15.0; python_version>='3.8'",
             *DEMO,

@@ -7,65 +7,33 @@ from typing import Any
 
 __version__ = "0.2.0"
 
-# name -> module that defines it; loaded on first use, so that importing tf1_wd imports no TensorFlow
-_PUBLIC = {
-    "decoupled_weight_decay": "tf1_wd.decay.scope.scope",
-    "coupled_weight_decay": "tf1_wd.decay.scope.scope",
-    "attach": "tf1_wd.decay.attach",
-    "plan_decay": "tf1_wd.decay.coupled",
-    "add_decay_to_gradients": "tf1_wd.decay.coupled",
-    "remove_decay_from_gradients": "tf1_wd.decay.coupled",
-    "load_native_op": "tf1_wd.native.loader",
-    "check_servers": "tf1_wd.native.servers",
-    "DecayPlan": "tf1_wd.plan.decisions",
-    "convert_rate": "tf1_wd.conventions.convert",
-    "migrate_plan": "tf1_wd.commands.migrate.writing.module",
-    "CudaConvnetOptimizer": "tf1_wd.optimizers.cuda_convnet",
-    "read_layer_params": "tf1_wd.plan.layer_params",
-    "bias_and_norm": "tf1_wd.plan.predicates",
-    "tf2": "tf1_wd.tf2",
+# module -> the names that it defines; loaded on first use, so that importing tf1_wd imports no TensorFlow
+_NAMES = {
+    "decay.scope.scope": "decoupled_weight_decay coupled_weight_decay",
+    "decay.attach": "attach",
+    "decay.coupled": "plan_decay add_decay_to_gradients remove_decay_from_gradients",
+    "native.loader": "load_native_op",
+    "native.servers": "check_servers",
+    "plan.decisions": "DecayPlan",
+    "conventions.convert": "convert_rate",
+    "commands.migrate.writing.module": "migrate_plan",
+    "optimizers.cuda_convnet": "CudaConvnetOptimizer",
+    "plan.layer_params": "read_layer_params",
+    "plan.predicates": "bias_and_norm",
+    "tf2": "tf2",
+    "errors": """
+        AlreadyDecoupledError AmbiguousRateError AuditError CoupledPenaltyError EagerModeError GoneError
+        InvalidOptionError InvalidRateError KerasChosenError MigrationError MissingPackageError NativeOpError
+        NativeOpWarning NestedScopeError NoDataError NoEqualRateError NoMatchError NoStandInError NoStandInImportError
+        NothingToDecayError NothingUpdatedError ProgramNotFoundError Tf1WdError Tf1WdWarning UndecayedWarning
+        UnsupportedUpdateError
+    """,
+    "optimizers": """
+        AdamWOptimizer DecoupledWeightDecayExtension MomentumWOptimizer checkpoint_map
+        extend_with_decoupled_weight_decay
+    """,
 }
-_PUBLIC.update(
-    (name, "tf1_wd.errors")
-    for name in (
-        "AlreadyDecoupledError",
-        "AmbiguousRateError",
-        "AuditError",
-        "CoupledPenaltyError",
-        "EagerModeError",
-        "GoneError",
-        "InvalidOptionError",
-        "InvalidRateError",
-        "KerasChosenError",
-        "MigrationError",
-        "MissingPackageError",
-        "NativeOpError",
-        "NativeOpWarning",
-        "NestedScopeError",
-        "NoDataError",
-        "NoEqualRateError",
-        "NoMatchError",
-        "NoStandInError",
-        "NoStandInImportError",
-        "NothingToDecayError",
-        "NothingUpdatedError",
-        "ProgramNotFoundError",
-        "Tf1WdError",
-        "Tf1WdWarning",
-        "UndecayedWarning",
-        "UnsupportedUpdateError",
-    )
-)
-_PUBLIC.update(
-    (name, "tf1_wd.optimizers")
-    for name in (
-        "AdamWOptimizer",
-        "DecoupledWeightDecayExtension",
-        "MomentumWOptimizer",
-        "checkpoint_map",
-        "extend_with_decoupled_weight_decay",
-    )
-)
+_PUBLIC = {name: "tf1_wd." + module for module, names in _NAMES.items() for name in names.split()}
 
 # Public modules that a program imports by name; `tf2` alone comes with tf1_wd. They are not in __all__, because
 # `import *` would hide a program's own keras.

@@ -247,7 +247,7 @@ REFUSED = {
     "rate too": ("InvalidRateError", "bias='much' is not a number"),
     "option": ("InvalidOptionError", "there is no option depth_wise: options are rates, include"),
     "rates": ("InvalidOptionError", "rates=0.1: the rate of all kernels is rate="),
-    "scale": ("InvalidOptionError", "a Keras plan takes a float or 'learning_rate'"),
+    "scale": ("InvalidOptionError", "returned 1.0, which is the same in every step"),
     "frozen": ("NothingToDecayError", "no weight of the model decays"),
     "not compiled": ("InvalidOptionError", "call model.compile(optimizer, loss) first"),
     "twice": ("AlreadyDecoupledError", "SGD decays by a plan already: compile with a new optimizer"),

@@ -13,9 +13,9 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from support.from_imports import names_from_tensorflow
+from support.versions import BEFORE_1_15
 from tf1_wd.legacy import install
 from tf1_wd.legacy.imports.contrib_finder import load
-from tf1_wd.legacy.tables.contrib import BEFORE_1_15
 from tf1_wd.legacy.tables.core import ROWS
 
 # slim and the layers under it warn of themselves

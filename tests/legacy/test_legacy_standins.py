@@ -29,7 +29,7 @@ class Ours:
 
     def __getattr__(self, name):
         full = "%s.%s" % (self._path, name)
-        return load(MOVES[full]) if full in MOVES and ":" in MOVES[full].new else Ours(full)
+        return load(MOVES[full]) if full in MOVES else Ours(full)
 
 
 class Real:
@@ -242,10 +242,10 @@ optimizer_case(
 )
 
 
-def values(build, contrib):
+def values(build, contrib, use_resource=None):
     """All numbers of a case after three runs of its train_op, and the names and shapes of its variables."""
     with tf.Graph().as_default(), tf.Session() as session:
-        with tf.variable_scope(""):
+        with tf.variable_scope("", use_resource=use_resource):
             fetches = build(contrib)
         flat = [f for f in tf.nest.flatten(fetches)]
         ops = [f for f in flat if isinstance(f, tf.Operation)]
@@ -283,6 +283,12 @@ def test_a_stand_in_computes_what_contrib_did(name):
             assert_same(values(CASES[name], Ours()), expected)
     if IS_TF1:
         assert_same(values(CASES[name], Real()), expected)
+
+
+@pytest.mark.parametrize("name", ["NadamOptimizer", "AdaMaxOptimizer", "LazyAdamOptimizer"])
+def test_an_optimizer_trains_resource_variables_as_it_does_others(name):
+    with install():
+        assert_same(values(CASES[name], Ours(), use_resource=True), json.loads(RECORDED.read_text())[name])
 
 
 if __name__ == "__main__":  # on TensorFlow 1.15.5: writes what contrib computes

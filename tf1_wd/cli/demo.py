@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import collections
 import json
-import os
 import sys
 
 from tf1_wd.cli import output
+from tf1_wd.cli.shared_options import writable
 from tf1_wd.plan import text_table
 from tf1_wd.plan.options import BACKENDS
 
@@ -57,13 +57,14 @@ def add_arguments(parser):
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="of the decay op (default: %(default)s)")
 
 
+def check(args):
+    """Raises InvalidOptionError if a file cannot be written."""
+    for path in (args.png, args.json):
+        writable("cannot write", path)
+
+
 def run(args):
-    """Trains, prints the table, writes the PNG; 0, or 2 if something is not installed or a file cannot be written."""
-    for path in filter(None, (args.png, args.json)):
-        directory = os.path.dirname(os.path.abspath(path))
-        if not os.access(directory, os.W_OK):
-            print("tf1-wd demo: cannot write %s: no such directory, or not writable" % path, file=sys.stderr)
-            return 2
+    """Trains, prints the table, writes the PNG; 0, or 2 if something is not installed."""
     try:
         report = _train(args)
     except ModuleNotFoundError as error:

@@ -1,4 +1,7 @@
-"""`tf1-wd VERB`: a table of verbs, each a module with add_arguments(parser) and run(args) -> exit code."""
+"""`tf1-wd VERB`: a table of verbs, each a module with add_arguments(parser) and run(args) -> exit code.
+
+A verb may also have check(args): an option that this finds wrong is wrong usage. What it returns is args.checked.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import importlib
 import sys
 
 from tf1_wd import __version__
-from tf1_wd.errors import Tf1WdError
+from tf1_wd.errors import InvalidOptionError, Tf1WdError
 
 # verb -> (module, what it does); a module is imported only when its verb is asked for
 VERBS = {
@@ -28,11 +31,14 @@ def main(argv=None):
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _parser(argv).parse_args(argv)
+    is_running = False
     try:
+        args.checked = args.check(args)
+        is_running = True
         return args.run(args)
     except Tf1WdError as error:
         print("tf1-wd %s: %s" % (args.verb, error), file=sys.stderr)
-        return 1
+        return 1 if is_running or not isinstance(error, InvalidOptionError) else 2
 
 
 def _parser(argv):
@@ -47,5 +53,5 @@ def _parser(argv):
         if verb == asked:
             module = importlib.import_module(module_name)
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(run=module.run, check=getattr(module, "check", lambda args: None))
     return parser

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import json
 import os
 import sys
 
-from tf1_wd.cli import output
-from tf1_wd.cli.output import names_a_graph
+from tf1_wd.cli import output, shared_options
 from tf1_wd.cli.programs import report_on
-from tf1_wd.cli.shared_options import add_rules, given_rules, program_of, rates_of, rules_of
+from tf1_wd.cli.shared_options import is_graph
 from tf1_wd.commands.migrate.from_plan import from_plan
 from tf1_wd.commands.migrate.writing import module
 from tf1_wd.commands.migrate.writing.forms import AUTO, FORMS
@@ -28,7 +25,7 @@ as well. Exit code: 0; 1 if it cannot be written, or, with --strict, if it is no
 def add_arguments(parser):
     parser.usage = "tf1-wd migrate [options] [-m] program [its arguments] | graph.meta | plan.json"
     parser.epilog = _EPILOG
-    parser.add_argument("-m", dest="is_module", action="store_true", help="program is a module, as in python -m")
+    shared_options.add_program(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="where the code goes (default: stdout)")
     parser.add_argument(
         "--form",
@@ -49,49 +46,22 @@ def add_arguments(parser):
         action="store_true",
         help="as `tf1-wd run` trains it, with true decay instead of L2; takes the options that follow",
     )
-    add_rules(parser)
-    parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    shared_options.add_rules(parser)
 
 
-def run(args):
-    """Writes the code; the exit code."""
-    try:
-        target, rules, rates = _checked(args)
-    except InvalidOptionError as error:
-        print("tf1-wd migrate: %s" % error, file=sys.stderr)
-        return 2
-    path = target.target
-    if not target.is_module and path.endswith(".json"):
-        return _write(_of_plan(path, args), args)
-    if not target.is_module and names_a_graph(path):
-        with output.tensorflow_import():
-            from tf1_wd.commands.migrate import program
-        return _write(program.migrate_file(path, rules, rates), args)
-
-    def read(on_refusal):
-        from tf1_wd.commands.migrate import program
-
-        return program.migrate_program(target, rules, rates, on_refusal)
-
-    return report_on(read, lambda found: _write(found, args))
-
-
-def _checked(args):
+def check(args):
     """(Program, the Rules to decay by or None, Rules with --rate or None). Raises InvalidOptionError."""
-    target = program_of(args)
-    is_plan = not target.is_module and target.target.endswith(".json")
-    is_file = is_plan or (not target.is_module and names_a_graph(target.target))
-    if is_file and target.arguments:
-        raise InvalidOptionError("a graph or a plan takes no arguments: %s" % " ".join(target.arguments))
-    if args.output and not os.access(os.path.dirname(os.path.abspath(args.output)), os.W_OK):
-        raise InvalidOptionError("--output %s: no such directory, or not writable" % args.output)
-    if args.output and os.path.isdir(args.output):
+    program = shared_options.program_of(args)
+    is_plan = _is_plan(program)
+    if (is_plan or is_graph(program)) and program.arguments:
+        raise InvalidOptionError("a graph or a plan takes no arguments: %s" % " ".join(program.arguments))
+    path = shared_options.writable("--output", args.output)
+    if path and os.path.isdir(path):
         raise InvalidOptionError("--output %s is a directory: name a file" % args.output)
-    both = args.output and os.path.exists(args.output) and os.path.exists(target.target)
-    if both and os.path.samefile(args.output, target.target):
+    if path and all(map(os.path.exists, (path, program.target))) and os.path.samefile(path, program.target):
         raise InvalidOptionError("--output %s is the program itself: name another file" % args.output)
-    args.output = args.output and os.path.abspath(args.output)  # the program may change the working directory
-    given = given_rules(args)
+    args.output = path
+    given = shared_options.given_rules(args)
     of_plan = [name for name in ("optimizer", "learning_rate", "setting") if getattr(args, name)]
     if of_plan and not is_plan:
         raise InvalidOptionError("--%s is for a plan; a program tells it" % of_plan[0].replace("_", "-"))
@@ -102,13 +72,35 @@ def _checked(args):
             raise InvalidOptionError("a plan does not tell the optimizer: --optimizer adam --learning-rate 0.001, say")
         if args.scale not in (None, LEARNING_RATE):
             raise InvalidOptionError("--scale %s: of a plan it is %s, or left out" % (args.scale, LEARNING_RATE))
-        return target, None, None
+        return program, None, None
     if args.decoupled:
-        return target, rules_of(args), None
+        return program, shared_options.rules_of(args), None
     others = [name for name in given if name != "rate"]
     if others:
         raise InvalidOptionError("--%s goes with --decoupled" % others[0])
-    return target, None, make_rules(rates=rates_of(args)) if args.rate else None
+    return program, None, make_rules(rates=shared_options.rates_of(args)) if args.rate else None
+
+
+def run(args):
+    """Writes the code; the exit code."""
+    target, rules, rates = args.checked
+    if _is_plan(target):
+        return _write(_of_plan(target.target, args), args)
+    if is_graph(target):
+        with output.tensorflow_import():
+            from tf1_wd.commands.migrate import program
+        return _write(program.migrate_file(target.target, rules, rates), args)
+
+    def read(on_refusal):
+        from tf1_wd.commands.migrate import program
+
+        return program.migrate_program(target, rules, rates, on_refusal)
+
+    return report_on(read, lambda found: _write(found, args))
+
+
+def _is_plan(program):
+    return program.target.endswith(".json") and not program.is_module
 
 
 def _of_plan(path, args):
@@ -138,11 +130,12 @@ def _setting(text):
 
 def _write(found, args):
     written = module.write(found, args.form)
-    with contextlib.ExitStack() as stack:
-        if args.output:  # which the program may have removed
-            os.makedirs(os.path.dirname(args.output), exist_ok=True)
-        file = stack.enter_context(open(args.output, "w", encoding="utf-8")) if args.output else sys.stdout
-        file.write(written.code)
+    if args.output:
+        os.makedirs(os.path.dirname(args.output), exist_ok=True)  # which the program may have removed
+        with open(args.output, "w", encoding="utf-8") as file:
+            file.write(written.code)
+    else:
+        sys.stdout.write(written.code)
     for difference in written.differences:
         print("tf1-wd migrate: not equivalent: %s" % difference, file=sys.stderr)
     if args.output:

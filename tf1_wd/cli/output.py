@@ -1,4 +1,4 @@
-"""What the verbs write, and where."""
+"""What TensorFlow writes while it is imported."""
 
 from __future__ import annotations
 
@@ -8,39 +8,6 @@ import os
 import sys
 import tempfile
 import warnings
-
-
-def ended(code):
-    """Ends the process although a program that was stopped is still in it, with its loops and threads."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def names_a_graph(path):
-    """True for a .meta file, a saved_model.pb, and the folder of a SavedModel."""
-    return path.endswith((".meta", ".pb")) or os.path.isfile(os.path.join(path, "saved_model.pb"))
-
-
-@contextlib.contextmanager
-def stdout_to_stderr():
-    """What is written to stdout in the block, by Python or below it, goes to stderr. Gives what ends that early."""
-    sys.stdout.flush()
-    kept, before = os.dup(1), sys.stdout
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-
-    def restore():
-        sys.stderr.flush()
-        sys.stdout = before
-        os.dup2(kept, 1)
-
-    try:
-        yield restore
-    finally:
-        restore()
-        os.close(kept)
-
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 

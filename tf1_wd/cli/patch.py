@@ -31,31 +31,31 @@ def add_arguments(parser):
     call.add_argument("--sparse", choices=SPARSE)
 
 
-def run(args):
-    """Diffs go to stdout, the rest to stderr; 0 patched or nothing left to do, 1 not understood, 2 wrong usage."""
+def check(args):
+    """(Options of the generated call, texts of the files). Raises InvalidOptionError."""
     try:
-        from tf1_wd.commands.patch import codemod, reporting
+        from tf1_wd.commands.patch import codemod  # noqa: F401, to fail before anything is read
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("libcst", "yaml", "typing_extensions", "typing_inspect"):
             raise
-        return _wrong("needs libcst: pip install 'tf1-wd[patch]'")
+        raise InvalidOptionError("needs libcst: pip install 'tf1-wd[patch]'") from error
+    options = _options(args)
+    make_rules(**options)
     try:
-        options = _options(args)
-        make_rules(**options)
-    except InvalidOptionError as error:
-        return _wrong(str(error))
-    sources = []
-    for path in args.files:
-        try:
-            with open(path, "rb") as file:
-                sources.append(file.read())
-        except OSError as error:
-            return _wrong("cannot read %s: %s" % (path, error.strerror))
-    understood, trained = True, False
+        return options, list(map(_read, args.files))
+    except OSError as error:
+        raise InvalidOptionError("cannot read %s: %s" % (error.filename, error.strerror)) from error
+
+
+def run(args):
+    """Diffs go to stdout, the rest to stderr; 0 patched or nothing left to do, 1 not understood, 2 wrong usage."""
+    from tf1_wd.commands.patch import codemod, reporting
+
+    options, sources = args.checked
+    outcomes = []
     for path, source in zip(args.files, sources):
         outcome = codemod.patch_source(source, options, args.to_compat_v1)
-        understood = understood and outcome.is_understood
-        trained = trained or outcome.status != codemod.NOTHING
+        outcomes.append(outcome)
         if outcome.source != source:
             if args.write:
                 _write(path, outcome.source)
@@ -63,10 +63,10 @@ def run(args):
                 sys.stdout.write(reporting.diff(path, source, outcome.source))
         print("\n".join(reporting.lines(path, outcome)), file=sys.stderr)
         print("%s: %s" % (path, _status(outcome, source, args.write)), file=sys.stderr)
-    if not trained:
+    if all(outcome.status == codemod.NOTHING for outcome in outcomes):
         print("tf1-wd patch: no file builds a train_op: name the one that does", file=sys.stderr)
         return 1
-    return 0 if understood else 1
+    return 0 if all(outcome.is_understood for outcome in outcomes) else 1
 
 
 def _status(outcome, source, written):
@@ -77,18 +77,10 @@ def _status(outcome, source, written):
     return "patched" if written else "to be patched (--write changes the file)"
 
 
-def _wrong(text):
-    print("tf1-wd patch: %s" % text, file=sys.stderr)
-    return 2
-
-
 def _options(args):
     """The options of the generated call that were given, as plain values."""
-    found = {
-        name: getattr(args, name)
-        for name in ("convention", "source", "order", "backend", "sparse")
-        if getattr(args, name) is not None
-    }
+    names = ("convention", "source", "order", "backend", "sparse")
+    found = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.scale is not None:
         found["scale"] = args.scale if args.scale == "learning_rate" else _number("--scale", args.scale)
     for name in ("include", "exclude"):
@@ -114,6 +106,11 @@ def _number(option, text):
         return float(text)
     except ValueError:
         raise InvalidOptionError("%s: %r is not a number" % (option, text)) from None
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _write(path, source):

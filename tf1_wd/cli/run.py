@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
+import functools
 import json
 import os
 import sys
 import traceback
 
 from tf1_wd import legacy
-from tf1_wd.cli.shared_options import add_rules, program_of, rules_of
+from tf1_wd.cli.shared_options import add_program, add_rules, program_of, rules_of, writable
 from tf1_wd.commands.run import execute
-from tf1_wd.errors import AmbiguousRateError, InvalidOptionError, NothingToDecayError
+from tf1_wd.errors import AmbiguousRateError, NothingToDecayError
 from tf1_wd.plan import text_table
 
 _NOT_TRAINED = {
@@ -28,7 +28,7 @@ STOP, UNCHANGED = "stop", "run-unchanged"
 
 def add_arguments(parser):
     parser.usage = "tf1-wd run [options] [-m] program [its arguments]"
-    parser.add_argument("-m", dest="is_module", action="store_true", help="program is a module, as in python -m")
+    add_program(parser)
     parser.add_argument(
         "--decay", choices=("on", "off"), default="on", help="off: only let old code run on this TensorFlow"
     )
@@ -39,34 +39,34 @@ def add_arguments(parser):
         default=STOP,
         help="what to do with a program that cannot be decoupled: stop (exit code 1), or start it anew as it is",
     )
-    parser.add_argument("--report", metavar="FILE", help="write what was done there as JSON")
-    parser.add_argument("program", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--report", metavar="FILE", help="write what is done there as JSON, when training begins and at the end"
+    )
+
+
+def check(args):
+    """(Program, Rules, the absolute path of --report or None). Raises InvalidOptionError."""
+    return program_of(args), rules_of(args), writable("--report", args.report and os.path.abspath(args.report))
 
 
 def run(args):
     """Executes the program; its exit code, or 1 if it cannot be decoupled."""
     surroundings = os.getcwd(), dict(os.environ)
-    try:
-        target, rules, report = program_of(args), rules_of(args), _report_of(args)
-    except InvalidOptionError as error:
-        _say(str(error))
-        return 2
+    target, rules, report = args.checked
     legacy.install()
     if args.decay == "off":
         return execute.end(execute.attempt(target))
     from tf1_wd.commands.run import run as runner
 
-    said = set()
+    say_once = functools.lru_cache(maxsize=None)(_say)  # an Estimator makes the same graph anew for each call
+    result = runner.Run()
 
-    def say_once(text):  # an Estimator makes the same graph anew for each call
-        if text not in said:
-            said.add(text)
-            _say(text)
+    def on_plan(plan):
+        say_once(_summary(plan))
+        _write(report, target, result, is_finished=False)  # a job that is killed leaves it
 
-    result = runner.run(target, rules, lambda plan: say_once(_summary(plan)), lambda text: say_once("warning: " + text))
-    if report:
-        with open(report, "w") as file:
-            json.dump(_facts(target, result), file, indent=2)
+    runner.run(target, rules, on_plan, lambda text: say_once("warning: " + text), result)
+    _write(report, target, result, is_finished=True)
     if result.error is None:
         if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
             _say(_NOT_TRAINED[result.has_own_scope])
@@ -83,11 +83,10 @@ def run(args):
     return code if isinstance(code, int) and code else 1
 
 
-def _report_of(args):
-    report = args.report and os.path.abspath(args.report)
-    if report and not os.access(os.path.dirname(report), os.W_OK):
-        raise InvalidOptionError("--report %s: no such directory, or not writable" % report)
-    return report
+def _write(report, target, result, is_finished):
+    if report:
+        with open(report, "w") as file:
+            json.dump(dict(_facts(target, result), finished=is_finished), file, indent=2)
 
 
 def _start_anew(target, directory, environment):
@@ -119,26 +118,24 @@ def _where(error):
 
 
 def _summary(plan):
+    said = {
+        "rate {0}: {1}": [(_rate(d), d.name) for d in plan.decaying],
+        "left alone ({0}): {1}": [(d.why, d.name) for d in plan.left_alone],
+        "term {1}: {0}": [(text, name) for name, text in plan.terms],
+        "note {1}: {0}": [(text, name) for name, text in plan.notes],
+    }
     lines = [plan.summary()]
-    decaying, others = _grouped(plan.decaying, lambda d: _rate(d)), _grouped(plan.left_alone, lambda d: d.why)
-    lines += ["  rate %s: %s" % (rate, names) for rate, names in decaying]
-    lines += ["  left alone (%s): %s" % (why, names) for why, names in others]
-    for kind, said in (("term", plan.terms), ("note", plan.notes)):
-        for text in dict.fromkeys(text for _, text in said):
-            lines.append("  %s %s: %s" % (kind, text_table.some([what for what, t in said if t == text]), text))
+    for form, pairs in said.items():
+        groups: dict = {}
+        for text, name in pairs:
+            groups.setdefault(str(text), []).append(name)
+        lines += ["  " + form.format(text, text_table.some(names)) for text, names in groups.items()]
     return "\n".join(lines)
 
 
 def _rate(decay):
     rate = "%g" % decay.rate if isinstance(decay.rate, float) else "known at run time"
     return "%s, %s" % (rate, decay.why)
-
-
-def _grouped(decays, key):
-    groups: dict = {}
-    for d in decays:
-        groups.setdefault(key(d), []).append(d.name)
-    return [(text, text_table.some(names)) for text, names in groups.items()]
 
 
 def _facts(target, result):

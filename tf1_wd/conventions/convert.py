@@ -52,8 +52,11 @@ def convert_rate(
     converted = rate * source.factor / target.factor
     if not (source.coupled and target.coupled):
         converted *= _ratio(source.times, target.times, from_, to, learning_rate, eta)
-        if NOTHING in (source.times, target.times):
-            _check_fraction(rate if source.times == NOTHING else converted, rate, from_)
+        fraction = rate if source.times == NOTHING else converted
+        if NOTHING in (source.times, target.times) and fraction >= 1:
+            raise InvalidRateError(
+                "rate=%g of %r takes %g of a weight off in a step, and must take less than 1" % (rate, from_, fraction)
+            )
     if rate > 0 and not 0 < converted < math.inf:
         raise InvalidRateError(
             "rate=%g of %r would be %g of %r, beyond what a float holds: correct the rate, learning_rate=%r or eta=%r"
@@ -86,12 +89,10 @@ def _ratio(source: str, target: str, from_: str, to: str, learning_rate: float |
     """What a rate is multiplied by, from one system to another, so that times * rate stays the same."""
     if source == target:
         return 1.0
-    factors = {NOTHING: 1.0, LEARNING_RATE: 1.0, ETA: 1.0}
-    if LEARNING_RATE in (source, target):  # to and from eta: lr is eta * alpha, and eta falls out
-        factors[LEARNING_RATE] = _constant(LEARNING_RATE, learning_rate, from_, to)
-    else:
-        factors[ETA] = _constant(ETA, eta, from_, to)
-    return factors[source] / factors[target]
+    # to and from eta: lr is eta * alpha, and eta falls out
+    option, value = (LEARNING_RATE, learning_rate) if LEARNING_RATE in (source, target) else (ETA, eta)
+    constant = _constant(option, value, from_, to)
+    return constant if source == option else 1.0 / constant
 
 
 def _constant(option: str, value: Any, from_: str, to: str) -> float:
@@ -116,13 +117,6 @@ _SCHEDULE = (
     "no rate is equal in all steps. In tf1_wd pass scale=, which takes 'learning_rate', a Tensor and a callable of the "
     "global step; elsewhere give the rate the same schedule"
 )
-
-
-def _check_fraction(fraction: float, rate: float, from_: str) -> None:
-    if fraction >= 1:
-        raise InvalidRateError(
-            "rate=%g of %r takes %g of a weight off in a step, and must take less than 1" % (rate, from_, fraction)
-        )
 
 
 def _refuse_coupled(from_: str, to: str, optimizer: object) -> None:

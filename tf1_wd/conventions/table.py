@@ -7,6 +7,7 @@ of w squared. docs/guide/conventions.md shows the rows, and the test that proves
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 LEARNING_RATE, ETA, NOTHING = "learning_rate", "eta", "1"  # what a rate is multiplied by in each step
@@ -33,141 +34,96 @@ class Convention:
     options: str = ""
 
 
-ADAMW = "w <- w - step - lr rate w"
-ONCE = "w <- w - step - rate w"
-UPDATED = "w <- (1 - rate) (w - step)"
-PAPER = "w <- w - eta step - eta rate w"
-L2 = "g <- g + rate w, then the step"
+# rules that several systems have, without the system and its lines
+_adamw = functools.partial(
+    Convention, formula="w <- w - step - lr rate w", times=LEARNING_RATE, options="convention='adamw'"
+)
+_once = functools.partial(Convention, formula="w <- w - step - rate w", times=NOTHING, options="convention='contrib'")
+_paper = functools.partial(
+    Convention, formula="w <- w - eta step - eta rate w", times=ETA, options="convention='paper', scale=eta"
+)
+_l2 = functools.partial(Convention, formula="g <- g + rate w, then the step", times=LEARNING_RATE, coupled=True)
 
 _PENALTIES = "tf.add_n(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))"
-_SECOND_STEP = "tf.train.GradientDescentOptimizer(1.0).minimize(%s)" % _PENALTIES
+_SECOND_STEP = {"any": "tf.train.GradientDescentOptimizer(1.0).minimize(%s)" % _PENALTIES}
 
 CONVENTIONS = {
-    "snippet": Convention(
+    "snippet": _once(
         "second SGD step behind train_op, reference variables",
-        UPDATED,
-        {"any": _SECOND_STEP},
-        NOTHING,
-        AFTER,
+        lines=_SECOND_STEP,
+        formula="w <- (1 - rate) (w - step)",
+        order=AFTER,
         options="convention='snippet'",
     ),
-    "snippet_resource": Convention(
+    "snippet_resource": _once(
         "second SGD step behind train_op, resource variables read before the step",
-        ONCE,
-        {"any": _SECOND_STEP},
-        NOTHING,
+        lines=_SECOND_STEP,
         options="order='before', scale=1.0",
     ),
-    "paper": Convention("Loshchilov and Hutter: SGDW, AdamW", PAPER, {}, ETA, options="convention='paper', scale=eta"),
-    "contrib": Convention(
+    "paper": _paper("Loshchilov and Hutter: SGDW, AdamW", lines={}),
+    "contrib": _once(
         "tf.contrib.opt",
-        ONCE,
-        {
+        lines={
             "adam": "tf.contrib.opt.AdamWOptimizer(weight_decay=rate, learning_rate=lr)",
             "momentum": "tf.contrib.opt.MomentumWOptimizer(weight_decay=rate, learning_rate=lr, momentum=0.9)",
         },
-        NOTHING,
-        options="convention='contrib'",
     ),
-    "tf_addons": Convention(
+    "tf_addons": _once(
         "TensorFlow Addons",
-        ONCE,
-        {
+        lines={
             "adam": "tfa.optimizers.AdamW(weight_decay=rate, learning_rate=lr, epsilon=1e-8)",
             "momentum": "tfa.optimizers.SGDW(weight_decay=rate, learning_rate=lr, momentum=0.9)",
         },
-        NOTHING,
-        options="convention='contrib'",
     ),
-    "keras": Convention(
+    "keras": _adamw(
         "Keras: AdamW, weight_decay= of any optimizer",
-        ADAMW,
-        {
+        lines={
             "adam": "keras.optimizers.AdamW(learning_rate=lr, weight_decay=rate, epsilon=1e-8)",
             "sgd": "keras.optimizers.SGD(learning_rate=lr, weight_decay=rate)",
             "momentum": "keras.optimizers.SGD(learning_rate=lr, momentum=0.9, weight_decay=rate)",
         },
-        LEARNING_RATE,
-        options="convention='adamw'",
     ),
-    "keras_l2": Convention(
+    "keras_l2": _l2(
         "Keras: L2 regularizer in the loss",
-        "g <- g + 2 rate w, then the step",
-        {"any": "loss + keras.regularizers.l2(rate)(w)"},
-        LEARNING_RATE,
-        coupled=True,
+        lines={"any": "loss + keras.regularizers.l2(rate)(w)"},
+        formula="g <- g + 2 rate w, then the step",
         factor=2.0,
     ),
-    "l2_loss": Convention(
-        "tf.nn.l2_loss, slim and tf.contrib regularizers in the loss",
-        L2,
-        {"any": "loss + rate * tf.nn.l2_loss(w)"},
-        LEARNING_RATE,
-        coupled=True,
+    "l2_loss": _l2(
+        "tf.nn.l2_loss, slim and tf.contrib regularizers in the loss", lines={"any": "loss + rate * tf.nn.l2_loss(w)"}
     ),
-    "pytorch": Convention(
-        "PyTorch: AdamW",
-        ADAMW,
-        {"adam": "torch.optim.AdamW(params, lr=lr, weight_decay=rate)"},
-        LEARNING_RATE,
-        options="convention='adamw'",
-    ),
-    "pytorch_l2": Convention(
+    "pytorch": _adamw("PyTorch: AdamW", lines={"adam": "torch.optim.AdamW(params, lr=lr, weight_decay=rate)"}),
+    "pytorch_l2": _l2(
         "PyTorch: weight_decay= of SGD and Adam",
-        L2,
-        {
+        lines={
             "sgd": "torch.optim.SGD(params, lr=lr, weight_decay=rate)",
             "momentum": "torch.optim.SGD(params, lr=lr, momentum=0.9, weight_decay=rate)",
             "adam": "torch.optim.Adam(params, lr=lr, weight_decay=rate)",
         },
-        LEARNING_RATE,
-        coupled=True,
     ),
-    "optax": Convention(
-        "optax: adamw",
-        ADAMW,
-        {"adam": "optax.adamw(lr, weight_decay=rate)"},
-        LEARNING_RATE,
-        options="convention='adamw'",
-    ),
-    "optax_l2": Convention(
+    "optax": _adamw("optax: adamw", lines={"adam": "optax.adamw(lr, weight_decay=rate)"}),
+    "optax_l2": _l2(
         "optax: add_decayed_weights in front of the optimizer",
-        L2,
-        {
+        lines={
             "sgd": "optax.chain(optax.add_decayed_weights(rate), optax.sgd(lr))",
             "momentum": "optax.chain(optax.add_decayed_weights(rate), optax.sgd(lr, momentum=0.9))",
             "adam": "optax.chain(optax.add_decayed_weights(rate), optax.adam(lr))",
         },
-        LEARNING_RATE,
-        coupled=True,
     ),
-    "chainer": Convention(
-        "Chainer: AdamW",
-        PAPER,
-        {"adam": "chainer.optimizers.AdamW(alpha=lr, eta=eta, weight_decay_rate=rate)"},
-        ETA,
-        options="convention='paper', scale=eta",
+    "chainer": _paper(
+        "Chainer: AdamW", lines={"adam": "chainer.optimizers.AdamW(alpha=lr, eta=eta, weight_decay_rate=rate)"}
     ),
-    "chainer_l2": Convention(
-        "Chainer: WeightDecay hook",
-        L2,
-        {"any": "optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(rate))"},
-        LEARNING_RATE,
-        coupled=True,
+    "chainer_l2": _l2(
+        "Chainer: WeightDecay hook", lines={"any": "optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(rate))"}
     ),
-    "cuda_convnet": Convention(
+    "cuda_convnet": _l2(
         "cuda-convnet: wc of a layer",
-        "inc <- mom inc - rate lr w - lr g; w <- w + inc",
-        {"momentum": "[conv1] epsW=lr momW=0.9 wc=rate"},
-        LEARNING_RATE,
-        coupled=True,
+        lines={"momentum": "[conv1] epsW=lr momW=0.9 wc=rate"},
+        formula="inc <- mom inc - rate lr w - lr g; w <- w + inc",
     ),
-    "bert": Convention(
+    "bert": _adamw(
         "BERT: AdamWeightDecayOptimizer",
-        ADAMW,
-        {"adam": "AdamWeightDecayOptimizer(learning_rate=lr, weight_decay_rate=rate)"},
-        LEARNING_RATE,
-        options="convention='adamw'",
+        lines={"adam": "AdamWeightDecayOptimizer(learning_rate=lr, weight_decay_rate=rate)"},
     ),
 }
 CONVENTIONS["adamw"] = CONVENTIONS["keras"]  # the word that tf1_wd has for it

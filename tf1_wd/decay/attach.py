@@ -27,9 +27,8 @@ from tf1_wd.graph.marks import is_decay, made_by_optimizers
 from tf1_wd.graph.update_ops import learning_rate_input, op_ignores_weights
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
-from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows
+from tf1_wd.plan.decisions import DecayPlan, check_rows
 from tf1_wd.plan.options import DECOUPLE, LAZY, Rules, make_rules
-from tf1_wd.plan.reasons import Fate
 from tf1_wd.plan.same_variable import copies_of
 
 Updates = List[Tuple[tf.Variable, List[tf.Operation]]]
@@ -45,10 +44,10 @@ class Attached(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Updates that are given one learning rate. members: [(tf.Variable, the ops that update it)]."""
+    """Updates that are given one learning rate. members: the variables, each with the ops that update it."""
 
     applied: AppliedUpdate
-    members: list[tuple[tf.Variable, list[tf.Operation]]]
+    members: Updates
 
 
 def attach(train_op: Any, report: Callable[[DecayPlan], Any] | None = None, **options: Any) -> Any:
@@ -113,14 +112,20 @@ def _attach(
 ) -> tf.Operation | tf.Tensor:
     _refuse_copies()
     behind = list(graph.predecessors([op]))
-    _refuse_second_decay(op, behind)
+    others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
+    if any(is_decay(o) for o in behind if o not in others):
+        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
     updates = updates_among(behind, op)
     collection = collection_now()
     groups = _groups(updates, rules, collection)
     plan = _plan_of(groups, rules)
     groups = [group for group in groups if not group.applied.update.is_empty]
     if not groups:
-        _refuse_nothing(op, updates, collection, plan)
+        raise NothingToDecayError(
+            "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
+            "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s"
+            % (len(updates), op.name, len(collection.terms), plan)
+        )
     check_rows(rules, plan)
     refuse_own_decay([d.variable for d in plan.decaying])
     _refuse_coupled(updates, {d.name for d in plan.decaying})
@@ -143,22 +148,18 @@ def _attach(
 
 def _groups(updates: Updates, rules: Rules, collection: Collection) -> list[Group]:
     """What is applied to the variables of each learning rate."""
-    pairs = [(gradient, variable) for variable, ops in updates for gradient in _gradients(ops)]
     groups = []
     for learning_rate, members in _by_learning_rate(updates, rules):
-        chosen = [pair for pair in pairs if any(pair[1] is v for v, _ in members)]
-        update = plan_update(chosen, rules, [], {}, collection)
+        pairs = [(gradient, variable) for variable, ops in members for gradient in _gradients(ops)]
+        update = plan_update(pairs, rules, [], {}, collection)
         scale = 1.0 if update.is_empty else scale_now(rules.scale, learning_rate, None)
         groups.append(Group(AppliedUpdate(update, scale, tf.get_default_graph()), members))
     return groups
 
 
 def _plan_of(groups: list[Group], rules: Rules) -> DecayPlan:
-    decisions: list[Decay] = []
-    notes: dict[str, Fate] = {}
-    for applied, _ in groups:
-        decisions += [with_scale(d, applied.scale) for d in applied.update.decisions]
-        notes.update(applied.update.notes)
+    decisions = [with_scale(d, applied.scale) for applied, _ in groups for d in applied.update.decisions]
+    notes = dict(note for applied, _ in groups for note in applied.update.notes)
     return DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
 
 
@@ -170,19 +171,6 @@ def _behind(train_op: tf.Operation | tf.Tensor, followers: list[tf.Operation]) -
         if isinstance(train_op, tf.Tensor):
             return tf.identity(train_op, name="train_op_and_decay")
         return tf.group(train_op, name="train_op_and_decay")
-
-
-def _refuse_second_decay(op: tf.Operation, behind: list[tf.Operation]) -> None:
-    others = set(made_by_optimizers(op.graph))  # refuse_own_decay has more to say of these
-    if any(is_decay(o) for o in behind if o not in others):
-        raise UnsupportedUpdateError("%s has a decay already: a second one would decay every weight twice" % op.name)
-
-
-def _refuse_nothing(op: tf.Operation, updates: Updates, collection: Collection, plan: DecayPlan) -> None:
-    raise NothingToDecayError(
-        "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
-        "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s" % (len(updates), op.name, len(collection.terms), plan)
-    )
 
 
 def _refuse_sessions(op: tf.Operation, rules: Rules, edges: Edges) -> None:

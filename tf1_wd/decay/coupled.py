@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Callable
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -46,7 +46,7 @@ def plan_decay(
     Source: the options of decoupled_weight_decay.
     """
     rules = make_rules(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
-    trained = [Trained(i, v, eager_name(v), dims_of(v), True) for i, v in enumerate(_listed(variables))]
+    trained = [Trained(i, v, eager_name(v), dims_of(v.shape), True) for i, v in enumerate(_listed(variables))]
     check_matches(rules, [(t.variable, t.name) for t in trained])
     plan = DecayPlan(tuple(decide(trained, rules, {}, {})), (), COUPLED)
     if not plan.decaying:
@@ -82,10 +82,7 @@ def add_decay_to_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: Scalar
 
     Source: Loshchilov and Hutter (ICLR 2019), Algorithm 1, line 6; Chainer's WeightDecay hook.
     """
-    pairs, scale = _checked(grads_and_vars, plan, scale)
-    for gradient, variable in _decaying(pairs, plan):
-        added_by_hand.refuse_second(gradient, variable, checkpoint_name(variable))
-    return _changed(pairs, plan, scale, 1.0)
+    return _changed(grads_and_vars, plan, scale, 1.0, added_by_hand.refuse_second)
 
 
 def remove_decay_from_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: Scalar = 1.0) -> list:
@@ -104,10 +101,7 @@ def remove_decay_from_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: S
 
     Source: the inverse of add_decay_to_gradients.
     """
-    pairs, scale = _checked(grads_and_vars, plan, scale)
-    for gradient, variable in _decaying(pairs, plan):
-        added_by_hand.refuse_missing(gradient, variable, checkpoint_name(variable))
-    return _changed(pairs, plan, scale, -1.0)
+    return _changed(grads_and_vars, plan, scale, -1.0, added_by_hand.refuse_missing)
 
 
 def coupled_rules(**options: Any) -> Rules:
@@ -212,14 +206,15 @@ def _scale_of(scale: Any) -> Scalar:
     return scalar(scale)
 
 
-def _decaying(pairs: Pairs, plan: DecayPlan) -> Pairs:
-    names = {d.name for d in plan.decaying}
-    return [(gradient, variable) for gradient, variable in pairs if checkpoint_name(variable) in names]
-
-
-def _changed(pairs: Pairs, plan: DecayPlan, scale: Scalar, sign: float) -> list:
+def _changed(pairs: Any, plan: DecayPlan, scale: Any, sign: float, refuse: Callable[..., None]) -> list:
+    """The pairs with sign * L2 in the gradients, once `refuse` has let each of those pass that decay."""
+    pairs, scale = _checked(pairs, plan, scale)
+    named = [(gradient, variable, checkpoint_name(variable)) for gradient, variable in pairs]
     decays = {d.name: d for d in plan.decaying}
-    chosen = {checkpoint_name(v): decays[checkpoint_name(v)] for _, v in _decaying(pairs, plan)}
+    for pair in named:
+        if pair[-1] in decays:
+            refuse(*pair)
+    chosen = {name: decays[name] for *_, name in named if name in decays}
     for d in chosen.values():
         _refuse_rate(d, scale)
     changed, amounts = _with_l2(pairs, chosen, sign, scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, NoReturn
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -35,9 +36,19 @@ def refuse_eager() -> None:
         )
 
 
+def refuse_keras(optimizer: Any) -> NoReturn:
+    """Raises UnsupportedUpdateError for an update of Keras's, before anything of it is built."""
+    raise UnsupportedUpdateError(
+        "%s is an optimizer of Keras, which a scope does not follow. For a Keras model leave the scope out, and after "
+        "model.compile call tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model)), which takes the rates of its L2 "
+        "regularizers; or run the program by `tf1-wd run`. A train_op of your own, built outside of a scope on a loss "
+        "without L2, is decayed by tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
+    )
+
+
 def refuse_inputs(applied: AppliedUpdate) -> None:
     """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
-    asked = [("the rate of %s" % d.name, d.rate) for d in applied.decays] + [("scale", applied.scale)]
+    asked = [("the rate of %s" % d.name, d.rate) for d in applied.update.decays] + [("scale", applied.scale)]
     asked += [(r.term.tensor.op.name, factor) for r in applied.update.replayed for factor in r.factors.values()]
     asked += [(r.term.tensor.op.name, r.term.tensor) for r in applied.update.replayed if r.is_of_rows]
     asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]

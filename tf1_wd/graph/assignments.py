@@ -55,10 +55,7 @@ def gradient_of(op: tf.Operation) -> tf.Tensor:
 
 
 def origin(gradient: Sequence[tf.Tensor], variable: tf.Operation) -> str:
-    """Where a gradient comes from that no call of tf.gradients made, as words for a message; "" if that is not seen.
-
-    gradient: list of tf.Tensor. variable: the op of the variable that it is applied to.
-    """
+    """Where a gradient comes from that no call of tf.gradients made, as words for a message; "" if that is not seen."""
     ops = ancestors(gradient)
     fed = [op.name for op in ops if op.type in PLACEHOLDERS]
     return " (it is fed through the placeholder %s)" % fed[0] if fed and variable not in ops else ""

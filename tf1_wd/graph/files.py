@@ -52,10 +52,7 @@ def traceback(op: tf.Operation) -> list[tuple[Any, ...]]:
 
 
 def values_in_session(tf_graph: tf.Graph, tensors: dict[Any, tf.Tensor]) -> dict[Any, Any]:
-    """{key: array} of tensors, from the session that a program has on a graph; {} if it has none, or no values yet.
-
-    tensors: {key: tf.Tensor}.
-    """
+    """{key: array} of tensors, from the session that a program has on a graph; {} if it has none, or no values yet."""
     for session in _tf.sessions_of(tf_graph):
         try:
             return session.run(tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Iterator
 
 from tf1_wd.graph.op_types import PLUS, READS
 
@@ -26,31 +26,23 @@ def role_of(variable: tf.Operation) -> str:
     if last in _NORMS:
         return "norm"
     added = False
-    for consumer, tensor in _uses(variable):
+    for consumer in _uses(variable):
         if consumer.type.startswith("FusedBatchNorm"):
             return "norm"
         if consumer.type == "Mul" and any(t.op.type == "Rsqrt" for t in consumer.inputs):
             return "norm"
         if consumer.type == "BiasAdd":
             return "bias"
-        added = added or (rank == 1 and consumer.type in PLUS and _is_wider(consumer, tensor))
+        added = added or (rank == 1 and consumer.type in PLUS and (consumer.outputs[0].shape.rank or 0) > 1)
     return "bias" if added or last in _BIASES else ""
 
 
-def _uses(variable: tf.Operation) -> list[tuple[tf.Operation, tf.Tensor]]:
-    """(op, tensor) of what takes the variable, seen through reads."""
+def _uses(variable: tf.Operation) -> Iterator[tf.Operation]:
+    """The ops that take the variable, seen through reads."""
     pending = [variable.outputs[0]]
-    found: list[tuple[tf.Operation, tf.Tensor]] = []
     while pending:
-        tensor = pending.pop()
-        for consumer in tensor.consumers():
+        for consumer in pending.pop().consumers():
             if consumer.type in READS and consumer.outputs:
                 pending.append(consumer.outputs[0])
             else:
-                found.append((consumer, tensor))
-    return found
-
-
-def _is_wider(add: tf.Operation, tensor: tf.Tensor) -> bool:
-    rank = add.outputs[0].shape.rank
-    return rank is not None and rank > 1 and not add.type.startswith("Assign")
+                yield consumer

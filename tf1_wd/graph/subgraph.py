@@ -37,9 +37,8 @@ def copy_ops(
 ) -> Replacement:
     """Copies `ops` into the default graph, under `name`; returns a function from a tensor to its copy.
 
-    ops: list of tf.Operation of one graph. replacement: function from a tensor that comes from outside of `ops` to a
-    tensor of the default graph that takes its place; the function returned falls back to it. adapt: changes the
-    definition of the copy of an op.
+    replacement: from a tensor outside of `ops` to the one in the default graph that takes its place; the function
+    returned falls back to it. adapt: changes the definition of the copy of an op.
     """
     if not ops:
         return replacement

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tf1_wd import _tf
 from tf1_wd._tf import tf
 from tf1_wd.graph.op_types import GATES, JOINS, READS, REARRANGEMENTS, VARIABLES
@@ -14,10 +16,7 @@ def is_variable(op: tf.Operation) -> bool:
 
 
 def variable_op(x: tf.Variable | tf.Tensor) -> tf.Operation:
-    """The op that holds the variable `x`: a tf.Variable, its handle, its reference, or a read of it; else None.
-
-    x: tf.Variable or tf.Tensor.
-    """
+    """The op that holds the variable `x`: a tf.Variable, its handle, its reference, or a read of it; else None."""
     handle = getattr(x, "handle", None)
     if handle is not None:
         return handle.op
@@ -66,10 +65,15 @@ def checkpoint_name(variable: tf.Variable) -> str:
     return variable_op(_tf.copies(variable)[0]).name
 
 
-def dims_of(variable: tf.Variable) -> tuple[int | None, ...]:
-    """The shape as plan.decisions.Trained has it: None for what is not known of it."""
-    shape = tf.TensorShape(variable.shape)
+def dims_of(shape: Any) -> tuple[int | None, ...]:
+    """What tf.TensorShape takes, as plan.decisions.Trained has it: None for what is not known of it."""
+    shape = tf.TensorShape(shape)
     return tuple(shape.as_list()) if shape.rank is not None else (None,)
+
+
+def size_of(variable: tf.Operation) -> int | None:
+    """The number of elements of a variable (its op); None where that is not known."""
+    return tf.TensorShape(variable.get_attr("shape")).num_elements()
 
 
 def trainable_variables(tf_graph: tf.Graph) -> list[tf.Variable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import AbstractSet, Callable, Iterable, Iterator, Sequence
 
 from tf1_wd import _tf
@@ -37,9 +38,8 @@ def is_taken(tensors: Iterable[tf.Tensor]) -> bool:
     return any(is_accumulator(op) for op in ancestors(tensors))
 
 
-def data_inputs(op: tf.Operation) -> Sequence[tf.Tensor]:
-    """The tensors that an op takes."""
-    return op.inputs
+Inputs = Callable[["tf.Operation"], Iterable["tf.Tensor"]]  # the tensors to follow from an op
+data_inputs: Inputs = operator.attrgetter("inputs")
 
 
 def sources(op: tf.Operation) -> Sequence[tf.Tensor]:
@@ -71,11 +71,11 @@ def through(tensor: tf.Tensor, types: AbstractSet[str]) -> tf.Tensor:
 def ancestors(
     tensors: Iterable[tf.Tensor],
     stop: AbstractSet[tf.Operation] = frozenset(),
-    inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs,
+    inputs: Inputs = data_inputs,
 ) -> list[tf.Operation]:
     """All ops that `tensors` depend on through data, themselves included, in the order first met.
 
-    stop: ops whose inputs are not followed (they are included). inputs: function from an op to the tensors to follow.
+    stop: ops whose inputs are not followed (they are included).
     """
     seen: dict[tf.Operation, None] = {}
     pending = [t.op for t in tensors]
@@ -106,11 +106,11 @@ def between(
     origins: Iterable[tf.Operation],
     ops: Sequence[tf.Operation],
     stop: AbstractSet[tf.Operation] = frozenset(),
-    inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs,
+    inputs: Inputs = data_inputs,
 ) -> list[tf.Operation]:
     """The ops among `ops` that depend on one of `origins` (ops), without these, in the order of `ops`.
 
-    stop: ops that do not count as dependents. inputs: as for `ancestors`.
+    stop: ops that do not count as dependents.
     """
     consumers = consumers_among(ops, inputs)
     found: set[tf.Operation] = set()
@@ -124,9 +124,9 @@ def between(
 
 
 def consumers_among(
-    ops: Sequence[tf.Operation], inputs: Callable[[tf.Operation], Iterable[tf.Tensor]] = data_inputs
+    ops: Sequence[tf.Operation], inputs: Inputs = data_inputs
 ) -> dict[tf.Operation, list[tf.Operation]]:
-    """{op: those of `ops` that take one of its outputs}. inputs: as for `ancestors`."""
+    """{op: those of `ops` that take one of its outputs}."""
     members = set(ops)
     consumers: dict[tf.Operation, list[tf.Operation]] = {}
     for op in ops:

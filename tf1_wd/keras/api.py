@@ -7,16 +7,15 @@ from typing import Any, Callable, Iterable, Sequence
 
 from tf1_wd.errors import InvalidOptionError, InvalidRateError
 from tf1_wd.keras import layers as keras_layers
-from tf1_wd.keras import optimizer
+from tf1_wd.keras import optimizer, regularizers
 from tf1_wd.keras.layers import BIAS, DEPTHWISE, EMBEDDINGS, KERNEL, RECURRENT
 from tf1_wd.plan.decisions import DecayPlan
 from tf1_wd.plan.options import is_rate, make_rules, number_of
-from tf1_wd.plan.scale_option import LEARNING_RATE
 
 
 def plan(
     model: Any,
-    rate: float,
+    rate: float | None = None,
     depthwise: float = 0.0,
     bias: float = 0.0,
     embeddings: float = 0.0,
@@ -37,13 +36,15 @@ def plan(
     Args:
       model: a built Keras model or layer, of tf.keras (TensorFlow 1 and 2), tf-keras or Keras 3. A layer in it that is
         never called, and so not built, must be excluded.
-      rate: of kernels, a float in [0, 1).
+      rate: of kernels, a float in [0, 1). None: the rates are those of the model's own L2 regularizers (l2(c): 2 c), on
+        whatever weights they are, and `decouple` takes that L2 out of the gradient; its value stays in the loss.
       depthwise: of the kernels of DepthwiseConv* and the depthwise kernels of SeparableConv*. 0, as MobileNet advises.
       bias: of biases. embeddings: of Embedding tables; all rows decay.
       recurrent: of recurrent kernels; None: as `rate`.
       options: rates={pattern: rate}, include=, exclude=: regular expressions searched in the weight's name, callables
         of a weight, weights, layers or classes of layers; rates= wins over all of the above, exclude= over rates=.
-        scale (a float or "learning_rate"), order, convention.
+        scale (a float, "learning_rate", a tf.Variable, or a function of the optimizer's iterations that returns a
+        scalar, such as a LearningRateSchedule), order, convention.
 
     Returns: tf1_wd.DecayPlan, with every weight of the model.
 
@@ -69,23 +70,25 @@ def plan(
             "rates=%r: the rate of all kernels is rate=; rates= maps patterns to rates" % (options["rates"],)
         )
     rules = make_rules(**options)
-    if not isinstance(rules.scale, float) and rules.scale != LEARNING_RATE:
-        raise InvalidOptionError("scale=%r: a Keras plan takes a float or %r" % (rules.scale, LEARNING_RATE))
-    given = (
+    given: tuple[tuple[str, str, Any], ...] = (
         (KERNEL, "rate", rate),
         (DEPTHWISE, "depthwise", depthwise),
         (BIAS, "bias", bias),
         (EMBEDDINGS, "embeddings", embeddings),
         (RECURRENT, "rate", rate) if recurrent is None else (RECURRENT, "recurrent", recurrent),
     )
-    rates_by_role = {}
+    rates_by_role: dict[str, tuple[float, str]] = {}
+    if rate is None:
+        _refuse_roles(depthwise=depthwise, bias=bias, embeddings=embeddings, recurrent=recurrent)
+        given = ()
     for role, option, value in given:
         number = _rate_of(value, option)
         rates_by_role[role] = (number, "%s=%g" % (option, number))
     unused = [layer for layer in keras_layers.unbuilt(layers) if any(_means(item, layer) for item in excluded)]
     left_out = [inner for layer in unused for inner in keras_layers.layers_of(layer)]
     matched = [s for s, item in zip(rules.exclude, excluded) if any(_means(item, layer) for layer in unused)]
-    return keras_layers.decide(keras_layers.weights_of(model, left_out), rates_by_role, rules, matched)
+    weights = keras_layers.weights_of(model, regularizers.rates_of(layers), left_out)
+    return keras_layers.decide(weights, None if rate is None else rates_by_role, rules, matched)
 
 
 def rates(plan: DecayPlan) -> dict[str, float]:
@@ -165,6 +168,16 @@ def add_l2(model: Any, plan: DecayPlan) -> None:
 
 
 _OPTIONS = ("rates", "include", "exclude", "scale", "order", "convention")
+
+
+def _refuse_roles(**given: float | None) -> None:
+    for name, value in given.items():
+        if value:
+            raise InvalidOptionError(
+                "%s=%r without a rate: rates are then those of the regularizers; name other weights in rates="
+                % (name, value),
+                option=name,
+            )
 
 
 def _rate_of(value: object, option: str) -> float:

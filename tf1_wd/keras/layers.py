@@ -7,13 +7,12 @@ read alike, none of them imported.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Iterable, Mapping, Sequence, Tuple
+from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
 
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 from tf1_wd.plan.decisions import Decay, DecayPlan
 from tf1_wd.plan.options import Rules, Selector, check_matches, check_rate, given_rate, left_out
 from tf1_wd.plan.reasons import Note, Reason
-from tf1_wd.plan.scale_option import LEARNING_RATE
 
 KERNEL, DEPTHWISE, RECURRENT, BIAS, EMBEDDINGS = "kernel", "depthwise", "recurrent", "bias", "embeddings"
 _NEVER = {"normalization": "normalization: never", "slope": "slope of an activation: never"}
@@ -39,16 +38,17 @@ _TABLE = (
 _KNOWN: dict[str, Mapping[str, str]] = {name: attributes for names, attributes in _TABLE for name in names.split()}
 
 _NEVER_CALLED = ". If the model never calls it: build that layer, or exclude it (exclude=layer), or take it out"
-_KNOWN_REGULARIZERS = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
 
 
 Rates = Mapping[str, Tuple[float, str]]  # role -> (rate, the option that gave it)
+L2 = Mapping[int, Optional[float]]  # id of what is underneath a weight -> rate of its regularizer; None: not known
 
 
 @dataclass(frozen=True)
 class Weight:
     """A weight of a model: its innermost layer, the Keras class that layer is or derives from (None: not known), what
-    the weight is there (None: not known), whether it trains, and whether an L2 regularizer of the layer penalises it.
+    the weight is there (None: not known), whether it trains, and the rate of its L2 regularizer (0.0: it has none;
+    None: it has a regularizer that is not known).
     """
 
     variable: Any
@@ -57,17 +57,27 @@ class Weight:
     known: str | None
     role: str | None
     trainable: bool
-    regularized: bool
+    l2: float | None
 
 
 def layers_of(model: Any) -> list[Any]:
-    """A Keras model or layer and all layers in it, each once; those inside a layer come before it.
+    """A Keras model or layer and all layers in it, each once; those inside a layer (a wrapper's, a cell) before it.
 
     Raises InvalidOptionError if `model` is none.
     """
     if not is_layer(model):
         raise InvalidOptionError("plan takes a Keras model or layer, and got %r" % (model,))
-    return _inner_first(model)
+    found, seen = [], set()
+
+    def visit(layer: Any) -> None:
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            for inner in _layers_in(_attributes(layer)):
+                visit(inner)
+            found.append(layer)
+
+    visit(model)
+    return found
 
 
 def unbuilt(layers: Iterable[Any]) -> list[Any]:
@@ -80,10 +90,10 @@ def unbuilt(layers: Iterable[Any]) -> list[Any]:
     ]
 
 
-def weights_of(model: Any, left_out: Sequence[Any] = ()) -> list[Weight]:
+def weights_of(model: Any, l2: L2, left_out: Sequence[Any] = ()) -> list[Weight]:
     """Every weight of a built model once, in the model's order: list of Weight.
 
-    left_out: layers that need not be built, and those inside of them.
+    l2: the rates of regularizers. left_out: layers that need not be built, and those inside of them.
     Raises InvalidOptionError if the model, or another of its layers, is not built.
     """
     _refuse_unbuilt(model, left_out)
@@ -93,7 +103,10 @@ def weights_of(model: Any, left_out: Sequence[Any] = ()) -> list[Weight]:
             owners.setdefault(id(variable), layer)
     training = {id(variable) for variable in model.trainable_weights}
     unique = {id(variable): variable for variable in model.weights}.values()
-    return [_weight(variable, owners[id(variable)], id(variable) in training) for variable in unique]
+    return [
+        _weight(variable, owners[id(variable)], id(variable) in training, l2.get(id(underneath(variable)), 0.0))
+        for variable in unique
+    ]
 
 
 def weights_in(layer: Any) -> list[Any]:
@@ -114,36 +127,50 @@ def underneath(variable: Any) -> Any:
         return inner
 
 
-def decide(weights: Sequence[Weight], rates: Rates, rules: Rules, matched: Sequence[Selector] = ()) -> DecayPlan:
+def decide(weights: Sequence[Weight], rates: Rates | None, rules: Rules, matched: Sequence[Selector] = ()) -> DecayPlan:
     """The DecayPlan of a model's weights.
 
-    weights: list of Weight. rates: as given to roles. rules: Rules; its rates, include
-    and exclude win over roles. matched: those selectors of exclude that need match no weight.
+    weights: list of Weight. rates: as given to roles; None: those of the regularizers. rules: Rules; its rates, include
+    and exclude win over both. matched: those selectors of exclude that need match no weight.
     Raises InvalidRateError, NoMatchError; NothingToDecayError if no weight decays.
     """
     checked = replace(rules, exclude=tuple(selector for selector in rules.exclude if selector not in matched))
     check_matches(checked, [(w.variable, w.name) for w in weights])
     decays = tuple(_decide(w, rates, rules) for w in weights)
-    noted = [w.name for w, d in zip(weights, decays) if w.regularized and d.rate is not None]
-    plan = DecayPlan(decays, (), rules.order, tuple((name, Note.REGULARIZED) for name in noted))
+    notes = [(w.name, _note(w, d, rates is None)) for w, d in zip(weights, decays) if w.l2 != 0.0]
+    plan = DecayPlan(decays, (), rules.order, tuple((name, note) for name, note in notes if note is not None))
     if not plan.decaying:
-        raise NothingToDecayError("no weight of the model decays. Per variable:\n%s" % plan)
+        advice = "" if rates is not None else " from a regularizer: pass a rate, tf1_wd.keras.plan(model, rate)"
+        raise NothingToDecayError("no weight of the model decays%s. Per variable:\n%s" % (advice, plan))
     return plan
 
 
-def _decide(weight: Weight, rates: Rates, rules: Rules) -> Decay:
+def _note(weight: Weight, decay: Decay, by_regularizers: bool) -> Note | None:
+    """What is to be said of the regularizer of a weight."""
+    if not by_regularizers:
+        return Note.REGULARIZED if decay.rate is not None else None
+    if decay.rate is None:
+        return Note.STAYS_COUPLED if weight.trainable else None
+    return Note.REGULARIZED if weight.l2 is None else Note.TAKEN_OUT
+
+
+def _decide(weight: Weight, rates: Rates | None, rules: Rules) -> Decay:
     rate, why, reason = _rate(weight, rates, rules)
     if rate is not None:
         check_rate(rate, weight.name, why)
-        if rules.scale != LEARNING_RATE:
+        if isinstance(rules.scale, float):
             check_rate(rate * rules.scale, weight.name, "%s, times scale %g" % (why, rules.scale))
         rate, reason = (rate, reason) if rate else (None, Reason.ZERO_RATE)
     shape = tuple(weight.variable.shape)
     shape = tuple(getattr(n, "value", n) for n in shape)  # tf.Dimension, in TensorFlow 1
-    return Decay(weight.variable, weight.name, shape, rate, why, rules.scale, reason=reason)
+    scale = rules.scale
+    if isinstance(scale, (float, str)):
+        return Decay(weight.variable, weight.name, shape, rate, why, scale, reason=reason)
+    words = getattr(scale, "__name__", None) or getattr(scale, "name", None) or type(scale).__name__
+    return Decay(weight.variable, weight.name, shape, rate, why, words, reason=reason, scale_tensor=scale)
 
 
-def _rate(weight: Weight, rates: Rates, rules: Rules) -> tuple[float | None, str, Reason]:
+def _rate(weight: Weight, rates: Rates | None, rules: Rules) -> tuple[float | None, str, Reason]:
     """(rate or None, why in words, Reason)."""
     kept_out = left_out(rules, weight.variable, weight.name)
     if kept_out is not None:
@@ -154,6 +181,12 @@ def _rate(weight: Weight, rates: Rates, rules: Rules) -> tuple[float | None, str
     if given is not None:
         return given, text, Reason.GIVEN
     where = type(weight.layer).__name__
+    if rates is None:
+        if weight.l2 is None:
+            return None, "its regularizer in %s is not known to be L2" % where, Reason.NO_RATE
+        if weight.l2 == 0.0:
+            return None, "no L2 regularizer", Reason.NO_RATE
+        return weight.l2, "L2 regularizer of %s" % where, Reason.REGULARIZER
     if weight.known is None:
         return None, "%s is a layer that is not known: name its weights in rates=" % where, Reason.UNKNOWN_LAYER
     if weight.role is None:
@@ -164,7 +197,7 @@ def _rate(weight: Weight, rates: Rates, rules: Rules) -> tuple[float | None, str
     return rate, "%s of %s: %s" % (weight.role, where, text), Reason.ROLE
 
 
-def _weight(variable: Any, layer: Any, trainable: bool) -> Weight:
+def _weight(variable: Any, layer: Any, trainable: bool, l2: float | None) -> Weight:
     known = _known_class(layer)
     attributes = {} if known is None else _KNOWN[known]
     attribute = next((a for a in attributes if getattr(layer, a, None) is variable), None)
@@ -176,23 +209,13 @@ def _weight(variable: Any, layer: Any, trainable: bool) -> Weight:
         known=known,
         role=role,
         trainable=trainable,
-        regularized=_is_regularized(variable, layer, attribute, role),
+        l2=l2,
     )
 
 
 def keras_name(variable: Any) -> str:
     """The name of a weight: its path in Keras 3, elsewhere its name without the output number."""
     return getattr(variable, "path", None) or variable.name.split(":")[0]
-
-
-def _is_regularized(variable: Any, layer: Any, attribute: str | None, role: str | None) -> bool:
-    names = {attribute, attribute.replace("_kernel", ""), role} if attribute and role else ()
-    regularizers = [getattr(layer, name + "_regularizer", None) for name in names]
-    regularizers.append(getattr(variable, "regularizer", None))  # in Keras 3
-    # what a function or a class of one's own penalises is not known, and may be L2
-    known = [r for r in regularizers if type(r).__name__ in _KNOWN_REGULARIZERS]
-    unknown = [r for r in regularizers if r is not None and r not in known]
-    return bool(unknown) or any(float(getattr(r, "l2", 0.0)) != 0.0 for r in known)
 
 
 def _known_class(layer: Any) -> str | None:
@@ -214,22 +237,6 @@ def is_layer(value: object) -> bool:
 def is_layer_class(kind: type) -> bool:
     """True for a class of them."""
     return hasattr(kind, "trainable_weights") and hasattr(kind, "get_weights")
-
-
-def _inner_first(model: Any) -> list[Any]:
-    """The layers of a model, each once, the model last: those inside a layer (a nested model, a wrapper's, a cell)
-    come before it."""
-    found, seen = [], set()
-
-    def visit(layer: Any) -> None:
-        if id(layer) not in seen:
-            seen.add(id(layer))
-            for inner in _layers_in(_attributes(layer)):
-                visit(inner)
-            found.append(layer)
-
-    visit(model)
-    return found
 
 
 def _attributes(layer: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Sequence
 
+from tf1_wd import graph
 from tf1_wd._tf import builds_a_graph, tf
 from tf1_wd.decay.refusals import OWN_DECAY
 from tf1_wd.errors import (
@@ -13,7 +14,9 @@ from tf1_wd.errors import (
     NothingToDecayError,
     UnsupportedUpdateError,
 )
+from tf1_wd.graph.gradients import tensors_of
 from tf1_wd.keras.layers import keras_name, underneath
+from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.plan.decisions import DecayPlan
 from tf1_wd.plan.options import COUPLED
 from tf1_wd.plan.reasons import Note, Reason
@@ -97,11 +100,35 @@ def refuse_regularized(model: Any, plan: DecayPlan) -> None:
     regularized = [name for name, note in plan.notes if note is Note.REGULARIZED]
     if regularized:
         raise CoupledPenaltyError(
-            "%s: %s. Build the model without, or exclude them; in graph mode with an optimizer of tf.train, "
-            "tf1_wd.decoupled_weight_decay takes it out of the gradient"
+            "%s: %s. A plan without a rate, tf1_wd.keras.plan(model), takes the rates of the L2 regularizers, and the "
+            "L2 out of the gradient; or exclude these weights, or build the model without"
             % (", ".join(regularized[:5]), Note.REGULARIZED),
             variable=regularized[0],
             reason=str(Note.REGULARIZED),
+        )
+
+
+def refuse_added_l2(plan: DecayPlan, weights: Sequence[Any]) -> None:
+    """Refuses a plan with some of the weights whose L2 add_loss has put into the loss."""
+    added = {id(underneath(weight)) for weight in weights}
+    _refuse_added([d.name for d in plan.decaying if id(underneath(d.variable)) in added])
+
+
+def refuse_l2_in_gradients(plan: DecayPlan, pairs: Sequence[tuple[Any, Any]]) -> None:
+    """Refuses an update by gradients of a tf.Graph that hold L2 of weights of the plan. pairs: (gradient, variable)."""
+    planned = {id(underneath(d.variable)): d.name for d in plan.decaying}
+    updated = [(g, planned.get(id(underneath(v))), v) for g, v in pairs if g is not None]
+    found = [(tensors_of(g)[0], name, graph.variable_op(v)) for g, name, v in updated if name is not None]
+    _refuse_added([name for gradient, name, op in found if holds_l2(gradient, op)])
+
+
+def _refuse_added(names: list[str]) -> None:
+    if names:
+        raise CoupledPenaltyError(
+            "the loss holds L2 of %s beside the regularizers, as model.add_loss puts it there, and its gradient goes "
+            "through the optimizer: a decay adds to it. Leave that L2 out of the loss, or exclude these weights from "
+            "the plan" % some(names),
+            variable=names[0],
         )
 
 
@@ -136,8 +163,13 @@ def refuse_optimizer(optimizer: Any) -> None:
             raise UnsupportedUpdateError("%s has %s=%r: %s" % (kind, name, settings[name], why))
 
 
+def plan_of(optimizer: Any) -> DecayPlan | None:
+    """The plan by which an optimizer decays."""
+    return getattr(optimizer, DECAYS, None)
+
+
 def refuse_second(optimizer: Any) -> None:
-    if getattr(optimizer, DECAYS, None) is not None:
+    if plan_of(optimizer) is not None:
         raise AlreadyDecoupledError(
             "%s decays by a plan already: compile with a new optimizer" % type(optimizer).__name__
         )

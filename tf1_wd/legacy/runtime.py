@@ -9,7 +9,7 @@ import os
 import sys
 
 from tf1_wd.errors import KerasChosenError
-from tf1_wd.legacy.imports.alias_finder import AliasFinder, import_or_none
+from tf1_wd.legacy.imports.alias_finder import find_again, find_by, import_or_none
 from tf1_wd.legacy.imports.contrib_finder import load, put_contrib
 from tf1_wd.legacy.imports.tensorflow_facade import put_facade
 from tf1_wd.legacy.repairs.estimator import put_back
@@ -63,7 +63,8 @@ def install():
         put_others(stack)
         if importlib.util.find_spec("tensorflow.contrib") is None:
             put_contrib(stack)
-            _put_modules(stack)
+            # first: a package's path would find its modules a second time, under their old names
+            find_again({old: new for old, new in MODULES.items() if not _is_there(old)}, stack)
         put_facade(stack)
         _put_keras(stack)
         return stack.pop_all()
@@ -77,9 +78,7 @@ def _put_keras(stack):
     def resolve(name):
         return import_or_none("tf_" + name) if name.split(".")[0] == "keras" else None
 
-    finder = AliasFinder(resolve)
-    sys.meta_path.insert(0, finder)
-    stack.callback(finder.leave)
+    find_by(resolve, stack)
 
 
 def _refuse_keras_3():
@@ -103,17 +102,6 @@ def _missing():
         owner = importlib.import_module(module)
         if not hasattr(owner, name):
             yield owner, name, load(row)
-
-
-def _put_modules(stack):
-    """Modules that TensorFlow has no longer, under their old names.
-
-    Their finder is the first: a package's path would find its modules a second time, under their old names.
-    """
-    gone = {old: new for old, new in MODULES.items() if not _is_there(old)}
-    finder = AliasFinder(lambda name: import_or_none(gone[name]) if name in gone else None)
-    sys.meta_path.insert(0, finder)
-    stack.callback(finder.leave)
 
 
 def _is_there(module):

@@ -91,11 +91,6 @@ def requirements(tensorflow: TensorFlowBuild) -> dict[str, Any]:
     }
 
 
-def make_stamp(tensorflow: TensorFlowBuild, compiler: Compiler, library: str) -> dict[str, Any]:
-    """What is kept beside a compiled op: its requirements, its compiler, and its own digest."""
-    return dict(requirements(tensorflow), compiler=compiler.version, library=file_digest(library))
-
-
 def command_line(tensorflow: TensorFlowBuild, compiler: Compiler, output: str) -> list[str]:
     """The compiler's command line; the program text, which includes every source once, comes on standard input."""
     # -isystem: warnings are wanted of our own sources only

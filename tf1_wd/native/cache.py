@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -10,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from tf1_wd.errors import NativeOpError
 from tf1_wd.native import build
@@ -84,22 +83,15 @@ def install(
         library = os.path.join(work, LIBRARY)
         build.compile_library(tensorflow, compiler, library, progress)
         stamp = os.path.join(work, STAMP)
+        made = {"compiler": compiler.version, "library": build.file_digest(library)}
         with open(stamp, "w") as file:
-            json.dump(build.make_stamp(tensorflow, compiler, library), file, indent=1, sort_keys=True)
+            json.dump({**build.requirements(tensorflow), **made}, file, indent=1, sort_keys=True)
         # The stamp goes last and holds the op's digest, so that a mixture of old and new is seen.
         os.replace(library, os.path.join(directory, LIBRARY))
         os.replace(stamp, os.path.join(directory, STAMP))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return os.path.join(directory, LIBRARY)
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    """One process at a time. The kernel drops the lock of a killed process; no stale lock can remain."""
-    with open(os.path.join(directory, "lock"), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def find_or_build(
@@ -128,7 +120,8 @@ def find_or_build(
         return path
     try:
         os.makedirs(directory, exist_ok=True)
-        with _locked(directory):
+        with open(os.path.join(directory, "lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops the lock of a killed process
             path = valid_library(directory, tensorflow)
             if path and not force:
                 return path

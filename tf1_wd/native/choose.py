@@ -33,7 +33,7 @@ def native_ops_for(variables: Sequence[tf.Variable], backend: str) -> Any:
             name = eager_name(variables[0])
             raise NativeOpError("variable %s may be on a GPU: %s" % (name, problem), variable=name, reason=problem)
         return ops
-    served = [variable for variable in variables if _job(variable) not in (None, "localhost")]
+    served = [variable for variable in variables if is_served(variable)]
     if served:
         _warn_once(
             "variable %s is on %s, and that process need not have the compiled op. To use it, call "
@@ -65,8 +65,9 @@ def _device_type(variable: tf.Variable) -> str | None:
     return tf.DeviceSpec.from_string(variable.device or "").device_type
 
 
-def _job(variable: tf.Variable) -> str | None:
-    return tf.DeviceSpec.from_string(variable.device or "").job
+def is_served(variable: tf.Variable) -> bool:
+    """True for a variable on the device of a job, which other processes may hold, or change."""
+    return tf.DeviceSpec.from_string(variable.device or "").job not in (None, "localhost")
 
 
 def _warn_once(reason: str) -> None:

@@ -89,13 +89,9 @@ def _as_tensor(value: object, dtype: tf.DType, name: str) -> tf.Tensor:
     """`value` as a Tensor of `dtype`: one constant node for numbers, a fresh read for a variable."""
     if isinstance(value, tf.Variable):
         value = _tf.fresh_read(value)
-    elif not tf.is_tensor(value) and not _holds_tensors(value):
+    elif not any(map(tf.is_tensor, value if isinstance(value, (list, tuple)) else [value])):
         return tf.constant(np.asarray(value), dtype=dtype, name=name)
     return tf.cast(tf.convert_to_tensor(value, name=name), dtype)
-
-
-def _holds_tensors(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and any(tf.is_tensor(item) for item in value)
 
 
 def check_rates(variables: Sequence[tf.Variable], rates: tf.Tensor, scale: tf.Tensor) -> None:

@@ -29,18 +29,14 @@ def check_servers(target: str | tf.Session, config: tf.ConfigProto | None = None
     loader.native_ops()
     target = getattr(target, "sess_str", target)
     with tf.Graph().as_default(), tf.Session(target, config=config) as session:
-        tasks = sorted({_task(device.name) for device in session.list_devices()})
+        specs = [tf.DeviceSpec.from_string(device.name) for device in session.list_devices()]
+        tasks = sorted({"/job:%s/task:%d" % (spec.job, spec.task) for spec in specs})
         missing = [task for task in tasks if not _decays(session, task)]
     if missing:
         raise NativeOpError(
             "the compiled decay op is not loaded in %s: call tf1_wd.load_native_op() there before training, with "
             'tf1_wd of the same version as here, or drop backend="native"' % ", ".join(missing)
         )
-
-
-def _task(device: str) -> str:
-    spec = tf.DeviceSpec.from_string(device)
-    return "/job:%s/task:%d" % (spec.job, spec.task)
 
 
 def _decays(session: tf.Session, task: str) -> bool:

@@ -20,13 +20,7 @@ def decay(
     use_locking: bool = True,
     name: str = "weight_decay",
 ) -> tf.Operation | None:
-    """Decays variables in place: w <- w - (rate_i * scale) * w. Returns a tf.Operation, in eager mode None.
-
-    variables: list of N floating variables of one dtype.
-    rates: Tensor of shape [] or [N]; scale: Tensor of shape []; both float32, or float64 for double variables.
-    At run time: InvalidArgumentError if a rate * scale is not in [0, 1) or rates and scale have other shapes,
-    FailedPreconditionError if a variable is not initialized; then no variable is changed. A variable listed twice
-    decays twice, one after the other.
+    """Decays variables in place, as native.decay.decay does, which has checked the arguments and made Tensors of them.
 
     Decays of other sessions and threads wait their turn: between the read and the write of one, another would take its
     share of the same old weights. Updates do not wait, and none of them is lost: what is written is a difference.
@@ -38,7 +32,10 @@ def decay(
         count = len(variables)
         factors = [factors] * count if rates.shape.ndims == 0 else tf.unstack(tf.broadcast_to(factors, [count]))
         if tf.executing_eagerly():
-            _decay_now(variables, factors, use_locking)
+            with _lock:
+                for variable, factor in zip(variables, factors):
+                    for amount in _amounts(_tf.fresh_read(variable), factor):
+                        variable.assign_sub(amount, use_locking=use_locking, read_value=False)
             return None
         # Nothing that may come from another process is waited for while the lock is held.
         with tf.control_dependencies([*checks, *(factor.op for factor in factors)]), tf.device("/cpu:0"):
@@ -51,13 +48,6 @@ def decay(
                 wait = [_write(variables[i], read, factors[i], use_locking) for i, read in zip(listing, reads)]
         with tf.control_dependencies(wait), tf.device("/cpu:0"):  # there are no mutexes elsewhere
             return tf.raw_ops.ConsumeMutexLock(mutex_lock=lock, name="group")
-
-
-def _decay_now(variables: Sequence[tf.Variable], factors: Any, use_locking: bool) -> None:
-    with _lock:
-        for variable, factor in zip(variables, factors):
-            for amount in _amounts(_tf.fresh_read(variable), factor):
-                variable.assign_sub(amount, use_locking=use_locking, read_value=False)
 
 
 def _passes(variables: Sequence[tf.Variable]) -> list[list[int]]:
@@ -85,11 +75,9 @@ def _write(variable: tf.Variable, read: tf.Tensor, factor: tf.Tensor, use_lockin
 def _amounts(read: tf.Tensor, factor: tf.Tensor) -> list[tf.Tensor]:
     """What to take off a weight, one after the other."""
     # Products are rounded before they are subtracted; half types are computed in float32 and rounded once.
-    return _half_amounts(read, factor, read.dtype) if read.dtype.name in HALF_TYPES else [factor * read]
-
-
-def _half_amounts(read: tf.Tensor, factor: tf.Tensor, dtype: tf.DType) -> list[tf.Tensor]:
-    """What to take off a half precision weight, one after the other, to get at the rounded result."""
+    dtype = read.dtype
+    if dtype.name not in HALF_TYPES:
+        return [factor * read]
     # Everything is computed from one copy: a read of a reference variable changes when the variable does.
     weight = tf.cast(read, tf.float32)
     result = tf.cast(tf.cast(weight - factor * weight, dtype), tf.float32)

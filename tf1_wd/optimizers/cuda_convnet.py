@@ -16,7 +16,7 @@ from tf1_wd.native.twin import as_scalar
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.plan.decisions import Decay
 from tf1_wd.plan.layer_params import BIASES, WEIGHTS, LayerParams, Learning, assign, read_layer_params
-from tf1_wd.plan.options import is_rate
+from tf1_wd.plan.options import check_flag, is_rate
 from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.scale_option import check_scalar
 from tf1_wd.plan.text_table import table
@@ -78,7 +78,8 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
     ) -> None:
         super().__init__(use_locking, name)
         self._params = params if isinstance(params, LayerParams) else read_layer_params(params)
-        self._decoupled = _true_or_false("decoupled", decoupled)
+        check_flag("decoupled", decoupled)
+        self._decoupled = decoupled
         self._scale = _checked(scale)
         self._weights, self._biases = _pattern("weights", weights), _pattern("biases", biases)
         self._scopes = _layer_scopes(scopes)
@@ -108,7 +109,9 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         if not pairs:
             raise InvalidOptionError("%s: nothing to train: every eps of %s is 0" % (self._params.path, updated))
         decays = self._decays(pairs) if self._decoupled else []
-        self._scale_now = self._scalar_for([variable for _, variable in pairs])
+        # A Tensor that shows its shape only when it runs fails then, unless it is a scalar.
+        scale, variables = self._scale, [variable for _, variable in pairs]
+        self._scale_now = scale if isinstance(scale, float) else as_scalar(variables, scale)
         # In place, the decay must not change weights that a gradient has yet to read; the step itself reads none.
         with tf.control_dependencies([op for g, _ in pairs for op in _tf.awaited(g.op)] if decays else []):
             ops = weights_ops.decay(decays, self._scale_now, self._backend)
@@ -117,16 +120,10 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
 
     def __str__(self) -> str:
         rows = [(name, o.layer, o.eps, o.momentum, o.wc, o.eps * o.wc) for name, o in self._learning.items()]
-        lines = [table(rows, ("variable", "layer", "eps", "mom", "wc", "eps wc")), _RULES[bool(self._decoupled)]]
+        lines = [table(rows, ("variable", "layer", "eps", "mom", "wc", "eps wc")), _RULES[self._decoupled]]
         if self._params.ignored:
             lines.append("not used, of %s: %s" % (self._params.path, ", ".join(self._params.ignored)))
         return "\n".join(lines)
-
-    def _scalar_for(self, variables: Sequence[tf.Variable]) -> float | tf.Tensor:
-        """The scale; a Tensor that shows its shape only when it runs fails then, unless it is a scalar."""
-        if isinstance(self._scale, float):
-            return self._scale
-        return as_scalar(variables, self._scale)
 
     def _decays(self, pairs: Sequence[Pair]) -> list[Decay]:
         decays = []
@@ -139,28 +136,18 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
                 )
             if one.wc > 0:
                 why = "[%s] of %s" % (one.layer, self._params.path)
-                _refuse_l2(gradient, variable, why)
-                decays.append(
-                    Decay(
-                        variable,
-                        name,
-                        tuple(variable.shape.as_list()),
-                        one.eps * one.wc,
-                        why,
-                        reason=Reason.LAYER_PARAMS,
+                if holds_l2(gradient, variable.op):
+                    raise CoupledPenaltyError(
+                        "the gradient of %s holds L2 of it, as of a penalty in the loss, and the decay by wc of %s "
+                        "would come on top: take the penalty out of the loss, or set wc=0" % (name, why)
                     )
-                )
+                shape, rate = tuple(variable.shape.as_list()), one.eps * one.wc
+                decays.append(Decay(variable, name, shape, rate, why, reason=Reason.LAYER_PARAMS))
         return decays
 
     def _create_slots(self, var_list: Iterable[tf.Variable]) -> None:
         for variable in var_list:
             self._zeros_slot(variable, "inc", self._name)
-
-    def _apply_dense(self, grad: tf.Tensor, var: tf.Variable) -> tf.Operation:
-        return self._step(grad, var)
-
-    def _resource_apply_dense(self, grad: tf.Tensor, handle: tf.Tensor) -> tf.Operation:
-        return self._step(grad, handle)
 
     def _step(self, gradient: Gradient, variable: tf.Variable) -> tf.Operation:
         one, inc = self._learning[variable.op.name], self.get_slot(variable, "inc")
@@ -172,6 +159,8 @@ class CudaConvnetOptimizer(tf.train.Optimizer):
         options = dict(use_locking=self._use_locking, read_value=False)
         return tf.group(inc.assign(value, **options), variable.assign_add(value, **options))
 
+    _apply_dense = _resource_apply_dense = _step
+
 
 def _one_a_variable(pairs: Sequence[Pair]) -> list[Pair]:
     """Dense pairs, with the sum of the gradients of a variable that is listed twice: it moves, and decays, once."""
@@ -181,25 +170,11 @@ def _one_a_variable(pairs: Sequence[Pair]) -> list[Pair]:
     return [(gs[0] if len(gs) == 1 else tf.add_n(gs), variable) for variable, gs in found.values()]
 
 
-def _refuse_l2(gradient: Gradient, variable: tf.Variable, why: str) -> None:
-    if holds_l2(gradient, variable.op):
-        raise CoupledPenaltyError(
-            "the gradient of %s holds L2 of it, as of a penalty in the loss, and the decay by wc of %s would come on "
-            "top: take the penalty out of the loss, or set wc=0" % (variable.op.name, why)
-        )
-
-
 def _dense(gradient: Gradient, variable: tf.Variable) -> tf.Tensor:
     """Momentum and decay move all rows of a table, those without a gradient too."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
-
-
-def _true_or_false(option: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidOptionError("%s=%r must be True or False" % (option, value))
-    return value
 
 
 def _layer_scopes(scopes: Any) -> dict[str, str]:

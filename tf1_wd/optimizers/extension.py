@@ -53,16 +53,27 @@ class DecoupledWeightDecayExtension:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _refuse_behind_the_optimizer(cls)
+        if tf.train.Optimizer in _around_extension(cls)[0]:
+            raise InvalidOptionError(
+                "class %s(%s): nothing would decay, as the apply_gradients of tf.train.Optimizer comes before that of "
+                "DecoupledWeightDecayExtension: put the extension first"
+                % (cls.__name__, ", ".join(base.__name__ for base in cls.__bases__))
+            )
 
     def __init__(self, weight_decay: WeightDecay, *args: Any, **kwargs: Any) -> None:
         if not callable(weight_decay):
             _check_rate(weight_decay)
         self._weight_decay = weight_decay
-        self._decay_var_list: AbstractSet[tf.Operation] | None = (
-            None  # of the call of minimize or apply_gradients that is running
-        )
-        _refuse_own_rules(type(self))
+        # of the call of minimize or apply_gradients that is running
+        self._decay_var_list: AbstractSet[tf.Operation] | None = None
+        for c in _around_extension(type(self))[0]:
+            for name in ("_decay_weights_op", "_decay_weights_sparse_op"):
+                if name in vars(c):
+                    raise UnsupportedUpdateError(
+                        "%s defines %s, a private method of tf.contrib.opt that is not called here, where all "
+                        "variables decay in one op: pass a function as weight_decay, or decay_var_list="
+                        % (c.__name__, name)
+                    )
         super().__init__(*args, **kwargs)
 
     def minimize(
@@ -170,34 +181,17 @@ def _around_extension(optimizer_class: type) -> tuple[Sequence[type], Sequence[t
     return order[:i], order[i + 1 :]
 
 
-def _refuse_behind_the_optimizer(optimizer_class: type) -> None:
-    """Raises InvalidOptionError if the optimizer's methods are found before those of the extension."""
-    ahead, _ = _around_extension(optimizer_class)
-    if tf.train.Optimizer in ahead:
-        name, bases = optimizer_class.__name__, [base.__name__ for base in optimizer_class.__bases__]
-        raise InvalidOptionError(
-            "class %s(%s): nothing would decay, as the apply_gradients of tf.train.Optimizer comes before that of "
-            "DecoupledWeightDecayExtension: put the extension first" % (name, ", ".join(bases))
-        )
-
-
-def _refuse_own_rules(optimizer_class: type) -> None:
-    """Raises UnsupportedUpdateError for a subclass with a decay of its own, by the names that tf.contrib.opt had."""
-    for c in _around_extension(optimizer_class)[0]:
-        for name in ("_decay_weights_op", "_decay_weights_sparse_op"):
-            if name in vars(c):
-                raise UnsupportedUpdateError(
-                    "%s defines %s, a private method of tf.contrib.opt that is not called here, where all variables "
-                    "decay in one op: pass a function as weight_decay, or decay_var_list=" % (c.__name__, name)
-                )
-
-
 def _listed(decay_var_list: VarList) -> AbstractSet[tf.Operation] | None:
     """The ops of the variables in a decay_var_list, or None for all. Raises InvalidOptionError."""
     if decay_var_list is None:
         return None
+    entries: Any = decay_var_list
+    if hasattr(entries, "dtype") or isinstance(entries, str):  # one, which may be iterable
+        entries = [entries]
+    elif not isinstance(entries, Iterable):
+        raise InvalidOptionError("decay_var_list takes a list of variables; got %r" % (entries,))
     found = set()
-    for entry in _entries(decay_var_list):
+    for entry in entries:
         ops = {graph.variable_op(copy) for v in parts(entry) for copy in _tf.copies(v) if hasattr(copy, "dtype")}
         if not ops or None in ops:
             raise InvalidOptionError("decay_var_list takes variables; got %r" % (entry,))
@@ -205,19 +199,16 @@ def _listed(decay_var_list: VarList) -> AbstractSet[tf.Operation] | None:
     return found
 
 
-def _entries(decay_var_list: Any) -> list[Any]:
-    if hasattr(decay_var_list, "dtype") or isinstance(decay_var_list, str):  # one, which may be iterable
-        return [decay_var_list]
-    try:
-        return list(decay_var_list)
-    except TypeError:
-        raise InvalidOptionError("decay_var_list takes a list of variables; got %r" % (decay_var_list,)) from None
-
-
 def _chosen(listed: AbstractSet[tf.Operation] | None, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
     """The ops of those `variables` that are listed. listed: set of ops, or None for all. Raises InvalidOptionError."""
     updated = [graph.variable_op(v) for v in variables]
-    _refuse_of_other_graphs(listed or (), updated)
+    graphs = {op.graph for op in updated}
+    foreign = sorted(op.name for op in listed or () if op.graph not in graphs)
+    if foreign and updated:
+        raise InvalidOptionError(
+            "decay_var_list: %s is of another graph than the variables that are updated, and would not decay: list the "
+            "variable of this graph" % ", ".join(foreign)
+        )
     found = [op for op in updated if listed is None or op in listed]
     if listed and not found:
         warnings.warn(
@@ -227,16 +218,6 @@ def _chosen(listed: AbstractSet[tf.Operation] | None, variables: Sequence[tf.Var
             stacklevel=5,
         )
     return found
-
-
-def _refuse_of_other_graphs(listed: Iterable[tf.Operation], updated: Sequence[tf.Operation]) -> None:
-    graphs = {op.graph for op in updated}
-    foreign = sorted(op.name for op in listed if op.graph not in graphs)
-    if foreign and updated:
-        raise InvalidOptionError(
-            "decay_var_list: %s is of another graph than the variables that are updated, and would not decay: list the "
-            "variable of this graph" % ", ".join(foreign)
-        )
 
 
 def _rate_now(weight_decay: WeightDecay, global_step: tf.Variable | None) -> float | tf.Tensor:

@@ -9,6 +9,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.errors import CoupledPenaltyError, InvalidOptionError, Tf1WdWarning
 from tf1_wd.graph.gradients import Gradient, Pairs, tensors_of
+from tf1_wd.graph.variables import size_of
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.in_gradients import l2_in
 
@@ -74,8 +75,7 @@ def refuse_missing(gradient: Gradient, variable: tf.Variable, name: str) -> None
 def refuse_by_hand(pairs: Pairs, decays: Iterable[Any], calls: Sequence[GradientCall]) -> None:
     """Raises CoupledPenaltyError for L2 by hand in the gradient of a variable whose decay a scope sees to.
 
-    pairs: list of (gradient, variable). decays: the Decays of the update. calls: the GradientCalls of the scope, which
-    have taken L2 of the loss out of their gradients.
+    calls: those of the scope, which have taken L2 of the loss out of their gradients.
     """
     if tf.distribute.has_strategy():
         return
@@ -104,7 +104,7 @@ def _l2_of(gradient: Gradient, variable: tf.Operation) -> tuple[int, int]:
     added, removed = _marked(variable)
     found = list(l2_in(tensors_of(gradient)[0], variable, added | removed))
     net = sum((op in added) - (op in removed) for op in found if _weights_in(op) is variable)
-    if tf.TensorShape(variable.get_attr("shape")).num_elements() == 1:
+    if size_of(variable) == 1:
         return net, 0
     return net, int(any(op not in added and op not in removed for op in found))
 

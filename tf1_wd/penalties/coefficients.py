@@ -26,7 +26,6 @@ def coefficients(
 ) -> list[float | tf.Tensor | None]:
     """d ys / d tensor of each scalar tensor: a float where it is constant, a scalar tf.Tensor where not, else None.
 
-    ys: list of tf.Tensor. tensors: list of scalar tf.Tensor, ancestors of ys. grad_ys: as in tf.gradients.
     None stands for a tensor that no gradient reaches (it is behind tf.stop_gradient, say).
     """
     if not tensors:
@@ -35,7 +34,7 @@ def coefficients(
     ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
     found: list[Any] = [_UNKNOWN] * len(tensors)
     if all(can_be_copied(op) for op in ops):
-        found = _constants(ys, tensors, grad_ys, ops)
+        found = [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
     unknown = [i for i, value in enumerate(found) if value is _UNKNOWN]
     if unknown:
         for i, value in zip(unknown, _in_place(ys, [tensors[i] for i in unknown], grad_ys)):
@@ -44,7 +43,7 @@ def coefficients(
 
 
 def depends(y: tf.Tensor, tensors: Sequence[tf.Tensor]) -> bool:
-    """True if `y` has a gradient by one of the tensors. y: tf.Tensor. tensors: list of tf.Tensor, ancestors of it.
+    """True if `y` has a gradient by one of the tensors, which are ancestors of it.
 
     Uses a small copy of the subgraph: tf.gradients would otherwise visit everything downstream in the user's graph.
     """
@@ -59,19 +58,14 @@ def depends(y: tf.Tensor, tensors: Sequence[tf.Tensor]) -> bool:
             return True
 
 
-def _constants(
-    ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds, ops: Sequence[tf.Operation]
-) -> list[Any]:
-    return [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
-
-
 def constant_coefficients(ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor]) -> list[float | None]:
     """As `coefficients`, but None for what is known only at run time. Adds nothing to the graph."""
     sources = [t.op for t in tensors]
     ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
     if not tensors or not all(can_be_copied(op) for op in ops):
         return [None] * len(tensors)
-    return [None if value is _UNKNOWN else value for value in _constants(ys, tensors, None, ops)]
+    found = [_number(d) for d in _derivatives(ys, tensors, None, ops)]
+    return [None if value is _UNKNOWN else value for value in found]
 
 
 def numbers_behind(
@@ -110,7 +104,9 @@ def _derivatives(
 
         def stand_in(tensor: tf.Tensor) -> tf.Tensor:
             if tensor.name not in stand_ins:
-                stand_ins[tensor.name] = _constant_or_placeholder(tensor)
+                value, dtype = _tf.constant_value(tensor), tensor.dtype.base_dtype
+                known = value is not None
+                stand_ins[tensor.name] = tf.constant(value, dtype) if known else tf.placeholder(dtype, tensor.shape)
             return stand_ins[tensor.name]
 
         copy = copy_ops(ops, stand_in, "copy")
@@ -120,13 +116,6 @@ def _derivatives(
         get = tensors[0].graph.get_tensor_by_name
         outside.update((placeholder.op, get(name)) for name, placeholder in stand_ins.items())
     return found
-
-
-def _constant_or_placeholder(tensor: tf.Tensor) -> tf.Tensor:
-    value = _tf.constant_value(tensor)
-    if value is None:
-        return tf.placeholder(tensor.dtype.base_dtype, tensor.shape)
-    return tf.constant(value, tensor.dtype.base_dtype)
 
 
 def _number(derivative: tf.Tensor | None) -> Any:

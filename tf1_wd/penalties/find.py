@@ -63,11 +63,9 @@ Weighed = List[Tuple[Penalty, Scalar]]  # penalties, each with its coefficient i
 
 
 def find_penalties(ops: Iterable[tf.Operation], ys: Sequence[tf.Tensor]) -> list[Penalty]:
-    """The penalties among `ops`, each at its outermost tensor.
+    """The penalties among `ops`, the ancestors of ys, each at its outermost tensor.
 
     A penalty in another branch or loop than ys is none: it comes and goes, see `gated_variables`.
-
-    ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
     """
     found = [p for p in (_penalty(op) for op in ops if _is_beside(op, ys)) if p is not None]
     inner: set[tf.Operation] = set()
@@ -82,8 +80,6 @@ def weigh(penalties: Sequence[Penalty], ys: Sequence[tf.Tensor], grad_ys: Seeds 
     A coefficient is a float, or a scalar tf.Tensor where it is known only at run time. Left out are penalties that no
     gradient reaches, and those whose coefficient depends on the very weights, such as the norm in w / norm(w): their
     gradient is no decay.
-
-    penalties: what find_penalties found among the ancestors of ys.
     """
     found: Weighed = []
     for penalty, coefficient in zip(penalties, coefficients(ys, [p.tensor for p in penalties], grad_ys)):
@@ -105,10 +101,7 @@ def _changes_with_weights(coefficient: tf.Tensor, penalty: Penalty) -> bool:
 
 
 def rates(weighed: Weighed) -> dict[tf.Operation, Scalar]:
-    """The rate of each variable: the sum over its penalties of coefficient * factor.
-
-    weighed: what `weigh` returns. Returns {op of the variable: float, or scalar tf.Tensor}.
-    """
+    """The rate of each variable (its op): the sum over its penalties of coefficient * factor."""
     found: dict[tf.Operation, Scalar] = {}
     for penalty, coefficient in weighed:
         for variable, factor in penalty.factors.items():
@@ -210,10 +203,7 @@ def _is_beside(op: tf.Operation, ys: Sequence[tf.Tensor]) -> bool:
 
 
 def gated_variables(ops: Iterable[tf.Operation], ys: Sequence[tf.Tensor]) -> set[tf.Operation]:
-    """The variables (ops) with L2 inside another branch or loop than ys, where it comes and goes.
-
-    ops: list of tf.Operation, the ancestors of ys (list of tf.Tensor).
-    """
+    """The variables (ops) with L2 inside another branch or loop than ys, whose ancestors are `ops`."""
     found: set[tf.Operation] = set()
     for op in ops:
         form = form_of(op)

@@ -53,8 +53,6 @@ def _sum_of_squares(tensor: tf.Tensor) -> Weights:
             if not n or not m:
                 return None
             factor *= m / n
-            tensor = op.inputs[0]
-            continue
         parts = _CONSTANT_MULTIPLES.parts(op)
         if parts is None:
             return None
@@ -93,7 +91,7 @@ def _constant_at(op: tf.Operation) -> int | None:
     return next((i for i, tensor in enumerate(op.inputs) if _constant_scalar(tensor) is not None), None)
 
 
-_CONSTANT_MULTIPLES = Reading(_constant_at, same=frozenset(["Sum", "Identity", "Cast", "Reshape"]), signs={})
+_CONSTANT_MULTIPLES = Reading(_constant_at, same=frozenset(["Sum", "Mean", "Identity", "Cast", "Reshape"]), signs={})
 FORMS = (
     Form("tf.nn.l2_loss(w)", ("L2Loss",), lambda op: _weights(op.inputs[0], 1.0), lambda op: op.inputs[0]),
     Form("tf.reduce_sum(w ** 2)", ("Sum", "Mean"), lambda op: _sum_of_squares(op.outputs[0]), _plain_square),

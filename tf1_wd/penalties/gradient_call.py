@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Collection, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import as_list, tensors_of
 from tf1_wd.penalties.find import Penalty, find_penalties, gated_variables, rates, weigh
-from tf1_wd.penalties.other_words import read_other_words
+from tf1_wd.penalties.other_words import OtherWords, read_other_words
 from tf1_wd.penalties.rows import RowTerm, read_rows
 
 Key = Tuple[tf.Operation, int]  # what graph.key returns
@@ -23,13 +23,21 @@ class GradientCall:
     constants, so that no gradient flows through a penalty or an own term. terms: names of other terms of variables
     alone in ys. norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2
     inside a branch or a loop. functions_with_l2: names of functions that ys call.
+    of: ops of the variables whose penalties are taken out; None: all, and what is L2 in other words.
     After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
     variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
 
     decouples_others: True to make own terms also of those that are not L2.
     """
 
-    def __init__(self, ys: Any, xs: Any, grad_ys: Any, decouples_others: bool = False) -> None:
+    def __init__(
+        self,
+        ys: Any,
+        xs: Any,
+        grad_ys: Any,
+        decouples_others: bool = False,
+        of: Collection[tf.Operation] | None = None,
+    ) -> None:
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
         self.ops = graph.ancestors(self.ys)
@@ -37,12 +45,15 @@ class GradientCall:
         self.is_weighted = any(g is not None for g in as_list(grad_ys))
         seeds = None if grad_ys is None else as_list(grad_ys)
         weighed = weigh(candidates, self.ys, seeds)
+        weighed = [pair for pair in weighed if of is None or set(pair[0].factors) <= set(of)]
         kept = {id(penalty) for penalty, _ in weighed}
         others = [(p.tensor.op.name, self._functions_behind(p)) for p in candidates if id(p) not in kept]
         begin, known = self._differentiated_by(), [penalty for penalty, _ in weighed]
         impure = set(graph.between(begin, self.ops, {p.tensor.op for p in known}))
-        words = read_other_words(self.ys, self.ops, begin, impure, known, seeds, decouples_others)
-        rows = read_rows(self.ys, self.ops, begin, impure, seeds)
+        words, rows = OtherWords(), OtherWords()
+        if of is None:
+            words = read_other_words(self.ys, self.ops, begin, impure, known, seeds, decouples_others)
+            rows = read_rows(self.ys, self.ops, begin, impure, seeds)
         found = words.tensors + rows.tensors
         if found:
             impure = set(graph.between(begin, self.ops, {t.op for t in [*found, *(p.tensor for p in known)]}))
@@ -149,11 +160,6 @@ def _functions_with_l2(ops: list[tf.Operation]) -> list[str]:
     }
     if not called:
         return []
-    bodies = _function_bodies(ops[0].graph)
-    return sorted(name for name in called if "L2Loss" in bodies.get(name, ()))
-
-
-def _function_bodies(tf_graph: tf.Graph) -> dict[str, frozenset[str]]:
-    """{name: (op types in the body)} of the functions in the library of a graph."""
-    library = tf_graph.as_graph_def().library
-    return {f.signature.name: frozenset(node.op for node in f.node_def) for f in library.function}
+    functions = ops[0].graph.as_graph_def().library.function
+    found = [f.signature.name for f in functions if any(node.op == "L2Loss" for node in f.node_def)]
+    return sorted(called.intersection(found))

@@ -18,12 +18,7 @@ from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.linear import Part, Reading
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
-from tf1_wd.graph.op_types import (
-    BROADCASTS,
-    LIMITS,
-    PASSED_BY_OWN_DECAY,
-    SELECTS,
-)
+from tf1_wd.graph.op_types import BROADCASTS, LIMITS, PASSED_BY_OWN_DECAY, SELECTS
 
 if TYPE_CHECKING:
     from tf1_wd._tf import tf
@@ -36,10 +31,7 @@ _CHOICES = SELECTS | {"Merge"}
 
 
 def refuse_own_decay(variables: Iterable[tf.Variable]) -> None:
-    """Raises AlreadyDecoupledError if the graph holds a decay of one of `variables` that is not of a scope or attach.
-
-    variables: list of tf.Variable, those that are to decay.
-    """
+    """Raises AlreadyDecoupledError if the graph decays one of `variables` by an op that is not of a scope or attach."""
     found = own_decays([graph.variable_op(v) for v in variables])
     if found:
         raise AlreadyDecoupledError(
@@ -50,10 +42,7 @@ def refuse_own_decay(variables: Iterable[tf.Variable]) -> None:
 
 
 def own_decays(variables: Sequence[tf.Operation]) -> list[tuple[tf.Operation, tf.Operation]]:
-    """[(variable, op that takes a fraction of it off)], leaving out the ops of scopes and attach.
-
-    variables: the ops of variables.
-    """
+    """[(variable, op that takes a fraction of it off)], leaving out the ops of scopes and attach."""
     wanted, scalars, found = set(variables), Scalars(), []
     for g in {id(variable.graph): variable.graph for variable in variables}.values():
         for op in made_by_optimizers(g):

@@ -5,24 +5,15 @@ What is printed is what runs: the training step is built from the same Decay val
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from tf1_wd.errors import NoMatchError
-from tf1_wd.plan import text_table
-from tf1_wd.plan.options import (
-    ALL_ROWS,
-    COUPLED,
-    LAZY,
-    TOUCHED_ROWS,
-    Rules,
-    check_rate,
-    given_rate,
-    left_out,
-    multiplier,
-)
+from tf1_wd.plan import options, text_table
+from tf1_wd.plan.options import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, Rules
 from tf1_wd.plan.reasons import Fate, Reason
 
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
@@ -31,8 +22,8 @@ _LOOKED_UP = "no rate as a whole: rows decay as they are looked up, see the term
 _UNREACHED = ", but no gradient reaches it"
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
 
-
 Shape = Tuple[Optional[int], ...]  # None for an unknown dimension
+Times = Callable[[Any, float], Any]  # multiplies a rate
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ class Decay:
     @property
     def size(self) -> int:
         """Number of elements; 0 where a dimension is unknown."""
-        return 0 if None in self.shape else _product([d for d in self.shape if d is not None])
+        return functools.reduce(operator.mul, [d or 0 for d in self.shape], 1)
 
 
 @dataclass(frozen=True)
@@ -105,13 +96,19 @@ class DecayPlan:
         rows = [(d.name, text_table.shape(d.shape), _rate(d.rate), self._half_life(d), d.why) for d in self.decays]
         lines = [text_table.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
-        said = dict.fromkeys(text for _, text in self.notes)
-        lines += ["note: %s: %s" % (_some(self.notes, text), text) for text in said]
+        for text in dict.fromkeys(text for _, text in self.notes):
+            about = [what for what, said in self.notes if said == text]
+            lines.append("note: %s: %s" % (text_table.some(about), text))
         explained = "" if self.order == COUPLED else " Half-life: steps in which a weight that gets no gradient halves."
         return "\n".join([*lines, self.summary() + "." + explained])
 
     def _half_life(self, decay: Decay) -> float | str | None:
-        return None if self.order == COUPLED else _half_life(decay)  # what is left of r w is up to the optimizer
+        if self.order == COUPLED:
+            return None  # what is left of r w is up to the optimizer
+        if decay.rate is None or decay.rows == TOUCHED_ROWS:
+            return None  # a row without gradient keeps its weights
+        known = isinstance(decay.rate, float) and isinstance(decay.scale, float)
+        return half_life(decay.rate * decay.scale) if known else "run time"
 
     def summary(self) -> str:
         """How many variables decay, and by which formula, in a sentence without its full stop."""
@@ -160,20 +157,12 @@ def half_life(rate: float) -> float | None:
     return math.log(0.5) / math.log1p(-rate) if rate > 0.0 else None
 
 
-def _half_life(decay: Decay) -> float | str | None:
-    if decay.rows == TOUCHED_ROWS:
-        return None  # a row without gradient keeps its weights
-    if isinstance(decay.rate, float) and isinstance(decay.scale, float):
-        return half_life(decay.rate * decay.scale)
-    return None if decay.rate is None else "run time"
-
-
 def decide(
     trained: Sequence[Trained],
     rules: Rules,
     loss_rates: Mapping[Any, Any],
     collection_rates: Mapping[Any, Any],
-    times: Callable[[Any, float], Any] = operator.mul,
+    times: Times = operator.mul,
 ) -> list[Decay]:
     """The Decay of every trained variable; each takes its rate from one place.
 
@@ -181,42 +170,27 @@ def decide(
     loss counts also where the data gradient is None, the others only for variables with a gradient (two optimizers
     without var_list would otherwise both decay everything).
 
-    trained: list of Trained. loss_rates, collection_rates: {key: rate}. times: f(rate, multiplier), their product.
-    Raises InvalidRateError.
+    loss_rates, collection_rates: {key: rate}. Raises InvalidRateError.
     """
-    return [
-        _decide(t, _times(t, rules, times), rules, loss_rates.get(t.key), collection_rates.get(t.key)) for t in trained
-    ]
+    return [_decide(t, rules, times, loss_rates.get(t.key), collection_rates.get(t.key)) for t in trained]
 
 
-def _times(trained: Trained, rules: Rules, times: Callable[[Any, float], Any]) -> Callable[[Any, str], tuple[Any, str]]:
-    """f(rate, why) -> (rate, why): what the option multipliers makes of them."""
-    factor, text = multiplier(rules, trained.variable, trained.name)
-    return lambda rate, why: (times(rate, factor), "%s, %s" % (why, text)) if text else (rate, why)
-
-
-def _decide(
-    trained: Trained,
-    multiplied: Callable[[Any, str], tuple[Any, str]],
-    rules: Rules,
-    loss_rate: Any,
-    collection_rate: Any,
-) -> Decay:
-    kept_out = left_out(rules, trained.variable, trained.name)
+def _decide(trained: Trained, rules: Rules, times: Times, loss_rate: Any, collection_rate: Any) -> Decay:
+    kept_out = options.left_out(rules, trained.variable, trained.name)
     if kept_out is not None:
         return _no(trained, kept_out[1], kept_out[0])
     stale = _STALE if loss_rate is not None and _rows(trained, rules) == LAZY else ""
-    given, text = given_rate(rules, trained.variable, trained.name)
+    given, text = options.given_rate(rules, trained.variable, trained.name)
     if given is not None:
         if not trained.has_gradient and loss_rate is None:
             return _no(trained, text + _UNREACHED, Reason.NO_GRADIENT)
-        return _yes(trained, *multiplied(given, text), Reason.GIVEN, rules, stale)
+        return _yes(trained, given, text, Reason.GIVEN, rules, times, stale)
     if loss_rate is not None and rules.source != "collection":
-        return _yes(trained, *multiplied(loss_rate, "penalty in the loss"), Reason.LOSS, rules, stale)
+        return _yes(trained, loss_rate, "penalty in the loss", Reason.LOSS, rules, times, stale)
     if collection_rate is not None and rules.source != "loss":
         if not trained.has_gradient:
             return _no(trained, "penalty in the collection" + _UNREACHED, Reason.NO_GRADIENT)
-        return _yes(trained, *multiplied(collection_rate, "penalty in the collection"), Reason.COLLECTION, rules)
+        return _yes(trained, collection_rate, "penalty in the collection", Reason.COLLECTION, rules, times)
     if loss_rate is not None or collection_rate is not None:
         where = "collection" if loss_rate is None else "loss"
         words = "penalty in the %s only, and source=%r" % (where, rules.source)
@@ -224,17 +198,19 @@ def _decide(
     return _no(trained, "no penalty, no rate given", Reason.NO_RATE)
 
 
-def _yes(trained: Trained, rate: Any, why: str, reason: Reason, rules: Rules, stale: str = "") -> Decay:
+def _yes(trained: Trained, rate: Any, why: str, reason: Reason, rules: Rules, times: Times, stale: str = "") -> Decay:
+    factor, text = options.multiplier(rules, trained.variable, trained.name)
+    if text:
+        rate, why = times(rate, factor), "%s, %s" % (why, text)
     if isinstance(rate, float):
-        check_rate(rate, trained.name, why)
+        options.check_rate(rate, trained.name, why)
         if isinstance(rules.scale, float):
-            check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
+            options.check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
         if rate == 0.0:
             return _no(trained, why + ", with rate 0", Reason.ZERO_RATE)
     rows = _rows(trained, rules)
-    return Decay(
-        trained.variable, trained.name, trained.shape, rate, why + _ROWS[rows] + stale, rows=rows, reason=reason
-    )
+    why += _ROWS[rows] + stale
+    return Decay(trained.variable, trained.name, trained.shape, rate, why, rows=rows, reason=reason)
 
 
 def _rows(trained: Trained, rules: Rules) -> str:
@@ -260,20 +236,8 @@ def _no(trained: Trained, why: str, reason: Reason) -> Decay:
     return Decay(trained.variable, trained.name, trained.shape, None, why, reason=reason)
 
 
-def _some(notes: Sequence[tuple[str, str]], text: str) -> str:
-    """What a text is said of: the first five, and how many more."""
-    return text_table.some([what for what, said in notes if said == text])
-
-
 def _count(n: int, one: str, many: str) -> str:
     return "%d %s" % (n, one if n == 1 else many)
-
-
-def _product(shape: Sequence[int]) -> int:
-    n = 1
-    for dimension in shape:
-        n *= dimension
-    return n
 
 
 def _rate(rate: Any) -> float | str | None:

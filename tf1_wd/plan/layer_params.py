@@ -7,7 +7,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Iterable, Mapping, Sequence
 
 from tf1_wd.errors import InvalidOptionError, NoMatchError
 
@@ -75,7 +75,10 @@ def read_layer_params(path: str | os.PathLike[str]) -> LayerParams:
 
     Source: cuda-convnet, layer.py and https://code.google.com/p/cuda-convnet/wiki/LayerParams.
     """
-    path = _text_of(path)
+    try:
+        path = os.fsdecode(path)
+    except TypeError:
+        raise InvalidOptionError("a layer parameter file is named by its path, and not by %r" % (path,)) from None
     try:
         with open(path, encoding="utf-8-sig") as file:  # a byte order mark is none of the file
             lines = file.read().splitlines()
@@ -93,13 +96,6 @@ def read_layer_params(path: str | os.PathLike[str]) -> LayerParams:
     if not layers:
         raise InvalidOptionError("%s: no section has the keys %s" % (path, ", ".join(KEYS)))
     return LayerParams(path, tuple(layers), tuple(ignored))
-
-
-def _text_of(path: Any) -> str:
-    try:
-        return os.fsdecode(path)
-    except TypeError:
-        raise InvalidOptionError("a layer parameter file is named by its path, and not by %r" % (path,)) from None
 
 
 def assign(

@@ -48,7 +48,6 @@ class Rules:
     multipliers: tuple[tuple[Selector, float], ...]
     scale: Any  # float, "learning_rate", scalar tensor, variable, or callable of the global step
     order: str
-    convention: str
     backend: str
     sparse: str
     summary: bool
@@ -97,9 +96,8 @@ def _make(
     _one_of("convention", convention, tuple(PRESETS))
     _one_of("backend", backend, BACKENDS)
     _one_of("sparse", sparse, SPARSE)
+    check_flag("summary", summary)
     _one_of("others", others, OTHERS)
-    if not isinstance(summary, bool):
-        raise InvalidOptionError("summary=%r must be True or False" % (summary,))
     default_scale, default_order = PRESETS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
@@ -117,7 +115,6 @@ def _make(
         multipliers=_multipliers(multipliers),
         scale=check_scale(scale),
         order=order,
-        convention=convention,
         backend=backend,
         sparse=sparse,
         summary=summary,
@@ -125,10 +122,9 @@ def _make(
     )
 
 
-def selected(rules: Rules, variable: Any, name: str) -> tuple[bool, str]:
-    """(True, "") if include and exclude let the variable decay, else (False, the reason in words)."""
-    reason = left_out(rules, variable, name)
-    return (True, "") if reason is None else (False, reason[1])
+def selected(rules: Rules, variable: Any, name: str) -> bool:
+    """True if include and exclude let the variable decay."""
+    return left_out(rules, variable, name) is None
 
 
 def left_out(rules: Rules, variable: Any, name: str) -> tuple[Reason, str] | None:
@@ -160,10 +156,7 @@ def multiplier(rules: Rules, variable: Any, name: str) -> tuple[float, str]:
 
 
 def check_matches(rules: Rules, variables: Sequence[tuple[Any, str]]) -> None:
-    """Raises NoMatchError if a selector of the rules matches none of the variables.
-
-    variables: list of (variable, name).
-    """
+    """Raises NoMatchError if a selector of the rules matches none of the (variable, name)."""
     mapped = tuple(s for s, _ in rules.rates + rules.multipliers if s is not None)
     for selector in rules.include + rules.exclude + mapped:
         if not any(selector.matches(v, name) for v, name in variables):
@@ -202,6 +195,12 @@ def _near(selector: Selector, variables: Sequence[tuple[Any, str]]) -> str:
         near += [name for name in names if word.lower() in name.lower()][:3]
     near = list(dict.fromkeys(near)) or names
     return " Near names: %s%s" % (", ".join(near[:5]), ", ..." if len(near) > 5 else "")
+
+
+def check_flag(option: str, value: object) -> None:
+    """Raises InvalidOptionError for an option that is neither True nor False."""
+    if not isinstance(value, bool):
+        raise InvalidOptionError("%s=%r must be True or False" % (option, value))
 
 
 def _one_of(option: str, value: object, words: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ class Reason(enum.Enum):
     GIVEN = "given"  # by the option rates=
     LOSS = "loss"  # a penalty in the loss
     COLLECTION = "collection"  # a penalty in the loss collection
+    REGULARIZER = "regularizer"  # of Keras
     ROLE = "role"  # what the weight is in its Keras layer
     LAYER_PARAMS = "layer_params"  # the layer parameter file of cuda-convnet
     # it does not decay
@@ -77,6 +78,8 @@ class Note(_Said):
     REGULARIZED = (
         "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
     )
+    TAKEN_OUT = "has an L2 regularizer, which decouple takes out of the gradient; the loss still reports it"
+    STAYS_COUPLED = "has a regularizer and does not decay: its gradient goes through the optimizer"
 
 
 # --- plans in JSON; one that was stored before there were codes has the texts alone, and these tell them apart

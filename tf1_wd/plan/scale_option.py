@@ -8,8 +8,6 @@ from typing import Any
 from tf1_wd.conventions.table import LEARNING_RATE
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 
-__all__ = ["LEARNING_RATE", "check_scalar", "check_scale", "is_function", "refuse_zero"]
-
 
 def is_function(value: Any) -> bool:
     """True for a function, and not for a Tensor or a variable, which may be callable too."""

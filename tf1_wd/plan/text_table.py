@@ -8,11 +8,7 @@ Cell = Union[str, float, None]
 
 
 def table(rows: Sequence[Sequence[Cell]], header: Sequence[str]) -> str:
-    """Lines up rows of cells under a header; a column of numbers is right-aligned.
-
-    rows: sequence of sequences of str, int, float or None. header: sequence of str. Returns one str without a final
-    newline.
-    """
+    """Lines up rows of cells under a header, without a final newline; a column of numbers is right-aligned."""
     texts = [[cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *texts)]
     numeric = [bool(rows) and all(isinstance(c, (int, float)) or c is None for c in col) for col in zip(*rows)]

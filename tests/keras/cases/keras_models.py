@@ -232,6 +232,11 @@ def refused():
         variable = SimpleNamespace(value=np.zeros(2), regularizer=None)
         tf1_wd.keras.decouple(model, replace(plan, decays=(replace(plan.decaying[0], variable=variable),)))
 
+    def scale_of_a_number():
+        model = net()
+        model.compile("sgd", "mse")
+        tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, RATE, scale=lambda step: 1.0))
+
     cases = {
         "backend": another_backend,
         "not built": lambda: tf1_wd.keras.plan(K.Sequential([K.layers.Dense(2)]), RATE),
@@ -241,7 +246,7 @@ def refused():
         "rate too": lambda: tf1_wd.keras.plan(net(), RATE, bias="much"),
         "option": lambda: tf1_wd.keras.plan(net(), RATE, depth_wise=0.1),
         "rates": lambda: tf1_wd.keras.plan(net(), RATE, rates=0.1),
-        "scale": lambda: tf1_wd.keras.plan(net(), RATE, scale=lambda step: 1.0),
+        "scale": scale_of_a_number,
         "frozen": all_frozen,
         "not compiled": lambda: decouple(None),
         "twice": lambda: decouple("sgd", twice=True),

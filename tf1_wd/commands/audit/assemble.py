@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import functools
 import os
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
+from tf1_wd.commands.audit.facts import by_variable
 from tf1_wd.commands.audit.findings import Scene, find
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN, AuditedVariable, AuditReport, Finding, Strength
@@ -29,9 +32,13 @@ def audit_facts(program, all_facts, norms=None, notes=(), has_lines=True):
     findings: list[Finding] = []
     strengths: list[Strength] = []
     for facts in all_facts:
-        frames = _Frames() if has_lines else lambda op: ()
-        known = _Variables(facts, frames, norms or {})
-        audited = {graph.variable_op(v): known.audited(v) for v in trainable_variables(facts.graph)}
+        frames = functools.lru_cache(None)(lambda op: users_frames(files.traceback(op)) if has_lines else ())
+        in_losses = by_variable(penalty for step in facts.steps for penalty in step.penalties)
+        declared = by_variable(penalty for d in facts.collections.values() for penalty in d.penalties)
+        audited = {
+            graph.variable_op(v): _audited(v, facts, frames, in_losses, declared, norms or {})
+            for v in trainable_variables(facts.graph)
+        }
         variables += audited.values()
         findings += find(Scene(facts, audited, frames))
         strengths += _strengths(facts, audited)
@@ -115,90 +122,62 @@ def norm_of(value):
     return float((value.astype("float64") ** 2).sum() ** 0.5)
 
 
-class _Frames:
-    """The user's lines that made an op, each looked up once."""
-
-    def __init__(self):
-        self._known = {}
-
-    def __call__(self, op):
-        if op not in self._known:
-            self._known[op] = users_frames(files.traceback(op))
-        return self._known[op]
-
-
-class _Variables:
-    """Puts together what the facts say of each variable."""
-
-    def __init__(self, facts, frames, norms):
-        self._facts, self._frames, self._norms = facts, frames, norms
-        self._in_losses = _by_variable(route for step in facts.steps for route in step.routes)
-        self._declared = _by_variable(route for d in facts.collections.values() for route in d.routes)
-
-    def audited(self, variable):
-        """The AuditedVariable of a tf.Variable."""
-        op = graph.variable_op(variable)
-        steps = [step for step in self._facts.steps if op in step.updates and not step.decays_only]
-        rate, place, why = self._rate(op, steps)
-        routes = self._in_losses.get(op) if place == "loss" else None
-        routes = routes or self._declared.get(op, []) if place != "-" else []
-        learning_rates = {step.learning_rate for step in steps}
-        lines = [line for line in (self._frames(route.tensor.op)[:1] for route in routes[:1]) if line]
-        shape = variable.shape
-        return AuditedVariable(
-            name=op.name,
-            shape=tuple(shape.as_list()) if shape.rank is not None else (None,),
-            dtype=variable.dtype.base_dtype.name,
-            kind="resource" if op.type == "VarHandleOp" else "reference",
-            rate=rate,
-            rule=_rule(op, rate, routes),
-            place=place,
-            source=str(lines[0][0]) if lines else None,
-            updated_by=tuple(dict.fromkeys(s.optimizer for s in self._facts.steps if op in s.updates)),
-            learning_rate=learning_rates.pop() if len(learning_rates) == 1 else RUN_TIME if steps else None,
-            frozen=not steps,
-            role=role_of(op),
-            norm=self._norms.get(op.name),
-            why=why,
-        )
-
-    def _rate(self, op, steps):
-        """(rate, place, why) of a variable, from the first place that gives it one."""
-        rates = [step.rates[op] for step in steps if op in step.rates]
-        if rates:
-            reasons = [step.problems[op].text for step in steps if op in step.problems]
-            if len(set(rates)) > 1:
-                return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(str, rates))
-            return rates[0], "loss", reasons[0] if reasons else ""
-        for step in self._facts.steps:
-            if step.decays_only and op in step.rates:
-                return step.rates[op], "loss", "that of a second step, %s on the penalties alone" % step.optimizer
-        for step in self._facts.steps:
-            if op in step.untrained:
-                return step.untrained[op], "loss", "in the loss of %s, which does not train it" % step.optimizer
-        for name in sorted(self._facts.collections, key=lambda name: name != _COLLECTION):
-            if op in self._facts.collections[name].rates:
-                return self._facts.collections[name].rates[op], "collection", "in %s, in no loss" % name
-        return None, "-", ""
+def _audited(variable, facts, frames, in_losses, declared, norms):
+    """The AuditedVariable of a tf.Variable: what the facts say of it. in_losses, declared: {op: list of Penalty}."""
+    op = graph.variable_op(variable)
+    steps = [step for step in facts.steps if op in step.updates and not step.decays_only]
+    rate, place, why = _rate(op, steps, facts)
+    penalties = in_losses.get(op) if place == "loss" else None
+    penalties = penalties or declared.get(op, []) if place != "-" else []
+    learning_rates = {step.learning_rate for step in steps}
+    lines = [line for penalty in penalties[:1] for line in frames(penalty.tensor.op)[:1]]
+    shape = variable.shape
+    return AuditedVariable(
+        name=op.name,
+        shape=tuple(shape.as_list()) if shape.rank is not None else (None,),
+        dtype=variable.dtype.base_dtype.name,
+        kind="resource" if op.type == "VarHandleOp" else "reference",
+        rate=rate,
+        rule=_rule(op, rate, penalties),
+        place=place,
+        source=str(lines[0]) if lines else None,
+        updated_by=tuple(dict.fromkeys(s.optimizer for s in facts.steps if op in s.updates)),
+        learning_rate=learning_rates.pop() if len(learning_rates) == 1 else RUN_TIME if steps else None,
+        frozen=not steps,
+        role=role_of(op),
+        norm=norms.get(op.name),
+        why=why,
+    )
 
 
-def _by_variable(routes):
-    found: dict = {}
-    for route in routes:
-        for op in route.factors:
-            known = found.setdefault(op, {})
-            known[route.tensor.op] = route
-    return {op: list(known.values()) for op, known in found.items()}
+def _rate(op, steps, facts):
+    """(rate, place, why) of a variable, from the first place that gives it one. steps: those that train it."""
+    rates = [step.rates[op] for step in steps if op in step.rates]
+    if rates:
+        reasons = [step.problems[op].text for step in steps if op in step.problems]
+        if len(set(rates)) > 1:
+            return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(str, rates))
+        return rates[0], "loss", reasons[0] if reasons else ""
+    for step in facts.steps:
+        if step.decays_only and op in step.rates:
+            return step.rates[op], "loss", "that of a second step, %s on the penalties alone" % step.optimizer
+    for step in facts.steps:
+        if op in step.untrained:
+            return step.untrained[op], "loss", "in the loss of %s, which does not train it" % step.optimizer
+    for name in sorted(facts.collections, key=lambda name: name != _COLLECTION):
+        if op in facts.collections[name].rates:
+            return facts.collections[name].rates[op], "collection", "in %s, in no loss" % name
+    return None, "-", ""
 
 
-def _rule(op, rate, routes):
+def _rule(op, rate, penalties):
     """How the rate comes about: coefficient times what is penalised."""
-    if not routes:
+    if not penalties:
         return ""
-    word = "l2_loss(w)" if routes[0].tensor.op.type == "L2Loss" else "sum(w ** 2)"
-    if len(routes) > 1:
-        return "%d penalties" % len(routes)
-    factor = routes[0].factors[op]
+    word = "l2_loss(w)" if penalties[0].tensor.op.type == "L2Loss" else "sum(w ** 2)"
+    if len(penalties) > 1:
+        return "%d penalties" % len(penalties)
+    factor = penalties[0].factors[op]
     if word != "l2_loss(w)" and factor != 2.0:
         return "gradient %s w" % (rate if not isinstance(rate, float) else "%g" % rate)
     return "%s %s" % ("%g" % (rate / factor) if isinstance(rate, float) and factor else "c", word)
@@ -206,12 +185,10 @@ def _rule(op, rate, routes):
 
 def _strengths(facts, audited):
     """A Strength for each optimizer, learning rate and rate that numbers are known of."""
-    counts: dict = {}
-    for step in facts.steps:
-        if not isinstance(step.learning_rate, float):
-            continue
-        for op, rate in step.rates.items():
-            if isinstance(rate, float) and rate > 0.0 and op in audited:
-                key = step.optimizer, rate, step.learning_rate
-                counts[key] = counts.get(key, 0) + 1
-    return [Strength(name, rate, lr, count) for (name, rate, lr), count in counts.items()]
+    counts = collections.Counter(
+        (step.optimizer, rate, step.learning_rate)
+        for step in facts.steps
+        for op, rate in step.rates.items()
+        if isinstance(step.learning_rate, float) and isinstance(rate, float) and rate > 0.0 and op in audited
+    )
+    return [Strength(*key, count) for key, count in counts.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,21 +10,12 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.update_ops import is_plain, kind_of
+from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.find import find_penalties, rates, weigh
+from tf1_wd.penalties.own_decay import own_decays
 
 # collections of losses that are sums already, and of what is run
 _ENDS = frozenset(["train_op", "summaries", "init_op", "local_init_op", "ready_op", "savers", "summary_op"])
-
-
-@dataclass(frozen=True)
-class Route:
-    """One way by which a penalty gets at variables.
-
-    tensor: the penalty. factors: {op of a variable: float}, see find.Penalty.
-    """
-
-    tensor: tf.Tensor
-    factors: dict
 
 
 class Problem(NamedTuple):
@@ -53,7 +45,7 @@ class OptimizerStep:
     step of the pasted snippet. rates: {op of a variable: rate of the L2 in its gradient}: float, "run time" or
     "unknown". problems: {op of a variable: Problem}, where that is "unknown". own_decay: why the optimizer is known to
     decay by itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None.
-    routes: list of Route, the penalties of its loss. doubled: {op of a variable: Doubled}.
+    penalties: those of its loss, of find.Penalty. doubled: {op of a variable: Doubled}.
     gradients: {op of a variable: what apply_gradients was given for it; of a sparse gradient, the values}. loss_rates:
     as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients.
     """
@@ -66,7 +58,7 @@ class OptimizerStep:
     problems: dict = field(default_factory=dict)
     own_decay: str = ""
     own_rate: float | str | None = None
-    routes: tuple = ()
+    penalties: tuple = ()
     doubled: dict = field(default_factory=dict)
     untrained: dict = field(default_factory=dict)
     gradients: dict = field(default_factory=dict)
@@ -96,9 +88,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a collection holds: routes, and the rate that they would give to {op of a variable: float or "run time"}."""
+    """What a collection holds: penalties, and rates that they would give: {op of a variable: float or "run time"}."""
 
-    routes: tuple
+    penalties: tuple
     rates: dict
 
 
@@ -113,9 +105,24 @@ def declared(tf_graph):
             continue
         weighed = weigh(find_penalties(graph.ancestors(tensors), tensors), tensors)
         if weighed:
-            routes = tuple(Route(p.tensor, p.factors) for p, _ in weighed)
-            found[name] = Declared(routes, {op: known(rate) for op, rate in rates(weighed).items()})
+            by_op = {op: known(rate) for op, rate in rates(weighed).items()}
+            found[name] = Declared(tuple(penalty for penalty, _ in weighed), by_op)
     return found
+
+
+def facts_of(tf_graph, steps, notes=()):
+    """The Facts of a graph whose steps are known. steps: of OptimizerStep. notes: as in Facts."""
+    trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
+    return Facts(tf_graph, tuple(steps), declared(tf_graph), tuple(own_decays(trainable)), tuple(notes))
+
+
+def by_variable(penalties):
+    """{op of a variable: its penalties, one of each tensor}."""
+    found: dict = collections.defaultdict(dict)
+    for penalty in penalties:
+        for op in penalty.factors:
+            found[op][penalty.tensor.op] = penalty
+    return {op: list(by_tensor.values()) for op, by_tensor in found.items()}
 
 
 def known(rate):

@@ -6,9 +6,8 @@ import difflib
 from dataclasses import dataclass
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.report import CODES, Finding
+from tf1_wd.commands.audit.report import CODES, Finding, Strength
 from tf1_wd.commands.audit.source_lines import name_filters
-from tf1_wd.plan.decisions import half_life
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,31 @@ def find(scene):
         *(_coupled, _double_counted, _inert, _empty_filters, _stale_reads, _frozen, _decayed_roles, _decoupled),
         _ambiguous,
     )
-    found = [finding for check in checks for finding in check(scene)]
+    found = []
+    for code, ops, sentence, remedy in (told for check in checks for told in check(scene)):
+        names = scene.names(ops)
+        if names:
+            count = names[0] if len(names) == 1 else "%d variables (%s)" % (len(names), _some(names))
+            found.append(Finding(code, names, sentence.replace("{variables}", count), remedy))
     return tuple(sorted(found, key=lambda f: list(CODES).index(f.code)))
+
+
+# Each check yields (code, ops of variables, sentence, remedy) of what it finds. {variables} in a sentence stands for
+# the names; where none of the ops is in the report, nothing is told.
 
 
 def _coupled(scene):
     for step in scene.facts.steps:
-        names = scene.names(op for op, rate in step.rates.items() if rate != 0.0)
-        if step.is_plain or step.decays_only or not names:
-            continue
-        yield Finding(
-            "coupled",
-            names,
-            "%s gets the L2 of %s as part of the gradient and rescales it with the rest, so that weights with large "
-            "gradients hardly decay: this is no weight decay. %s"
-            % (step.optimizer, _count(names), _numbers(step, scene)),
-            "`tf1-wd run SCRIPT` trains with true decay, w <- w - step - lr r w; `tf1-wd patch SCRIPT` writes the "
-            "edit. The right rate is then another one: search it again",
-        )
+        if not step.is_plain and not step.decays_only:
+            yield (
+                "coupled",
+                [op for op, rate in step.rates.items() if rate != 0.0],
+                "%s gets the L2 of {variables} as part of the gradient and rescales it with the rest, so that weights "
+                "with large gradients hardly decay: this is no weight decay. %s"
+                % (step.optimizer, _numbers(step, scene)),
+                "`tf1-wd run SCRIPT` trains with true decay, w <- w - step - lr r w; `tf1-wd patch SCRIPT` writes the "
+                "edit. The right rate is then another one: search it again",
+            )
 
 
 def _numbers(step, scene):
@@ -62,11 +68,10 @@ def _numbers(step, scene):
     text = "Rate %s" % (" and ".join("%g" % r for r in rates) if len(rates) < 4 else "%g to %g" % (rates[0], rates[-1]))
     if not isinstance(step.learning_rate, float):
         return text + "; the learning rate is known only at run time."
-    shrink = rates[-1] * step.learning_rate
-    life = half_life(shrink) if 0 < shrink < 1 else None
-    return "%s at learning rate %g: plain SGD would take %.3g of a weight off per step%s." % (
-        *(text, step.learning_rate, shrink, "" if life is None else " (half-life %s steps)" % f"{life:,.0f}"),
-    )
+    strength = Strength(step.optimizer, rates[-1], step.learning_rate, len(rates))
+    life = "" if strength.half_life is None else " (half-life %s steps)" % f"{strength.half_life:,.0f}"
+    words = (text, step.learning_rate, strength.per_step, life)
+    return "%s at learning rate %g: plain SGD would take %.3g of a weight off per step%s." % words
 
 
 def _double_counted(scene):
@@ -75,16 +80,14 @@ def _double_counted(scene):
         for op, how in step.doubled.items():
             hows.setdefault(how.text if how.is_one_term else "", []).append((op, how.text))
         for members in hows.values():
-            names = scene.names(op for op, _ in members)
-            if names:
-                yield Finding(
-                    "double-counted",
-                    names,
-                    "L2 of %s goes into one loss by more than one route, and the rates add up: %s."
-                    % (_count(names), members[0][1]),
-                    "Keep one route: the regularizer (and get_regularization_losses once), or the sum written by hand. "
-                    "The rate in this report is the sum of both",
-                )
+            yield (
+                "double-counted",
+                [op for op, _ in members],
+                "L2 of {variables} goes into one loss by more than one route, and the rates add up: %s."
+                % members[0][1],
+                "Keep one route: the regularizer (and get_regularization_losses once), or the sum written by hand. "
+                "The rate in this report is the sum of both",
+            )
 
 
 def _inert(scene):
@@ -92,36 +95,31 @@ def _inert(scene):
         return
     used = {op for step in scene.facts.steps for op in [*step.rates, *step.untrained, *step.problems]}
     for name, declared in scene.facts.collections.items():
-        ops = [op for op in declared.rates if op in scene.variables and op not in used]
-        names = scene.names(ops)
-        used.update(ops)
-        if names:
-            yield Finding(
-                "inert",
-                names,
-                "%s declared in the collection %s, but no loss that is trained contains it: nothing decays."
-                % ("L2 of %s is" % _count(names), name),
-                "Add it to the loss (tf.losses.get_regularization_loss()), or train with it as true decay: "
-                "`tf1-wd run --source collection SCRIPT`. Or delete the regularizers",
-            )
+        yield (
+            "inert",
+            declared.rates.keys() - used,
+            "L2 of {variables} is declared in the collection %s, but no loss that is trained contains it: nothing "
+            "decays." % name,
+            "Add it to the loss (tf.losses.get_regularization_loss()), or train with it as true decay: "
+            "`tf1-wd run --source collection SCRIPT`. Or delete the regularizers",
+        )
+        used.update(declared.rates)
 
 
 def _empty_filters(scene):
     all_names = [v.name for v in scene.variables.values()]
-    seen: dict = {}
-    for step in scene.facts.steps:
-        for route in step.routes:
-            for line in scene.frames(route.tensor.op):
-                for test in name_filters(line):
-                    if not any(test.matches(name) for name in all_names):
-                        seen.setdefault(test, set()).update(route.factors)
-    for test, ops in seen.items():
-        names = scene.names(ops)
-        yield Finding(
+    filtered: dict = {}
+    for penalty in (penalty for step in scene.facts.steps for penalty in step.penalties):
+        for test in (test for line in scene.frames(penalty.tensor.op) for test in name_filters(line)):
+            filtered.setdefault(test, set()).update(penalty.factors)
+    for test, ops in filtered.items():
+        if any(test.matches(name) for name in all_names):
+            continue
+        yield (
             "empty-filter",
-            names,
-            "The test for %s at %s matches the name of no trainable variable, so it filters nothing: %s penalised."
-            % (test, test.where, _count(names) + (" is" if len(names) == 1 else " are")),
+            ops,
+            "The test for %s at %s matches the name of no trainable variable, so it filters nothing: {variables} %s "
+            "penalised." % (test, test.where, "is" if len(scene.names(ops)) == 1 else "are"),
             "Correct the string (near names: %s), or decide with `tf1-wd run --exclude PATTERN SCRIPT`, which refuses "
             "a pattern that matches nothing" % _some(_nearest(test.texts[0], all_names)),
         )
@@ -138,100 +136,74 @@ def _nearest(text, names):
 
 def _frozen(scene):
     trained = _trained(scene)
-    ops = [op for step in _second_steps(scene) for op in step.rates if op not in trained]
-    names = scene.names(ops)
-    if names:
-        yield Finding(
-            "frozen-decayed",
-            names,
-            "A second step on the penalties alone moves %s, which no optimizer trains: frozen weights shrink towards "
-            "zero." % _count(names),
-            "Remove the second step and use `tf1-wd run --source collection SCRIPT`, which decays only what is "
-            "trained; or give the step's minimize the var_list of the optimizer",
-        )
+    yield (
+        "frozen-decayed",
+        [op for step in _second_steps(scene) for op in step.rates if op not in trained],
+        "A second step on the penalties alone moves {variables}, which no optimizer trains: frozen weights shrink "
+        "towards zero.",
+        "Remove the second step and use `tf1-wd run --source collection SCRIPT`, which decays only what is "
+        "trained; or give the step's minimize the var_list of the optimizer",
+    )
 
 
 def _stale_reads(scene):
-    steps, trained = list(_second_steps(scene)), _trained(scene)
-    if not steps:
+    penalties = [penalty.tensor for step in _second_steps(scene) for penalty in step.penalties]
+    if not penalties:
         return
-    updates = {o for step in scene.facts.steps if not step.decays_only for ops in step.updates.values() for o in ops}
-    after = _made_to_wait(scene.facts.graph, updates)
-    stale = set()
-    for step in steps:
-        for route in step.routes:
-            for op in graph.ancestors([route.tensor]):
-                if op.type == "ReadVariableOp" and op not in after:
-                    stale.add(graph.read_source(op.outputs[0]))
-    names = scene.names(op for op in stale if op in trained)
-    if names:
-        yield Finding(
-            "stale-reads",
-            names,
-            "The second step's penalties read %s without waiting for the update: on resource variables the decay may "
-            "be one of old weights or of new ones, as the run happens to go." % _count(names),
-            "Remove the second step; `tf1-wd run --convention snippet --source collection SCRIPT` does what it means, "
-            "w <- (1 - r)(w - step), in one order",
-        )
-
-
-def _made_to_wait(tf_graph, updates):
-    """The ops that run after one of `updates`, through data or control edges; one pass in the order of making."""
-    after = set()
-    for op in tf_graph.get_operations():
-        if any(t.op in after or t.op in updates for t in op.inputs) or any(
-            c in after or c in updates for c in op.control_inputs
-        ):
+    # the updates, and what runs after one of them, through data or control edges
+    after = {o for step in scene.facts.steps if not step.decays_only for ops in step.updates.values() for o in ops}
+    for op in scene.facts.graph.get_operations():
+        if not after.isdisjoint([*(tensor.op for tensor in op.inputs), *op.control_inputs]):
             after.add(op)
-    return after
+    reads = [op for op in graph.ancestors(penalties) if op.type == "ReadVariableOp" and op not in after]
+    yield (
+        "stale-reads",
+        _trained(scene).intersection(graph.read_source(op.outputs[0]) for op in reads),
+        "The second step's penalties read {variables} without waiting for the update: on resource variables the decay "
+        "may be one of old weights or of new ones, as the run happens to go.",
+        "Remove the second step; `tf1-wd run --convention snippet --source collection SCRIPT` does what it means, "
+        "w <- (1 - r)(w - step), in one order",
+    )
 
 
 def _decayed_roles(scene):
     for role, what in (("norm", "Scales and offsets of normalizations"), ("bias", "Biases")):
-        ops = [op for op, v in scene.variables.items() if v.role == role and _decays(v)]
-        names = scene.names(ops)
-        if names:
-            yield Finding(
-                "%s-decayed" % role,
-                names,
-                "%s are decayed: %s." % (what, _some(names)),
-                "If that is not meant: `tf1-wd run --exclude '%s' SCRIPT`, or leave them out of the penalty"
-                % ("(^|/)(%s)$" % "|".join(sorted({name.rsplit("/", 1)[-1] for name in names})[:4])),
-            )
-
-
-def _decays(variable):
-    return variable.place == "loss" and bool(variable.updated_by)
+        in_loss = {op: v for op, v in scene.variables.items() if v.place == "loss" and v.updated_by}
+        decayed = {op: v.name for op, v in in_loss.items() if v.role == role}
+        last_names = sorted({name.rsplit("/", 1)[-1] for name in decayed.values()})
+        yield (
+            "%s-decayed" % role,
+            decayed,
+            "%s are decayed: %s." % (what, _some(list(decayed.values()))),
+            "If that is not meant: `tf1-wd run --exclude '(^|/)(%s)$' SCRIPT`, or leave them out of the penalty"
+            % "|".join(last_names[:4]),
+        )
 
 
 def _decoupled(scene):
     for step in scene.facts.steps:
-        names = scene.names(step.updates)
-        if step.own_decay and names:
-            yield _own(names, "%s. It is not L2 in the loss" % step.own_decay)
+        if step.own_decay:
+            yield _own(step.updates, "%s. It is not L2 in the loss" % step.own_decay)
     for step in _second_steps(scene):
-        names = scene.names(step.rates)
-        if names and not step.is_plain:
+        if not step.is_plain:
             yield _own(
-                names,
-                "A second step, %s on the penalties alone, moves %s by what that optimizer makes of them: it is no "
-                "fraction of the weights" % (step.optimizer, _count(names)),
+                step.rates,
+                "A second step, %s on the penalties alone, moves {variables} by what that optimizer makes of them: it "
+                "is no fraction of the weights" % step.optimizer,
                 "Remove the second step, and search for a rate: `tf1-wd run --convention snippet --rate RATE SCRIPT`",
             )
-        elif names:
+        else:
             yield _own(
-                names,
-                "A second step, %s on the penalties alone, takes a fraction of %s off"
-                % (step.optimizer, _count(names)),
+                step.rates,
+                "A second step, %s on the penalties alone, takes a fraction of {variables} off" % step.optimizer,
                 "Remove the second step: `tf1-wd run --convention snippet --source collection%s SCRIPT` decays the "
                 "same variables when, and only when, they are updated, in one order on all kinds of variables"
                 % _scale(step, scene),
             )
-    ops = [op for op, _ in scene.facts.own_decays]
-    names = scene.names(ops)
-    if names:
-        where = dict(scene.facts.own_decays)
-        yield _own(names, "The program takes a fraction of %s off by itself (%s)" % (_count(names), where[ops[0]].name))
+    where = dict(scene.facts.own_decays)
+    if where:
+        first = next(iter(where.values()))
+        yield _own(where, "The program takes a fraction of {variables} off by itself (%s)" % first.name)
 
 
 def _scale(step, scene):
@@ -249,15 +221,12 @@ def _scale(step, scene):
     return "" if found == {1.0} else " --scale %g" % found.pop()
 
 
-def _own(names, sentence, remedy=None):
-    return Finding(
-        "already-decoupled",
-        names,
-        sentence + ".",
-        remedy
-        or "Leave it: `tf1-wd run` refuses these variables, for they would decay twice. To compare, take the program's "
-        "own decay out first",
+def _own(ops, sentence, remedy=None):
+    leave = (
+        "Leave it: `tf1-wd run` refuses these variables, for they would decay twice. To compare, take the program's "
+        "own decay out first"
     )
+    return "already-decoupled", ops, sentence + ".", remedy or leave
 
 
 def _ambiguous(scene):
@@ -266,14 +235,12 @@ def _ambiguous(scene):
         for op, problem in step.problems.items():
             reasons.setdefault(problem.of_any or problem.text, []).append(op)
     for reason, ops in reasons.items():
-        names = scene.names(ops)
-        if names:
-            yield Finding(
-                "ambiguous",
-                names,
-                "The rate of %s cannot be told from the graph: %s" % (_count(names), reason.rstrip(".") + "."),
-                "Say what it is: `tf1-wd run --rate PATTERN=RATE SCRIPT`",
-            )
+        yield (
+            "ambiguous",
+            ops,
+            "The rate of {variables} cannot be told from the graph: %s." % reason.rstrip("."),
+            "Say what it is: `tf1-wd run --rate PATTERN=RATE SCRIPT`",
+        )
 
 
 def _second_steps(scene):
@@ -282,12 +249,6 @@ def _second_steps(scene):
 
 def _trained(scene):
     return {op for step in scene.facts.steps if not step.decays_only for op in step.updates}
-
-
-def _count(names):
-    if len(names) == 1:
-        return names[0]
-    return "%d variables (%s)" % (len(names), _some(names))
 
 
 def _some(names):

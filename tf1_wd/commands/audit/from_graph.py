@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.facts import Doubled, Facts, OptimizerStep, Problem, Route, declared
+from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, facts_of
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
@@ -14,21 +14,23 @@ from tf1_wd.graph.linear import Reading
 from tf1_wd.graph.op_types import CLIPS, DIVISIONS, PASSED_IN_FILES, SUMS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
-from tf1_wd.penalties.find import find_penalties
-from tf1_wd.penalties.own_decay import Scalars, own_decays, rests
+from tf1_wd.penalties.find import Penalty, find_penalties
+from tf1_wd.penalties.own_decay import Scalars, rests
 
 IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
 
 
-_READING = Reading(lambda op: _even_at(op), sums=SUMS | PASSED_IN_FILES, divisions=DIVISIONS)
+def _scalar_at(op):
+    return next((i for i in (1, 0) if _is_even(op.inputs[i])), None)
+
+
+_READING = Reading(_scalar_at, sums=SUMS | PASSED_IN_FILES, divisions=DIVISIONS)
 
 
 def structural_facts(tf_graph):
     """The Facts of a tf.Graph whose making was not seen, such as one from a file."""
-    steps = structural_steps(tf_graph, update_ops(tf_graph))
-    trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
-    return Facts(tf_graph, steps, declared(tf_graph), tuple(own_decays(trainable)))
+    return facts_of(tf_graph, structural_steps(tf_graph, update_ops(tf_graph)))
 
 
 def update_ops(tf_graph):
@@ -96,23 +98,17 @@ def _number(part, constants):
     return 1.0 / number if number else None
 
 
-def _even_at(op):
-    return next((i for i in (1, 0) if _is_even(op.inputs[i])), None)
-
-
 def _is_even(tensor):
     return tensor.shape.rank == 0 or graph.is_uniform(tensor) or tensor.op.type == "Fill"
 
 
 def _is_clip(scalar):
     """True for a scalar that is made of a norm or a limit, as those of tf.clip_by_global_norm are."""
-    pending = [(scalar.op, 0)]
-    while pending:
-        op, depth = pending.pop()
-        if op.type in _OF_CLIPS:
+    front = [scalar.op]
+    for _ in range(7):
+        if any(op.type in _OF_CLIPS for op in front):
             return True
-        if depth < 6:
-            pending += [(t.op, depth + 1) for t in op.inputs]
+        front = [tensor.op for op in front for tensor in op.inputs]
     return False
 
 
@@ -145,23 +141,21 @@ def structural_steps(tf_graph, updates):
 
 
 def _step(name, learning_rate, decays_only, members, penalties):
-    rates, problems, doubled = {}, {}, {}
-    for variable, found in members.items():
-        multiples = [multiple for _, inner in found for multiple in inner]
-        if multiples:
-            rates[variable] = RUN_TIME if None in multiples else float(sum(multiples))
-        if rates.get(variable) == RUN_TIME:
-            problems[variable] = Problem("the coefficient of its L2 depends on more than constants")
-        if len(multiples) > len(found):
-            doubled[variable] = Doubled("its gradient holds %d terms of L2" % len(multiples))
-    routes = [Route(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
+    multiples = {variable: [m for _, inner in found for m in inner] for variable, found in members.items()}
+    rates = {v: RUN_TIME if None in inner else float(sum(inner)) for v, inner in multiples.items() if inner}
+    problem = Problem("the coefficient of its L2 depends on more than constants")
+    own = [Penalty(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
     return OptimizerStep(
         optimizer=name,
         learning_rate=learning_rate,
         updates={variable: [op for op, _ in found] for variable, found in members.items()},
         decays_only=decays_only,
         rates=rates,
-        problems=problems,
-        routes=tuple(route for route in routes if route.factors),
-        doubled=doubled,
+        problems={variable: problem for variable, rate in rates.items() if rate == RUN_TIME},
+        penalties=tuple(penalty for penalty in own if penalty.factors),
+        doubled={
+            variable: Doubled("its gradient holds %d terms of L2" % len(inner))
+            for variable, inner in multiples.items()
+            if len(inner) > len(members[variable])
+        },
     )

@@ -7,7 +7,7 @@ import math
 import os
 import string
 
-from tf1_wd.commands.audit.text import HEADER, headline, role
+from tf1_wd.commands.audit.text import HEADER, cells, headline
 from tf1_wd.plan import text_table
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), "page.html")
@@ -76,24 +76,23 @@ def _rows(report):
     for f in report.findings:
         for name in f.variables:
             codes.setdefault(name, []).append((f.code, _anchor(f)))
-    top_rate, top_norm = (_top(getattr(v, key) for v in report.variables) for key in ("rate", "norm"))
+    columns = ([getattr(v, key) for v in report.variables] for key in ("rate", "norm"))
+    top_rate, top_norm = (max(filter(_is_number, values), default=0.0) for values in columns)
     for v in report.variables:
         links = "".join(
             ' <a class="tag" href="#%s">%s</a>' % (anchor, _text(code)) for code, anchor in codes.get(v.name, ())
         )
-        cells = [
-            _cell(v.name, "%s<div>%s</div>" % (_text(v.name), links), "name"),
-            _cell(v.size, _text(text_table.shape(v.shape)), "number"),
-            _bar(v.rate, top_rate, v.why),
-            _cell(v.place),
-            _cell(", ".join(v.updated_by) or "-"),
-            _cell(_key(v.learning_rate), _number(v.learning_rate), "number"),
-            _bar(v.norm, top_norm),
-            _cell(role(v)),
-            _cell(v.rule or "-", kind="rule"),
-            _cell(v.source or "-", "<code>%s</code>" % _text(v.source) if v.source else "-", "source"),
-        ]
-        yield "<tr%s>%s</tr>" % (' class="frozen"' if v.frozen else "", "".join(cells))
+        shown = {name: _cell(value) for name, value in zip(HEADER, cells(v))}
+        shown.update(
+            variable=_cell(v.name, "%s<div>%s</div>" % (_text(v.name), links), "name"),
+            shape=_cell(v.size, _text(text_table.shape(v.shape)), "number"),
+            rate=_bar(v.rate, top_rate, v.why),
+            lr=_cell(_key(v.learning_rate), _number(v.learning_rate), "number"),
+            norm=_bar(v.norm, top_norm),
+            rule=_cell(v.rule or "-", kind="rule"),
+            source=_cell(v.source or "-", "<code>%s</code>" % _text(v.source) if v.source else "-", "source"),
+        )
+        yield "<tr%s>%s</tr>" % (' class="frozen"' if v.frozen else "", "".join(shown.values()))
 
 
 def _cell(key, shown=None, kind="text"):
@@ -119,7 +118,3 @@ def _key(value):
 
 def _number(value):
     return _text(text_table.cell(value))
-
-
-def _top(values):
-    return max((v for v in values if _is_number(v)), default=0.0)

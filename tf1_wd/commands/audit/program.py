@@ -47,10 +47,9 @@ def audit_program(program, steps=0, on_refusal=lambda report: None):
 
 def _norms(tf_graph):
     """{name of a trainable variable: its norm}, of the variables whose values a session of the graph has."""
-    reads = {graph.variable_op(v).name: _read_of(graph.variable_op(v)) for v in trainable_variables(tf_graph)}
+    reads = {op.name: _read_of(op) for op in map(graph.variable_op, trainable_variables(tf_graph))}
     reads = {name: tensor for name, tensor in reads.items() if tensor is not None}
-    values = files.values_in_session(tf_graph, reads)
-    return {name: norm_of(value) for name, value in values.items()}
+    return {name: norm_of(value) for name, value in files.values_in_session(tf_graph, reads).items()}
 
 
 def _read_of(variable):

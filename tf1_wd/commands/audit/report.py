@@ -123,16 +123,9 @@ class AuditReport:
 
     def as_dict(self):
         """The report as values that JSON knows."""
-        variables = [
-            dict(asdict(v), shape=list(v.shape), updated_by=list(v.updated_by), size=v.size) for v in self.variables
-        ]
-        findings = [dict(asdict(f), variables=list(f.variables), severity=f.severity) for f in self.findings]
-        strengths = [dict(asdict(s), per_step=s.per_step, half_life=s.half_life) for s in self.strengths]
-        return {
-            "program": self.program,
-            "tensorflow": self.tensorflow,
-            "variables": variables,
-            "findings": findings,
-            "strengths": strengths,
-            "notes": list(self.notes),
-        }
+        report = asdict(self)
+        computed = {"variables": ["size"], "findings": ["severity"], "strengths": ["per_step", "half_life"]}
+        for part, names in computed.items():
+            for entry, values in zip(getattr(self, part), report[part]):
+                values.update((name, getattr(entry, name)) for name in names)
+        return report

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import linecache
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tf1_wd.commands.run.execute import PACKAGE
-
+_PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _LIBRARIES = (
     *("tensorflow", "tensorflow_core", "tensorflow_estimator", "tf_slim", "tf_keras", "keras", "keras_applications"),
     *("keras_preprocessing", "tf1_wd", "horovod", "numpy", "absl", "six", "wrapt"),
@@ -38,8 +38,7 @@ class NameFilter:
     """
 
     texts: tuple
-    file: str
-    number: int
+    where: str  # the line of the test, as "file.py:12"
     lowers: bool
     whole: str | None = None
 
@@ -51,11 +50,6 @@ class NameFilter:
     def __str__(self):
         return " / ".join(map(repr, self.texts))
 
-    @property
-    def where(self):
-        """The line of the test, as "file.py:12"."""
-        return "%s:%d" % (os.path.basename(self.file), self.number)
-
 
 def users_frames(frames):
     """The frames of a traceback that are the user's own, the innermost first: tuple of Line.
@@ -63,31 +57,17 @@ def users_frames(frames):
     frames: (file, line, function, code) each, the outermost first; those of TensorFlow, of the libraries around it, of
     Python itself and of tf1_wd are left out.
     """
-    ours = _directories()
-    found = []
-    for file, number, _, code in reversed(list(frames)):
-        if file and not file.startswith("<") and not _is_library(os.path.abspath(file), ours):
-            found.append(Line(file, number or 0, (code or linecache.getline(file, number or 0)).strip()))
-    return tuple(found)
+    files = (getattr(sys.modules.get(name), "__file__", None) for name in _LIBRARIES)
+    libraries = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in files if file)
+    return tuple(
+        Line(file, number or 0, (code or linecache.getline(file, number or 0)).strip())
+        for file, number, _, code in reversed(list(frames))
+        if file and not file.startswith("<") and not _is_library(os.path.abspath(file), libraries)
+    )
 
 
-def _directories():
-    """Where the libraries that are imported lie, and where Python's own do."""
-    found = [PACKAGE + os.sep]
-    for name in _LIBRARIES:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file:
-            found.append(os.path.dirname(os.path.abspath(file)) + os.sep)
-    return tuple(found), os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-
-
-def _is_library(file, directories):
-    libraries, python = directories
-    if file.startswith(libraries):
-        return True
-    if any("%s%s%s" % (os.sep, name, os.sep) in file and "-packages" in file for name in _LIBRARIES):
-        return True
-    return file.startswith(python) and "-packages" not in file
+def _is_library(file, libraries):
+    return file.startswith(libraries) or (file.startswith(_PYTHON) and "-packages" not in file)
 
 
 @functools.lru_cache(maxsize=None)
@@ -100,33 +80,48 @@ def name_filters(line):
     module = _parsed(line.file)
     if module is None:
         return ()
-    tree, definitions, parents = module
-    found = []
-    for node in _nodes_at(tree, line.number):
-        for test in _tests_around(node, parents, definitions):
-            found += _filters(test, definitions, line.file)
-    return tuple(dict.fromkeys(found))
+    tests = [test for node in _nodes_at(module.tree, line.number) for test in _tests_around(node, module)]
+    return tuple(dict.fromkeys(found for test in tests for found in _filters(test, module)))
+
+
+@dataclass
+class _Module:
+    """A file of the user's.
+
+    definitions: {name: functions, and values that are assigned to it}. elements: what loops, comprehensions and lambdas
+    call what they go through: a variable may be one of these.
+    """
+
+    file: str
+    tree: ast.AST
+    parents: dict = field(default_factory=dict)
+    definitions: dict = field(default_factory=lambda: collections.defaultdict(list))
+    elements: set = field(default_factory=set)
+
+    def named(self, node):
+        """What the name of a sequence stands for."""
+        return self.definitions.get(node.id, []) if isinstance(node, ast.Name) else []
 
 
 @functools.lru_cache(maxsize=None)
 def _parsed(file):
     try:
         with open(file, "rb") as source:
-            tree = ast.parse(source.read())
+            module = _Module(file, ast.parse(source.read()))
     except (OSError, SyntaxError, ValueError):
         return None
-    parents: dict = {}
-    definitions: dict = {}
-    for node in ast.walk(tree):
-        for child in ast.iter_child_nodes(node):
-            parents[child] = node
+    for node in ast.walk(module.tree):
+        module.parents.update(dict.fromkeys(ast.iter_child_nodes(node), node))
         if isinstance(node, ast.FunctionDef):
-            definitions.setdefault(node.name, []).append(node)
+            module.definitions[node.name].append(node)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Name):
-                    definitions.setdefault(target.id, []).append(node.value)
-    return tree, definitions, parents
+                module.definitions[getattr(target, "id", None)].append(node.value)
+        elif isinstance(node, (ast.comprehension, ast.For)):
+            module.elements.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
+        elif isinstance(node, ast.Lambda):
+            module.elements.update(a.arg for a in node.args.args)
+    return module
 
 
 def _nodes_at(tree, number):
@@ -139,95 +134,70 @@ def _nodes_at(tree, number):
 
 
 def _last_line(node):
-    return max((n.lineno for n in ast.walk(node) if hasattr(n, "lineno")), default=node.lineno)
+    return max(getattr(n, "lineno", 0) for n in ast.walk(node))
 
 
-def _tests_around(node, parents, definitions):
-    """The conditions inside a statement's comprehensions, of those it goes through, and of `if` and `for` around it."""
-    tests, pending, seen = [], [node], set()
-    while pending:
-        outer = pending.pop()
-        if outer in seen:
-            continue
-        seen.add(outer)
+def _tests_around(node, module):
+    """The conditions inside a statement, and those of `if` and `for` around it."""
+    tests = _tests_inside([node], module)
+    while node in module.parents and not isinstance(node, (ast.FunctionDef, ast.Lambda)):
+        before, node = node, module.parents[node]
+        if isinstance(node, ast.If) and before is not node.test:
+            tests.append(node.test)
+        elif isinstance(node, ast.For):
+            tests += _tests_inside(module.named(node.iter), module)
+            # `if 'bn' in v.name: continue` above the line
+            above = [s for s in node.body if isinstance(s, ast.If) and s.lineno < before.lineno]
+            tests += [s.test for s in above if any(isinstance(inner, ast.Continue) for inner in s.body)]
+    return tests
+
+
+def _tests_inside(nodes, module):
+    """The conditions of comprehensions, filter() and `x if y else z`, also in the sequences that these go through."""
+    tests, pending = [], list(nodes)
+    for outer in pending:
         for inner in ast.walk(outer):
             if isinstance(inner, ast.comprehension):
                 tests += inner.ifs
-                pending += _sequences(inner.iter, definitions)
+                pending += [sequence for sequence in module.named(inner.iter) if sequence not in pending]
             elif isinstance(inner, ast.Call) and getattr(inner.func, "id", None) == "filter":
                 tests += inner.args[:1]
             elif isinstance(inner, ast.IfExp):
                 tests.append(inner.test)
-    while node in parents and not isinstance(node, (ast.FunctionDef, ast.Lambda)):
-        before, node = node, parents[node]
-        if isinstance(node, ast.If):
-            if before is not node.test:
-                tests.append(node.test)
-        elif isinstance(node, ast.For):
-            for sequence in _sequences(node.iter, definitions):
-                tests += _tests_around(sequence, {}, {})
-            # `if 'bn' in v.name: continue` above the line
-            tests += [s.test for s in node.body if isinstance(s, ast.If) and _skips(s) and s.lineno < before.lineno]
     return tests
 
 
-def _skips(statement):
-    return any(isinstance(s, ast.Continue) for s in statement.body)
-
-
-def _sequences(node, definitions):
-    """What the name of a sequence stands for, in the same file."""
-    return definitions.get(node.id, []) if isinstance(node, ast.Name) else []
-
-
-def _filters(test, definitions, file):
+def _filters(test, module):
     found, seen, pending = [], set(), [(test, 0)]
     while pending:
         outer, depth = pending.pop()
         for node in ast.walk(outer):
             if isinstance(node, ast.Compare):
-                for texts, name, whole in _compared(node, outer, definitions, _loop_names(file)):
-                    found.append(NameFilter(texts, file, node.lineno, "lower" in ast.dump(name), whole))
+                for texts, name, whole in _compared(node, outer, module):
+                    where = "%s:%d" % (os.path.basename(module.file), node.lineno)
+                    found.append(NameFilter(texts, where, "lower" in ast.dump(name), whole))
             elif isinstance(node, ast.Name) and depth < 3 and node.id not in seen:
                 seen.add(node.id)
-                pending += [(definition, depth + 1) for definition in definitions.get(node.id, [])]
+                pending += [(definition, depth + 1) for definition in module.named(node)]
     return found
 
 
-@functools.lru_cache(maxsize=None)
-def _loop_names(file):
-    """What loops, comprehensions and lambdas of a file call their elements: a variable may be one of these."""
-    found: set = set()
-    for node in ast.walk(_parsed(file)[0]):
-        if isinstance(node, (ast.comprehension, ast.For)):
-            found.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
-        elif isinstance(node, ast.Lambda):
-            found.update(a.arg for a in node.args.args)
-    return found
-
-
-def _compared(node, test, definitions, loop_names):
-    """(strings, the name they are compared with, NameFilter.whole) of a comparison: tuples."""
+def _compared(node, test, module):
+    """[(strings, the name they are compared with, NameFilter.whole)] of a comparison."""
     left, right, operator = node.left, node.comparators[0], node.ops[0]
+    pairs: list = []
     if isinstance(operator, (ast.In, ast.NotIn)):
         if _is_name(right):
-            for text in _strings(left, test, definitions):
-                yield (text,), right, None
-        elif _name_of(left) in loop_names:
-            for sequence in [right, *_sequences(right, definitions)]:
-                if isinstance(sequence, (ast.List, ast.Tuple, ast.Set)):
-                    texts = [text for text in map(_string, sequence.elts) if text is not None]
-                    if texts:
-                        yield tuple(texts), left, _ending(left)
+            return [((text,), right, None) for text in _searched(left, test, module)]
+        pairs = [(left, texts) for texts in _literals(right, module) if texts]
     elif isinstance(operator, (ast.Eq, ast.NotEq)):
-        for name, text in ((left, _string(right)), (right, _string(left))):
-            if text is not None and _name_of(name) in loop_names:
-                yield (text,), name, _ending(name)
-
-
-def _ending(name):
-    """What `v.name` has at its end, and `v.op.name` has not."""
-    return "" if isinstance(name.value, ast.Attribute) else ":0"
+        pairs = [(left, _strings([right])), (right, _strings([left]))]
+    # `v.name` has ":0" at its end, and `v.op.name` has not
+    return [
+        (texts, name, "" if isinstance(name.value, ast.Attribute) else ":0")
+        for name, texts in pairs
+        if texts and _name_of(name) in module.elements
+    ]
 
 
 def _name_of(node):
@@ -235,34 +205,29 @@ def _name_of(node):
     if not isinstance(node, ast.Attribute) or node.attr != "name":
         return None
     of = node.value
-    if isinstance(of, ast.Attribute) and of.attr == "op":
-        of = of.value
-    return of.id if isinstance(of, ast.Name) else None
+    return getattr(of.value if isinstance(of, ast.Attribute) and of.attr == "op" else of, "id", None)
 
 
-def _strings(node, test, definitions):
+def _searched(node, test, module):
     """The strings that the left side of `in` stands for: itself, or those of the sequence that `any` goes through."""
-    text = _string(node)
-    if text is not None:
-        return [text]
     if not isinstance(node, ast.Name):
-        return []
-    found = []
-    for inner in ast.walk(test):
-        if isinstance(inner, ast.comprehension) and getattr(inner.target, "id", None) == node.id:
-            sequences = [inner.iter, *_sequences(inner.iter, definitions)]
-            found += [e for s in sequences if isinstance(s, (ast.List, ast.Tuple)) for e in s.elts]
-    return [text for text in map(_string, found) if text is not None]
+        return _strings([node])
+    loops = [n for n in ast.walk(test) if isinstance(n, ast.comprehension) and getattr(n.target, "id", None) == node.id]
+    return [text for loop in loops for texts in _literals(loop.iter, module) for text in texts]
 
 
-def _string(node):
-    value = getattr(node, "s" if type(node).__name__ == "Str" else "value", None)  # ast.Str until Python 3.7
-    return value if isinstance(value, str) else None
+def _literals(node, module):
+    """The strings of a list, a tuple or a set, or of each that a name stands for: a list of tuples."""
+    sequences = [node, *module.named(node)]
+    return [_strings(s.elts) for s in sequences if isinstance(s, (ast.List, ast.Tuple, ast.Set))]
+
+
+def _strings(nodes):
+    """The strings among nodes, which are ast.Str until Python 3.7."""
+    values = [getattr(node, "s" if type(node).__name__ == "Str" else "value", None) for node in nodes]
+    return tuple(value for value in values if isinstance(value, str))
 
 
 def _is_name(node):
     """True for `v.name`, `v.op.name`, `name`, `v.name.lower()` and their like."""
-    return any(
-        (isinstance(n, ast.Attribute) and n.attr == "name") or (isinstance(n, ast.Name) and "name" in n.id.lower())
-        for n in ast.walk(node)
-    )
+    return any(getattr(n, "attr", None) == "name" or "name" in getattr(n, "id", "").lower() for n in ast.walk(node))

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from tf1_wd.plan import text_table
 
-HEADER = ("variable", "shape", "rate", "place", "updated by", "lr", "norm", "what", "rule", "source")
+# name -> what it says of an AuditedVariable
+_COLUMNS = {
+    "variable": lambda v: v.name,
+    "shape": lambda v: text_table.shape(v.shape),
+    "rate": lambda v: v.rate,
+    "place": lambda v: v.place,
+    "updated by": lambda v: ", ".join(v.updated_by) or "-",
+    "lr": lambda v: v.learning_rate,
+    "norm": lambda v: v.norm,
+    "what": lambda v: ", ".join(filter(None, (v.role, "frozen" if v.frozen else ""))) or "-",
+    "rule": lambda v: v.rule or "-",
+    "source": lambda v: v.source or "-",
+}
+HEADER = tuple(_COLUMNS)
 
 
-def rows(report):
-    """The cells of each variable, in the order of HEADER: str, float or None."""
-    return [
-        (
-            v.name,
-            text_table.shape(v.shape),
-            v.rate,
-            v.place,
-            ", ".join(v.updated_by) or "-",
-            v.learning_rate,
-            v.norm,
-            role(v),
-            v.rule or "-",
-            v.source or "-",
-        )
-        for v in report.variables
-    ]
-
-
-def role(variable):
-    """What a variable is besides a weight."""
-    return ", ".join(filter(None, (variable.role, "frozen" if variable.frozen else ""))) or "-"
+def cells(variable):
+    """The cells of an AuditedVariable, in the order of HEADER: str, float or None."""
+    return [value(variable) for value in _COLUMNS.values()]
 
 
 def headline(report):
@@ -46,7 +40,7 @@ def headline(report):
 
 def text(report):
     """The report for a terminal."""
-    parts = [headline(report), text_table.table(rows(report), HEADER)]
+    parts = [headline(report), text_table.table([cells(v) for v in report.variables], HEADER)]
     parts += ["note: %s" % note for note in report.notes]
     if report.strengths:
         parts.append("\n".join("L2 under %s" % s for s in report.strengths))
@@ -67,8 +61,7 @@ def markdown(report):
     for f in report.findings:
         lines += ["- **%s** (%s): %s" % (f.code, f.severity, _md(f.sentence)), "  What to do: %s." % _md(f.remedy)]
     lines += ["", "## Variables", "", "| %s |" % " | ".join(HEADER), "|%s" % ("---|" * len(HEADER))]
-    for row in rows(report):
-        lines.append("| %s |" % " | ".join(_md(text_table.cell(value)) for value in row))
+    lines += ["| %s |" % " | ".join(_md(text_table.cell(value)) for value in cells(v)) for v in report.variables]
     for title, entries in (("L2 against the learning rate", report.strengths), ("Notes", report.notes)):
         if entries:
             lines += ["", "## %s" % title, "", *("- %s" % _md(str(entry)) for entry in entries)]

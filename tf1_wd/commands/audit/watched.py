@@ -6,12 +6,13 @@ the training step of a scope is built from: GradientCall, net_rate. Nothing of t
 
 from __future__ import annotations
 
+import collections
 import contextlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Doubled, Facts, OptimizerStep, Problem, Route, declared, known
+from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, by_variable, facts_of, known
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.refusals import own_decay_of
@@ -22,15 +23,13 @@ from tf1_wd.errors import Tf1WdError
 from tf1_wd.graph import files
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.gradients import as_list, tensors_of
-from tf1_wd.graph.variables import checkpoint_name, trainable_variables
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.coefficients import coefficients
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
-from tf1_wd.penalties.own_decay import own_decays
 
 
-@dataclass(frozen=True)
-class _Update:
+class _Update(NamedTuple):
     """One apply_gradients: the optimizer, its pairs, and which ops of the graph were made by it."""
 
     graph: object
@@ -58,31 +57,18 @@ class Observer(Listener):
         self._calls.append((_tf.outermost(tf.get_default_graph()), ys, xs, grad_ys, list(results)))
         return results
 
-    def apply_gradients(self, original, optimizer, grads_and_vars, global_step=None, name=None, **kwargs):
-        """Lets one update pass."""
-        pairs = list(grads_and_vars)
-        with self._update(optimizer, pairs):
-            return original(optimizer, pairs, global_step, name, **kwargs)
-
-    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
-        """Lets the update of an optimizer with an apply_gradients of its own pass."""
-        if args:
-            pairs, args = list(args[0]), args[1:]
-        else:
-            pairs = list(kwargs.pop("grads_and_vars"))
-        earlier = len(self._updates)
-        with self._update(optimizer, pairs, earlier):
-            return original(optimizer, pairs, *args, **kwargs)
-
-    @contextlib.contextmanager
-    def _update(self, optimizer, pairs, earlier=None):
-        """Notes an update that is built in the block, unless one inside of it was noted since `earlier`."""
+    def apply_gradients(self, original, optimizer, *args, **kwargs):
+        """Lets one update pass, and notes it, unless an update was noted inside of it: that of the base class."""
+        given, *others = args or [kwargs.pop("grads_and_vars")]
+        pairs, earlier = list(given), len(self._updates)
         tf_graph = _tf.outermost(tf.get_default_graph())
         before = _size(tf_graph)
-        yield
-        handed_over = earlier is not None and len(self._updates) > earlier
-        if not handed_over and not tf.executing_eagerly():
+        train_op = original(optimizer, pairs, *others, **kwargs)
+        if len(self._updates) == earlier and not tf.executing_eagerly():
             self._updates.append(_Update(tf_graph, optimizer, tuple(pairs), before, _size(tf_graph)))
+        return train_op
+
+    overridden_apply_gradients = keras_apply_gradients = apply_gradients
 
     @property
     def graphs(self):
@@ -107,33 +93,27 @@ class Observer(Listener):
 
     def facts(self, tf_graph):
         """The Facts of a graph that is complete."""
-        with tf_graph.as_default(), _unfinalized(tf_graph):
-            return self._facts(tf_graph)
-
-    def _facts(self, tf_graph):
-        calls = []
-        for g, ys, xs, grad_ys, results in self._calls:
-            if g is tf_graph:
-                call = GradientCall(ys, xs, grad_ys)
-                call.keep(results)
-                calls.append(call)
-        constants, ops = Constants(), update_ops(tf_graph)
-        updates = [u for u in self._updates if u.graph is tf_graph]
-        order = {op: i for i, op in enumerate(tf_graph.get_operations())}
-        upstream = Upstream(calls)
-        steps = [_step(update, upstream, ops, order, constants) for update in updates]
-        seen = {op for step in steps for op in step.updates}
-        steps += structural_steps(tf_graph, {variable: made for variable, made in ops.items() if variable not in seen})
-        trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
-        notes = [
-            "the function %s, which the loss calls, holds L2: it is not counted" % name
-            for name in sorted({name for call in calls for name in call.functions_with_l2})
-        ]
-        return Facts(tf_graph, tuple(steps), declared(tf_graph), tuple(own_decays(trainable)), tuple(notes))
-
-
-def _unfinalized(tf_graph):
-    return _tf.unfinalized(tf_graph) if tf_graph.finalized else contextlib.nullcontext()
+        open_again = _tf.unfinalized(tf_graph) if tf_graph.finalized else contextlib.nullcontext()
+        with tf_graph.as_default(), open_again:
+            calls = []
+            for g, ys, xs, grad_ys, results in self._calls:
+                if g is tf_graph:
+                    call = GradientCall(ys, xs, grad_ys)
+                    call.keep(results)
+                    calls.append(call)
+            constants, ops = Constants(), update_ops(tf_graph)
+            updates = [u for u in self._updates if u.graph is tf_graph]
+            order = {op: i for i, op in enumerate(tf_graph.get_operations())}
+            upstream = Upstream(calls)
+            steps = [_step(update, upstream, ops, order, constants) for update in updates]
+            seen = {op for step in steps for op in step.updates}
+            unseen = {variable: made for variable, made in ops.items() if variable not in seen}
+            steps += structural_steps(tf_graph, unseen)
+            notes = [
+                "the function %s, which the loss calls, holds L2: it is not counted" % name
+                for name in sorted({name for call in calls for name in call.functions_with_l2})
+            ]
+            return facts_of(tf_graph, steps, notes)
 
 
 def _size(tf_graph):
@@ -169,7 +149,6 @@ def _step(update, upstream, ops, order, constants):
         elif rate is not None:
             rates[op] = known(rate)
     behind = list(behind_any.values())
-    routes = tuple(Route(p.tensor, p.factors) for call in behind for p in call.penalties)
     alone = bool(behind) and all(_is_decay_alone(call) for call in behind)
     return OptimizerStep(
         optimizer=type(update.optimizer).__name__,
@@ -180,7 +159,7 @@ def _step(update, upstream, ops, order, constants):
         problems=problems,
         own_decay=own_decay_of(update.optimizer) or "",
         own_rate=_own_rate(update.optimizer),
-        routes=routes,
+        penalties=tuple(penalty for call in behind for penalty in call.penalties),
         doubled=_doubled(behind),
         gradients=given,
         loss_rates=loss_rates,
@@ -218,15 +197,11 @@ def _doubled(calls):
     found = {}
     for call in calls:
         terms = _collected_more_than_once(call)
-        by_variable: dict[tf.Operation, list] = {}
-        for penalty in call.penalties:
-            for variable in penalty.factors:
-                by_variable.setdefault(variable, []).append(penalty)
-        for variable, penalties in by_variable.items():
-            again = [p for p in penalties if p.tensor.op in terms]
+        for variable, penalties in by_variable(call.penalties).items():
+            again = [p.tensor.op for p in penalties if p.tensor.op in terms]
             if again:
-                term = again[0].tensor.op
-                found[variable] = Doubled("the loss adds %s %g times" % (term.name, terms[term]), is_one_term=True)
+                text = "the loss adds %s %g times" % (again[0].name, terms[again[0]])
+                found[variable] = Doubled(text, is_one_term=True)
             elif len({_origin(p) for p in penalties}) > 1:
                 names = sorted({p.tensor.op.name for p in penalties})
                 found[variable] = Doubled("the loss holds %s" % " and ".join(names[:3]))
@@ -245,43 +220,22 @@ def _collected_more_than_once(call):
     counts once.
     """
     inside = set(call.ops)
-    terms = [(r, t) for r, t in _terms(call.ys[0].graph) if t.op in inside]
-    weights = coefficients(call.ys, [t for _, t in terms])
-    found: dict[tf.Operation, int] = {}
-    if any(isinstance(w, float) and w > 1.5 for w in weights):
-        ways = _ways(call)
-        for (penalties, tensor), weight in zip(terms, weights):
-            n = ways.get(tensor.op, 0)
-            if n > 1 and isinstance(weight, float) and weight > 1.5:
-                found.update((p.tensor.op, n) for p in penalties)
+    with call.ys[0].graph.as_default():
+        terms = [term for term in read_collection() if term.tensor.op in inside]
+    weights = coefficients(call.ys, [term.tensor for term in terms])
+    heavy = [term for term, weight in zip(terms, weights) if isinstance(weight, float) and weight > 1.5]
+    consumers = graph.consumers_among(call.ops) if heavy else {}
+    ways = [(term, _ways(term.tensor.op, [y.op for y in call.ys], consumers)) for term in heavy]
+    return {p.tensor.op: n for term, n in ways for p in term.penalties if n > 1}
+
+
+def _ways(op, ends, consumers):
+    """The number of ways that lead from an op to one of `ends`. consumers: {op: those that take its outputs}."""
+    found, front = 0, collections.Counter([op])  # {op that the next step reaches: by how many ways}
+    while front:
+        found += sum(front[end] for end in ends)
+        steps = [(consumer, n) for reached, n in front.items() for consumer in consumers.get(reached, ())]
+        front = collections.Counter()
+        for consumer, n in steps:
+            front[consumer] += n
     return found
-
-
-def _terms(tf_graph):
-    with tf_graph.as_default():
-        return [(term.penalties, term.tensor) for term in read_collection()]
-
-
-def _ways(call):
-    """{op: the number of ways on which it goes into the loss}."""
-    consumers = graph.consumers_among(call.ops)
-    ways: dict[tf.Operation, int] = {}
-    ends = [y.op for y in call.ys]
-    for op in _downwards(call.ops, consumers):
-        ways[op] = ends.count(op) + sum(ways[c] for c in consumers.get(op, ()))
-    return ways
-
-
-def _downwards(ops, consumers):
-    """The ops of an acyclic graph, each behind all that take its outputs."""
-    waiting = {op: len(consumers.get(op, ())) for op in ops}
-    ready = [op for op in ops if not waiting[op]]
-    members = set(ops)
-    while ready:
-        op = ready.pop()
-        yield op
-        for tensor in op.inputs:
-            if tensor.op in members:
-                waiting[tensor.op] -= 1
-                if not waiting[tensor.op]:
-                    ready.append(tensor.op)

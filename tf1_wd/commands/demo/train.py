@@ -6,6 +6,7 @@ example's plain step on the data loss from the same state; NumPy then tells whic
 
 from __future__ import annotations
 
+import collections
 import functools
 import importlib.util
 import os
@@ -54,7 +55,9 @@ def run(steps=600, seed=0, weight_decay=1e-3, backend="auto", on_step=None):
 
         def trained(steps, points, use_resource, on_step=None):
             build = functools.partial(_Model, example, seed, weight_decay, use_resource)
-            models, plan = _build_three(build, backend)
+            true_decay = decoupled_weight_decay(backend=backend)(_as_written)
+            models = {COUPLED: build(_as_written), SNIPPET: build(_with_snippet), TRUE_DECAY: build(true_decay)}
+            plan = true_decay.decay.plan
             weights = [decay.name for decay in plan.decaying]
             batches = example.batches(*train, BATCH_SIZE, seed)
             histories = _train(models, weights, batches, test, steps, points, on_step)
@@ -80,23 +83,19 @@ def run(steps=600, seed=0, weight_decay=1e-3, backend="auto", on_step=None):
                 "milliseconds_per_step": 1e3 * float(np.median(history.pop("seconds"))),
                 "rules": rules[name],
                 "resource_rules": resource_rules[name],
-                "curves": history,
+                "curves": dict(history),
             }
             for name, history in histories.items()
         ],
     }
 
 
+@functools.lru_cache(maxsize=None)  # once: a second time, its flags would be defined already
 def load_example(name):
     """The module of a script in legacy_examples: inside an installed package, beside it in a checkout."""
     package = os.path.abspath(tf1_wd.__path__[0])
     paths = [os.path.join(place, "legacy_examples", name + ".py") for place in (package, os.path.dirname(package))]
-    return _load_script(next(path for path in paths if os.path.exists(path)))
-
-
-@functools.lru_cache(maxsize=None)
-def _load_script(path):  # once: a second time, its flags would be defined already
-    spec: Any = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(path))[0], path)
+    spec: Any = importlib.util.spec_from_file_location(name, next(filter(os.path.exists, paths)))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -118,12 +117,6 @@ def applied_rule(before, stepped, after, rate):
 
 
 # --- the ways to build the train_op
-
-
-def _build_three(build, backend):
-    true_decay = decoupled_weight_decay(backend=backend)(_as_written)
-    models = {COUPLED: build(_as_written), SNIPPET: build(_with_snippet), TRUE_DECAY: build(true_decay)}
-    return models, true_decay.decay.plan
 
 
 def _as_written(example, loss):
@@ -188,10 +181,7 @@ class _Model:
 
 def _train(models, weights, batches, test, steps, points, on_step):
     """{method: history}; the models take turns, so that a busy machine slows all of them."""
-    histories: dict = {
-        name: {key: [] for key in ("step", "training_loss", "test_accuracy", "weight_norm", "seconds")}
-        for name in models
-    }
+    histories: dict = {name: collections.defaultdict(list) for name in models}
     losses: dict = {name: [] for name in models}
     for step in range(1, steps + 1):
         batch = next(batches)

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.commands.migrate.migration import (
-    LAST,
-    Loss,
-    Migration,
-    Part,
-    RunStep,
-    Weight,
-    rows_difference,
-    scaled,
-    terms_difference,
-)
+from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.migration import LAST, Loss, Migration, Part, RunStep, Weight
 from tf1_wd.errors import InvalidOptionError, MigrationError
 from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import COUPLED, ORDERS, check_rate
@@ -55,15 +46,19 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
             raise InvalidOptionError("a variable of the plan (%s) has no %s" % (v.get("name"), sorted(missing)[0]))
         if stored_reason(v) in NOT_TRAINED:
             continue
-        _check_known(v["name"], v["rate"])
         weights.append(Weight(v["name"], tuple(v["shape"]), v["rate"], is_table=None))
         if v["rate"] is not None:
+            if not isinstance(v["rate"], (int, float)):
+                raise MigrationError(
+                    "the rate of %s is known at run time only (%s): pass rates= to the scope that makes the plan, or "
+                    "write it into the plan" % (v["name"], v["rate"])
+                )
             check_rate(v["rate"], v["name"], "the plan")
             scales.add(v["scale"])
-            differences += rows_difference(v["name"], v["rows"])
-    differences += terms_difference(stored_own_steps(plan))
+            differences += migration.rows_difference(v["name"], v["rows"])
+    differences += migration.terms_difference(stored_own_steps(plan))
     part = Part(optimizer, settings, learning_rate, tuple(weights), plan["order"], l2=LAST)
-    part = scaled(part, _one_scale(scales, scale, learning_rate))
+    part = migration.scaled(part, _one_scale(scales, scale, learning_rate))
     return Migration(program, (RunStep((Loss((part,)),)),), tuple(differences), (_PLAN,))
 
 
@@ -71,14 +66,6 @@ _PLAN = (
     "A plan says nothing of clips and other changes of the gradients, of other optimizers, and of what else assigns "
     "the variables: see to these yourself, or migrate the program"
 )
-
-
-def _check_known(name, rate):
-    if rate is not None and not isinstance(rate, (int, float)):
-        raise MigrationError(
-            "the rate of %s is known at run time only (%s): pass rates= to the scope that makes the plan, or write it "
-            "into the plan" % (name, rate)
-        )
 
 
 def _one_scale(scales, given, learning_rate):
@@ -92,11 +79,8 @@ def _one_scale(scales, given, learning_rate):
             "the plan has several scales (%s), of several optimizers: migrate the program, or each scope's plan alone"
             % ", ".join(map(str, sorted(scales, key=str)))
         )
-    for scale in scales:
-        if not isinstance(scale, float):
-            return RUN_TIME
-        return scale
-    return 1.0
+    (scale,) = scales or {1.0}
+    return scale if isinstance(scale, float) else RUN_TIME
 
 
 def _settings(optimizer, given):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tf1_wd.plan.options import ALL_ROWS, COUPLED
+from tf1_wd.plan.options import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 # what clips gradients, as TensorFlow calls it; OTHERWISE stands for what is not known
@@ -134,20 +134,19 @@ def scaled(part, scale):
     return replace(part, weights=weights, scale=scale)
 
 
+# what decays in the program, by rows of a table, and how large the difference to the code is
+_ROWS = {
+    LAZY: ("Rows of %s decay when they are next looked up", "none once a row is looked up"),
+    TOUCHED_ROWS: (
+        "Of %s the rows decay that a batch looks up",
+        "a row that is not looked up in k steps has (1 - r)^k of its weights left, and keeps them in the program",
+    ),
+}
+
+
 def rows_difference(name, rows):
     """The Difference, in a list, of a table that decays by rows; [] where all rows decay."""
     if rows == ALL_ROWS:
         return []
-    if rows == "lazy":
-        return [
-            Difference(
-                "Rows of %s decay when they are next looked up; in the code all rows decay in every step" % name,
-                "none once a row is looked up",
-            )
-        ]
-    return [
-        Difference(
-            "Of %s the rows decay that a batch looks up; in the code all rows decay in every step" % name,
-            "a row that is not looked up in k steps has (1 - r)^k of its weights left, and keeps them in the program",
-        )
-    ]
+    what, size = _ROWS.get(rows, _ROWS[TOUCHED_ROWS])
+    return [Difference(what % name + "; in the code all rows decay in every step", size)]

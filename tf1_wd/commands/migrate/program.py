@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 
 from tf1_wd.commands.audit.assemble import graph_from
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.audit.watched import Observer
 from tf1_wd.commands.migrate.reading.reader import from_facts
 from tf1_wd.commands.run.stop import stop_at_training
+from tf1_wd.decay.scope.hooks import Listener
 from tf1_wd.decay.scope.pipeline import ScopeListener
 from tf1_wd.errors import MigrationError, Tf1WdWarning
 
@@ -52,22 +54,18 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
             raise MigrationError("%s uses tf1_wd itself: leave --decoupled out" % name)
         ((tf_graph, listener),) = graphs
         facts = structural_facts(tf_graph) if listener is None else listener.facts(tf_graph)
+        results = None if listener is None else listener.results(tf_graph)
         if scopes:
-            scopes = [scope for scope in scopes if _is_of(scope, tf_graph)]
-            results = None if listener is None else listener.results(tf_graph)
+            scopes = [s for s in scopes if any(getattr(d.variable, "graph", None) is tf_graph for d in s.plan.decays)]
             told = [scope.gradient_keys for scope in scopes if scope.gradient_keys is not None]
-            if told:
-                results = (results or set()).union(*told)
-            return from_facts(name, facts, results, scopes, rates=rates, run=run)
-        return from_facts(name, facts, listener.results(tf_graph), listener.checked(tf_graph), rates=rates, run=run)
+            results = (results or set()).union(*told) if told else results
+        else:
+            scopes = listener.checked(tf_graph)
+        return from_facts(name, facts, results, scopes, rates=rates, run=run)
 
     return stop_at_training(
         program, lambda: MigrationListener(rules), read, on_refusal=on_refusal, lets_attach=rules is None
     )
-
-
-def _is_of(scope, tf_graph):
-    return any(d.variable is not None and d.variable.graph is tf_graph for d in scope.plan.decays)
 
 
 class MigrationListener(Observer):
@@ -75,11 +73,11 @@ class MigrationListener(Observer):
 
     def __init__(self, rules):
         super().__init__()
-        self._scope = None if rules is None else ScopeListener(rules)
+        self._scope = Listener() if rules is None else ScopeListener(rules)
 
     def checked(self, tf_graph):
         """[the scope], [] without rules; raises what decoupled_weight_decay raises at its end."""
-        if self._scope is None:
+        if not isinstance(self._scope, ScopeListener):
             return []
         with warnings.catch_warnings(), tf_graph.as_default():
             warnings.simplefilter("ignore", Tf1WdWarning)  # the plan, and so the code, has them
@@ -87,20 +85,11 @@ class MigrationListener(Observer):
         return [self._scope]
 
     def gradients(self, compute, arguments):
-        if self._scope is None:
-            return super().gradients(compute, arguments)
         return super().gradients(lambda **given: self._scope.gradients(compute, given), arguments)
 
-    def apply_gradients(self, original, optimizer, *args, **kwargs):
-        if self._scope is not None:
-            original = self._through(self._scope.apply_gradients, original)
-        return super().apply_gradients(original, optimizer, *args, **kwargs)
+    def apply_gradients(self, original, *args, **kwargs):
+        return super().apply_gradients(partial(self._scope.apply_gradients, original), *args, **kwargs)
 
-    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
-        if self._scope is not None:
-            original = self._through(self._scope.overridden_apply_gradients, original)
-        return super().overridden_apply_gradients(original, optimizer, *args, **kwargs)
-
-    @staticmethod
-    def _through(method, original):
-        return lambda optimizer, *args, **kwargs: method(original, optimizer, *args, **kwargs)
+    def overridden_apply_gradients(self, original, *args, **kwargs):
+        through = partial(self._scope.overridden_apply_gradients, original)
+        return super().overridden_apply_gradients(through, *args, **kwargs)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from tf1_wd.commands.patch.syntax import PathStep, blocks_of, dotted, last_name
+from tf1_wd.commands.patch.syntax import PathStep, blocks_of, dotted, last_name, own_nodes
 
 _GROW = {"append", "extend", "insert", "update", "add"}
 _ACCUMULATE = {"assign_add", "assign_sub", "assign"}
+_ASSIGNS = {"tf.%s" % name for name in _ACCUMULATE}
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,17 @@ class Writes:
         for i, statement in enumerate(block.body):
             here = (*path, PathStep(block, i))
             self._order[id(statement)] = len(self._order)
-            inside = blocks_of(statement)
             if not isinstance(statement, cst.FunctionDef):
-                statement.visit(_Collect(self, here, inside))
-                for inner in inside:
+                for node, around in own_nodes(statement):
+                    for target, value in _flows(node, around):
+                        self._add(target, value, here, isinstance(node, cst.Assign), _accumulates(node))
+                for inner in blocks_of(statement):
                     self._block(inner, here)
 
-    def add(self, target, value, path, kills=False, accumulates=False):
-        """Notes that a value flows into a target at a place."""
+    def _add(self, target, value, path, kills, accumulates):
         if isinstance(target, (cst.Tuple, cst.List)):
             for element in target.elements:
-                self.add(element.value, value, path, kills, accumulates)
+                self._add(element.value, value, path, kills, accumulates)
             return
         while isinstance(target, (cst.Subscript, cst.StarredElement)):
             target, kills = target.value, False
@@ -70,60 +71,28 @@ class Writes:
         return [w for w in before if w.order >= max(certain, default=-1)]
 
 
-class _Collect(cst.CSTVisitor):
-    """Hands the writes of one statement to a Writes, without those of the blocks in it."""
+def _flows(node, around):
+    """(target, the value that flows into it) of what one node writes: tuples."""
+    if isinstance(node, cst.Assign):
+        return [(target.target, node.value) for target in node.targets]
+    if isinstance(node, cst.AugAssign) or (isinstance(node, cst.AnnAssign) and node.value is not None):
+        return [(node.target, node.value)]
+    if isinstance(node, cst.For):
+        return [(node.target, node.iter)]
+    if isinstance(node, cst.WithItem) and node.asname is not None:
+        return [(node.asname.name, node.item)]
+    if not isinstance(node, cst.Call):
+        return []
+    if dotted(node.func) in _ASSIGNS:
+        target, values = node.args[0].value, node.args[1:2]
+    elif isinstance(node.func, cst.Attribute) and last_name(node.func) in _GROW | _ACCUMULATE:
+        target, values = node.func.value, node.args
+    else:
+        return []
+    # a comprehension's own names mean nothing outside of it: what it loops over flows too
+    comprehension = next((n for n in around if isinstance(n, cst.BaseComp)), None)
+    return [(target, comprehension or arg.value) for arg in values]
 
-    def __init__(self, writes, path, skip):
-        self._writes, self._path = writes, path
-        self._skip = {id(block) for block in skip}
-        self._comprehensions = []
 
-    def visit_IndentedBlock(self, node):
-        return id(node) not in self._skip
-
-    def on_visit(self, node):
-        if isinstance(node, cst.BaseComp):
-            self._comprehensions.append(node)
-        return super().on_visit(node)
-
-    def on_leave(self, original_node):
-        if isinstance(original_node, cst.BaseComp):
-            self._comprehensions.pop()
-        super().on_leave(original_node)
-
-    def _add(self, target, value, **kind):
-        self._writes.add(target, value, self._path, **kind)
-
-    def visit_FunctionDef(self, node):
-        return False
-
-    def visit_Assign(self, node):
-        for target in node.targets:
-            self._add(target.target, node.value, kills=True)
-
-    def visit_AnnAssign(self, node):
-        if node.value is not None:
-            self._add(node.target, node.value)
-
-    def visit_AugAssign(self, node):
-        self._add(node.target, node.value)
-
-    def visit_For(self, node):
-        self._add(node.target, node.iter)
-
-    def visit_WithItem(self, node):
-        if node.asname is not None:
-            self._add(node.asname.name, node.item)
-
-    def visit_Call(self, node):
-        name = last_name(node.func)
-        if name in _ACCUMULATE and dotted(node.func) in ("tf.assign", "tf.assign_add", "tf.assign_sub"):
-            target, values = node.args[0].value, node.args[1:2]
-        elif isinstance(node.func, cst.Attribute) and name in _GROW | _ACCUMULATE:
-            target, values = node.func.value, node.args
-        else:
-            return
-        for arg in values:
-            # a comprehension's own names mean nothing outside of it: what it loops over flows too
-            value = self._comprehensions[0] if self._comprehensions else arg.value
-            self._add(target, value, accumulates=name in _ACCUMULATE)
+def _accumulates(node):
+    return isinstance(node, cst.Call) and last_name(node.func) in _ACCUMULATE

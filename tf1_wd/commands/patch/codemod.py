@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 import libcst as cst
 
 from tf1_wd.commands.patch import to_compat_v1 as compat
-from tf1_wd.commands.patch.gradient_chains import Refusal, find_chains
-from tf1_wd.commands.patch.known_patterns import find_snippets, imported, other_training, own_decay, uses_tensorflow
+from tf1_wd.commands.patch.gradient_chains import Refusal, Refused, find_chains
+from tf1_wd.commands.patch.known_patterns import find_snippets, own_decay, refuse_other_training, uses_tensorflow
 from tf1_wd.commands.patch.placement import Decorate, decide
 from tf1_wd.commands.patch.rewrite import apply_scopes
-from tf1_wd.commands.patch.syntax import last_name
-from tf1_wd.commands.patch.training_calls import GRADIENTS, defines_optimizer, find_units
+from tf1_wd.commands.patch.syntax import imported_roots, last_name
+from tf1_wd.commands.patch.training_calls import defines_optimizer, find_units
 
 PATCHED, DONE, LEFT_ALONE, NOTHING, REFUSED = "patched", "done already", "left alone", "nothing", "not understood"
-
-_SCRIPT_HINT = "`tf1-wd run` trains the program without an edit"
 
 
 @dataclass
@@ -50,58 +48,51 @@ def patch_source(source, options=None, to_compat_v1=False):
     """
     try:
         return _patched(source, options or {}, to_compat_v1)
+    except Refused as refused:
+        refusals = list(refused.args)
     except RecursionError as error:
-        refusal = Refusal(1, "the file is nested too deeply (%s)" % error, "put the scope in by hand")
-        return Outcome(REFUSED, source, refusals=[refusal])
+        refusals = [Refusal(1, "the file is nested too deeply (%s)" % error, "put the scope in by hand")]
+    return Outcome(REFUSED, source, refusals=refusals)
 
 
 def _patched(source, options, to_compat_v1):
-    module, unreadable = _parsed(source)
-    if unreadable is not None:
-        return Outcome(REFUSED, source, refusals=[unreadable])
-    outcome, changed = _with_scopes(module, source, options)
-    if to_compat_v1 and outcome.is_understood:
-        changed, notes, refusals = compat.to_compat_v1(changed, find_units(module)[1], module)
-        if refusals:
-            return Outcome(REFUSED, source, refusals=refusals)
-        outcome.notes += notes
-    if outcome.is_understood:
-        outcome.source = changed.bytes
-        if outcome.source != source:
-            outcome.status = PATCHED
-            _compile(outcome.source)  # an error here would be a defect of this module, and nothing is written
-    return outcome
+    module = _parsed(source)
+    status, notes, changed = _with_scopes(module, options)
+    if to_compat_v1:
+        changed, more = compat.to_compat_v1(changed, module)
+        notes += more
+    if changed.bytes != source:
+        status = PATCHED
+        _compile(changed.bytes)  # an error here would be a defect of this module, and nothing is written
+    return Outcome(status, changed.bytes, notes)
 
 
-def _with_scopes(module, source, options):
+def _with_scopes(module, options):
+    """(status, notes, the module with its scopes). Raises Refused."""
     units, positions, module = find_units(module)
-    if any(name.split(".")[0] == "tf1_wd" for name in imported(module)):
-        return Outcome(DONE, source, [(1, "uses tf1_wd already")]), module
+    if "tf1_wd" in imported_roots(module):
+        return DONE, [(1, "uses tf1_wd already")], module
     if not uses_tensorflow(module):
-        return Outcome(NOTHING, source, [(1, "does not use TensorFlow")]), module
-    other = other_training(module, positions)
-    if other is not None:
-        return Outcome(REFUSED, source, refusals=[other]), module
+        return NOTHING, [(1, "does not use TensorFlow")], module
+    refuse_other_training(module, positions)
     snippets, refusals = find_snippets(units)
-    events = any(e.kind != GRADIENTS for unit in units for e in unit.events)
+    updates = any(unit.events != unit.gradients for unit in units)
     own = own_decay(module, positions)
-    if own is not None and (events or snippets):
-        text = "decays by itself already (%s): left as it is" % own[1]
-        return Outcome(LEFT_ALONE, source, [(own[0], text)]), module
+    if own is not None and (updates or snippets):
+        return LEFT_ALONE, [(own[0], "decays by itself already (%s): left as it is" % own[1])], module
     chains, more = find_chains(units)
     refusals += more
     if not chains and not refusals:
         refusals += _gradients_alone(units)
-    if not chains and not refusals:
-        return Outcome(NOTHING, source, [(1, "builds no train_op")]), module
+        if not refusals:
+            return NOTHING, [(1, "builds no train_op")], module
     scopes, more = decide(chains, units, "rates" in options)
     refusals += more
     if refusals:
-        return Outcome(REFUSED, source, refusals=sorted(refusals, key=lambda r: r.line)), module
+        raise Refused(*sorted(refusals, key=lambda r: r.line))
     notes = [(s.line, "removed: the second SGD step over REGULARIZATION_LOSSES") for s in snippets]
     notes += [(scope.line, _told(scope)) for scope in scopes]
-    changed = apply_scopes(module, scopes, snippets, call_text(options, bool(snippets)))
-    return Outcome(PATCHED, source, sorted(notes)), changed
+    return PATCHED, sorted(notes), apply_scopes(module, scopes, snippets, call_text(options, bool(snippets)))
 
 
 def call_text(options, was_snippet=False):
@@ -136,33 +127,32 @@ def _told(scope):
 
 def _gradients_alone(units):
     """Refusals for functions that compute an optimizer's gradients for another file."""
+    by_hand = "wrap the code that calls it and applies them; `tf1-wd run` trains the program without an edit"
     for unit in units:
-        events = [e for e in unit.events if last_name(e.call.func) != "gradients" and e.kind == GRADIENTS]
+        events = [e for e in unit.gradients if last_name(e.call.func) != "gradients"]
         if events and not defines_optimizer(unit):
-            yield Refusal(
-                events[0].line,
-                "%s computes gradients that this file does not apply" % unit.title,
-                "wrap the code that calls it and applies them; %s" % _SCRIPT_HINT,
-            )
+            why = "%s computes gradients that this file does not apply" % unit.title
+            yield Refusal(events[0].line, why, by_hand)
 
 
 def _parsed(source):
-    """(module, None), or (None, a Refusal) for what Python or libcst cannot parse."""
+    """The module; raises Refused for what Python or libcst cannot parse."""
     try:
         source.decode(tokenize.detect_encoding(io.BytesIO(source).readline)[0])
     except (UnicodeDecodeError, SyntaxError) as error:
-        why, by_hand = "the file cannot be decoded (%s)" % error, "name its encoding in its first line (PEP 263)"
-        return None, Refusal(1, why, by_hand)
+        by_hand = "name its encoding in its first line (PEP 263)"
+        raise Refused(Refusal(1, "the file cannot be decoded (%s)" % error, by_hand)) from error
     try:
         _compile(source)
-        return cst.parse_module(source), None
+        return cst.parse_module(source)
     except cst.ParserSyntaxError as error:
-        return None, Refusal(error.raw_line, "libcst cannot parse it", "put the scope in by hand")
+        raise Refused(Refusal(error.raw_line, "libcst cannot parse it", "put the scope in by hand")) from error
     except (SyntaxError, ValueError) as error:
         why = "this is no syntax of Python %d.%d" % sys.version_info[:2]
         text = getattr(error, "msg", str(error)).rstrip(".")
         by_hand = "if it is Python 2, convert the file first (2to3 -w FILE)"
-        return None, Refusal(getattr(error, "lineno", None) or 1, "%s (%s)" % (why, text), by_hand)
+        refusal = Refusal(getattr(error, "lineno", None) or 1, "%s (%s)" % (why, text), by_hand)
+        raise Refused(refusal) from error
 
 
 def _compile(source):

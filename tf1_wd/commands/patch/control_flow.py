@@ -5,9 +5,10 @@ from __future__ import annotations
 import libcst as cst
 import libcst.matchers as m
 
-from tf1_wd.commands.patch.syntax import blocks_of, dotted, is_try
+from tf1_wd.commands.patch.syntax import blocks_of, dotted
 
-_EXITS = {"sys.exit", "exit", "quit", "os._exit"}
+_EXIT = m.Call(func=m.MatchIfTrue(lambda func: dotted(func) in {"sys.exit", "exit", "quit", "os._exit"}))
+_ENDS = m.SimpleStatementLine(body=[m.ZeroOrMore(), m.Raise() | m.Expr(_EXIT), m.ZeroOrMore()])
 
 
 def always(body, wanted):
@@ -35,13 +36,10 @@ def _statement(statement, wanted):
     blocks = blocks_of(statement)
     if isinstance(statement, cst.If):
         return _has_else(statement) and all(always(b, wanted) or raises(b) for b in blocks)
-    if isinstance(statement, (cst.For, cst.While, cst.With, cst.ClassDef)):
-        return bool(blocks) and always(blocks[0], wanted)
-    if is_try(statement):
-        return bool(blocks) and (
-            always(blocks[0], wanted) or (bool(statement.finalbody) and always(blocks[-1], wanted))
-        )
-    return False
+    certain = blocks[:1]  # of a loop, a try, a with and a class
+    if getattr(statement, "finalbody", None) is not None:
+        certain += blocks[-1:]
+    return any(always(block, wanted) for block in certain)
 
 
 def _has_else(statement):
@@ -54,25 +52,14 @@ def leaves(statement):
     """Whether a statement can end its function or its loop before what follows."""
     if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
         return False
-    if isinstance(statement, (cst.For, cst.While)):
-        return any(isinstance(n, cst.Return) for n in _own(statement))
-    return bool(_own(statement))
-
-
-def _own(statement):
-    inner = {id(r) for f in m.findall(statement, m.FunctionDef() | m.Lambda()) for r in m.findall(f, m.Return())}
-    found = m.findall(statement, m.Return() | m.Break() | m.Continue())
-    return [node for node in found if id(node) not in inner]
+    is_loop = isinstance(statement, (cst.For, cst.While))
+    found = m.findall(statement, m.Return() if is_loop else m.Return() | m.Break() | m.Continue())
+    inner = {id(node) for function in m.findall(statement, m.FunctionDef()) for node in m.findall(function, m.Return())}
+    return any(id(node) not in inner for node in found)
 
 
 def raises(body):
     """Whether a statement or block certainly ends in an exception or in the end of the program."""
     if isinstance(body, cst.IndentedBlock):
-        return any(raises(s) for s in body.body)
-    if isinstance(body, cst.SimpleStatementLine):
-        return any(
-            isinstance(s, cst.Raise)
-            or (isinstance(s, cst.Expr) and isinstance(s.value, cst.Call) and dotted(s.value.func) in _EXITS)
-            for s in body.body
-        )
-    return False
+        return any(map(raises, body.body))
+    return m.matches(body, _ENDS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import collections
+import functools
 from dataclasses import dataclass
 
 import libcst.matchers as m
 
 from tf1_wd.commands.patch.assignments import Writes
-from tf1_wd.commands.patch.syntax import names_in
+from tf1_wd.commands.patch.syntax import first_argument, names_in
 from tf1_wd.commands.patch.training_calls import APPLY, GRADIENTS, MINIMIZE, Event, Unit, defines_optimizer
 
 
@@ -34,10 +35,13 @@ class Refusal:
     by_hand: str
 
 
+class Refused(Exception):
+    """Carries Refusals, its arguments, up to where a file is given up."""
+
+
 def find_chains(units):
     """(chains, refusals) of a file."""
-    origins = {unit: _Origins(unit) for unit in units}
-    loose = {unit: [e for e in unit.events if e.kind == GRADIENTS] for unit in units}
+    origins = {unit: _Origins(unit, units) for unit in units}
     chains, refusals = [], []
     waiting: collections.deque = collections.deque(
         (unit, event, None) for unit in units for event in unit.events if event.kind != GRADIENTS
@@ -54,21 +58,23 @@ def find_chains(units):
             chains.append(Chain(unit, [event]))
             continue
         if names is None:
-            names = names_in(event.argument) if event.argument is not None else set()
-        inline = [e for e in loose[unit] if event.call is not None and _inside(e.call, event.call)]
-        found, reached, accumulates = origins[unit].behind(names, event, loose, units)
+            applied = first_argument(event.call, "grads_and_vars")
+            names = names_in(applied) if applied is not None else set()
+        inside = set(map(id, m.findall(event.call, m.Call()))) if event.call is not None else ()
+        inline = [e for e in unit.gradients if id(e.call) in inside]
+        found, reached, accumulates = origins[unit].behind(names, event)
         found = list({id(e): e for e in [*inline, *found]}.values())
         if found:
             found.sort(key=lambda e: e.line)
             chains.append(Chain(unit, [*found, event], accumulates))
             continue
-        callers = _references_to(unit, units)
+        callers = [(u, used) for u in units for used in u.references if unit in targets(used, u, units)]
         if not callers:
             refusals.append(_no_gradients(unit, event))
         for caller, used in callers:
             call = _call_around(used)
             passed = names_in(call) if call is not None else set()
-            closed_over = reached - unit.parameters if _within(unit, caller) else set()
+            closed_over = reached - unit.parameters if caller in unit.lineage else set()
             own = {n for n in reached if n.startswith("self.")}
             waiting.append((caller, Event(APPLY, call, used.path, used.line, via=unit), passed | closed_over | own))
     return chains, refusals
@@ -83,10 +89,6 @@ def _no_gradients(unit, event):
     )
 
 
-def _inside(node, outer):
-    return any(n is node for n in m.findall(outer, m.Call()))
-
-
 def _call_around(used):
     """The call of a referenced function; None where the function is handed on without a call."""
     if not used.path:
@@ -94,59 +96,44 @@ def _call_around(used):
     return next((c for c in m.findall(used.path[-1].statement, m.Call()) if c.func is used.node), None)
 
 
-def _references_to(target, units):
-    """(unit, Reference) for every use of a function in the file, as far as its name tells."""
-    if not target.is_function:
-        return []
-    others = [unit for unit in units if unit is not target]
-    return [(unit, used) for unit in others for used in unit.references if refers_to(used, unit, target)]
+def targets(used, unit, units):
+    """The functions of the file that a Reference in a unit may be one to, as far as its name tells."""
+    return [other for other in units if other is not unit and _refers_to(used, unit, other)]
 
 
-def refers_to(used, unit, target):
-    """Whether a Reference in `unit` is one to the function `target`."""
+def _refers_to(used, unit, target):
     if used.name != target.name:
         return False
     if used.receiver is None:
-        return not target.owner and (
-            target.parent is None or not target.parent.is_function or _within(unit, target.parent)
-        )
+        outer = target.parent
+        return not target.owner and (outer is None or not outer.is_function or outer in unit.lineage)
     if used.receiver in ("self", "cls"):
-        return bool(target.owner) and target.owner == class_of(unit)
+        return bool(target.owner) and target.owner == _class_of(unit)
     return bool(target.owner)
 
 
-def class_of(unit):
+def _class_of(unit):
     """The class that `self` belongs to in a unit, or ""."""
-    while unit is not None and not unit.owner:
-        unit = unit.parent
-    return unit.owner if unit is not None else ""
-
-
-def _within(unit, ancestor):
-    while unit is not None:
-        if unit is ancestor:
-            return True
-        unit = unit.parent
-    return False
+    return next((outer.owner for outer in unit.lineage if outer.owner), "")
 
 
 class _Origins:
     """Goes back, in one unit, from an update's gradients to the calls that computed them."""
 
-    def __init__(self, unit):
-        self._unit = unit
+    def __init__(self, unit, units):
+        self._unit, self._units = unit, units
         self._writes = Writes(unit.body)
 
-    def behind(self, names, event, loose, units):
+    def behind(self, names, event):
         """(gradient events of this unit that flow into the names at an event, all names on the way, whether through
         variables)."""
-        found, seen = self._follow(names, event, loose, units, False)
-        if found:
-            return found, seen, False
-        found, seen = self._follow(names, event, loose, units, True)
-        return found, seen, bool(found)
+        for through_variables in (False, True):
+            found, seen = self._follow(names, event, through_variables)
+            if found:
+                break
+        return found, seen, through_variables and bool(found)
 
-    def _follow(self, names, event, loose, units, through_variables):
+    def _follow(self, names, event, through_variables):
         found, seen, todo = [], set(), [(name, event.path) for name in names]
         while todo:
             name, path = todo.pop()
@@ -156,50 +143,41 @@ class _Origins:
             for write in self._writes.reaching(name, path):
                 if write.accumulates and not through_variables:
                     continue
-                events = self._events_in(write.value, loose, units)
+                events = self._events_in(write.value)
                 found.extend(events)
                 if not events:
                     todo.extend((n, write.path) for n in names_in(write.value))
             if name.startswith("self."):
-                found.extend(self._methods_that_write(name, loose, units))
+                found.extend(self._calls(self._unit.references, functools.partial(self._is_writer, name)))
         return found, {name for name, _ in seen}
 
-    def _events_in(self, value, loose, units):
-        own = [e for e in loose[self._unit] if _inside(e.call, value)]
-        for used in self._unit.references:
-            if not any(n is used.node for n in m.findall(value, m.Name() | m.Attribute())):
-                continue
-            for other in units:
-                if other is not self._unit and refers_to(used, self._unit, other) and computes(other, loose, units):
-                    own.append(Event(GRADIENTS, None, used.path, used.line, via=other))
-        return own
+    def _events_in(self, value):
+        inside = set(map(id, m.findall(value, m.Call() | m.Name() | m.Attribute())))
+        used = [used for used in self._unit.references if id(used.node) in inside]
+        own = [event for event in self._unit.gradients if id(event.call) in inside]
+        return own + self._calls(used, functools.partial(_computes, self._units))
 
-    def _methods_that_write(self, name, loose, units):
-        """Calls here of methods of the same class that write gradients to self.x."""
-        found: list = []
-        for other in units:
-            if other is self._unit or not other.owner or other.owner != class_of(self._unit):
-                continue
-            if not any(_writes(other, name, e) for e in loose[other]):
-                continue
-            uses = [used for used in self._unit.references if refers_to(used, self._unit, other)]
-            found.extend(Event(GRADIENTS, None, used.path, used.line, via=other) for used in uses)
-        return found
+    def _calls(self, references, is_wanted):
+        """An event for each Reference to a function that computes the wanted gradients."""
+        return [
+            Event(GRADIENTS, None, used.path, used.line, via=other)
+            for used in references
+            for other in targets(used, self._unit, self._units)
+            if is_wanted(other)
+        ]
+
+    def _is_writer(self, name, other):
+        """Whether a unit is a method of the same class that writes gradients to `name`, self.x."""
+        statements = [event.path[-1].statement for event in other.gradients if event.path]
+        assigned = [target for s in statements for assign in m.findall(s, m.Assign()) for target in assign.targets]
+        is_method = bool(other.owner) and other.owner == _class_of(self._unit)
+        return is_method and any(name in names_in(target.target) for target in assigned)
 
 
-def computes(unit, loose, units, depth=4):
+def _computes(units, unit, depth=4):
     """Whether a function computes gradients that it does not apply itself, by itself or in what it calls."""
-    if any(e.kind != GRADIENTS for e in unit.events):
+    if unit.gradients != unit.events:
         return False
-    return bool(loose[unit]) or any(
-        refers_to(used, unit, other) and computes(other, loose, units, depth - 1)
-        for used in unit.references
-        for other in units
-        if depth and other is not unit
+    return bool(unit.gradients) or any(
+        _computes(units, other, depth - 1) for used in unit.references for other in targets(used, unit, units) if depth
     )
-
-
-def _writes(unit, name, event):
-    statement = event.path[-1].statement if event.path else None
-    assigns = m.findall(statement, m.Assign()) if statement is not None else ()
-    return any(name in names_in(t.target) for a in assigns for t in a.targets)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import libcst as cst
 import libcst.matchers as m
 
-from tf1_wd.commands.patch.gradient_chains import Refusal
-from tf1_wd.commands.patch.syntax import argument, code, dotted, last_name, simple_parts
+from tf1_wd.commands.patch.gradient_chains import Refusal, Refused
+from tf1_wd.commands.patch.syntax import code, dotted, first_argument, imported_roots, last_name
 from tf1_wd.commands.patch.training_calls import GRADIENTS, MINIMIZE
 
 _COLLECTION = (
@@ -17,6 +17,8 @@ _COLLECTION = (
 )
 _PENALTIES = re.compile(r"(\w+\.)*(add_n|reduce_sum)\(%s\)|(\w+\.)*get_regularization_loss\(\)" % _COLLECTION)
 _SGD = re.compile(r"(\w+\.)*GradientDescentOptimizer\((learning_rate=)?1(\.0*)?\)")
+_GUARD = re.compile(r"(?:\w+\.)*control_dependencies\(\[([\w.]+)\]\)")
+_ASSIGNMENT = m.SimpleStatementLine(body=[m.Assign(targets=[m.AssignTarget()])])
 _DECOUPLED = re.compile(
     r"^(AdamWOptimizer|MomentumWOptimizer|AdamWeightDecayOptimizer|AdamW|SGDW|LAMBOptimizer|LAMB|LARSOptimizer"
     r"|DecoupledWeightDecayExtension|extend_with_decoupled_weight_decay|weight_decay_optimizers)$"
@@ -44,21 +46,18 @@ def find_snippets(units):
     for unit in units:
         assigned = _assigned(unit.body)
         for event in [e for e in unit.events if e.kind in (MINIMIZE, GRADIENTS)]:
-            loss = argument(event.call, 0, "loss")
+            loss = first_argument(event.call, "loss")
             if loss is None or not _PENALTIES.fullmatch(_resolved(loss, assigned)):
                 continue
             unit.events.remove(event)
             snippet = _as_snippet(event, assigned)
             if snippet is None:
-                refusals.append(
-                    Refusal(
-                        event.line,
-                        "a second optimizer decays the weights, in another form than the known snippet "
-                        "(GradientDescentOptimizer(1.0).minimize(add_n of REGULARIZATION_LOSSES) under "
-                        "control_dependencies([train_op]))",
-                        "remove this second step, and run this again",
-                    )
+                why = (
+                    "a second optimizer decays the weights, in another form than the known snippet "
+                    "(GradientDescentOptimizer(1.0).minimize(add_n of REGULARIZATION_LOSSES) under "
+                    "control_dependencies([train_op]))"
                 )
+                refusals.append(Refusal(event.line, why, "remove this second step, and run this again"))
             else:
                 snippets.append(snippet)
     return snippets, refusals
@@ -68,59 +67,51 @@ def _assigned(body):
     """name -> expression of every name that is assigned once."""
     found = {}
     for assign in m.findall(body, m.Assign()):
-        for target in assign.targets:
-            name = dotted(target.target)
-            if name:
-                found[name] = None if name in found else assign.value
+        for name in filter(None, [dotted(target.target) for target in assign.targets]):
+            found[name] = None if name in found else assign.value
     return found
 
 
 def _resolved(node, assigned):
-    node = assigned.get(dotted(node)) or node
-    return re.sub(r"\s|,(?=\))", "", code(node))
+    """A node as text without blanks; of a name that is assigned once, what it stands for."""
+    return re.sub(r"\s|,(?=\))", "", code(assigned.get(dotted(node)) or node))
 
 
 def _as_snippet(event, assigned):
     if len(event.path) < 2 or len(event.call.args) != 1:
         return None
-    statement = event.path[-2].statement
-    if not isinstance(statement, cst.With) or len(statement.items) != 1:
+    outer, last = event.path[-2:]
+    if not m.matches(outer.statement, m.With(items=[m.WithItem()])):
         return None
-    guard = re.fullmatch(
-        r"(?:\w+\.)*control_dependencies\(\[([\w.]+)\]\)", re.sub(r"\s", "", code(statement.items[0].item))
-    )
+    guard = _GUARD.fullmatch(_resolved(outer.statement.items[0].item, assigned))
     if guard is None or not _SGD.fullmatch(_resolved(event.call.func.value, assigned)):
         return None
-    *before, last = statement.body.body
-    if last is not event.path[-1].statement or not all(_prepares(s, assigned) for s in before):
+    *before, statement = outer.statement.body.body
+    if statement is not last.statement or not all(_prepares(s, assigned) for s in before):
         return None
-    assign = last.body[0] if isinstance(last, cst.SimpleStatementLine) and len(last.body) == 1 else None
-    if not isinstance(assign, cst.Assign) or len(assign.targets) != 1 or assign.value is not event.call:
+    if not m.matches(statement, _ASSIGNMENT) or statement.body[0].value is not event.call:
         return None
-    target = dotted(assign.targets[0].target)
+    target = dotted(statement.body[0].targets[0].target)
     if target is None:
         return None
     replacement = "" if target == guard.group(1) else "%s = %s" % (target, guard.group(1))
-    return Snippet(event.path[-2].block, event.path[-2].index, event.line, replacement)
+    return Snippet(outer.block, outer.index, event.line, replacement)
 
 
 def _prepares(statement, assigned):
     """Whether a statement only names the snippet's optimizer or its loss."""
-    if not isinstance(statement, cst.SimpleStatementLine) or len(statement.body) != 1:
+    if not m.matches(statement, _ASSIGNMENT):
         return False
-    small = statement.body[0]
-    if not isinstance(small, cst.Assign) or len(small.targets) != 1:
-        return False
-    text = _resolved(small.targets[0].target, assigned)
+    text = _resolved(statement.body[0].targets[0].target, assigned)
     return bool(_SGD.fullmatch(text) or _PENALTIES.fullmatch(text) or re.fullmatch(_COLLECTION, text))
 
 
 def own_decay(module, positions):
     """(line, what) of decay that is decoupled already, or None: an optimizer known by name, or an assignment."""
     for node in m.findall(module, m.Call() | m.ClassDef()):
-        bases = [last_name(b.value) for b in node.bases] + [node.name.value] if isinstance(node, cst.ClassDef) else []
-        for name in bases or [last_name(node.func) if isinstance(node, cst.Call) else None]:
-            if name and _DECOUPLED.match(name):
+        named = [node.func] if isinstance(node, cst.Call) else [*(base.value for base in node.bases), node.name]
+        for name in filter(None, map(last_name, named)):
+            if _DECOUPLED.match(name):
                 return positions[node].start.line, name
     for call in m.findall(module, m.Call()):
         name = last_name(call.func)
@@ -143,7 +134,9 @@ def _decays(call, name):
     others = [f for f in factors if not f.deep_equals(values[0])]
     if len(factors) < 2 or len(others) == len(factors):
         return False
-    return name == "assign_sub" or any(re.match(r"1(\.0*)?\s*-", code(_bare(f))) for f in others)
+    return name == "assign_sub" or any(
+        re.match(r"1(\.0*)?\s*-", code(f.with_changes(lpar=[], rpar=[]))) for f in others
+    )
 
 
 def _factors(node):
@@ -154,51 +147,27 @@ def _factors(node):
     return [node]
 
 
-def _bare(node):
-    return node.with_changes(lpar=[], rpar=[])
-
-
-def other_training(module, positions):
-    """A Refusal for training that has no train_op of tf.train: Keras' fit, TF2's tape; None without it."""
+def refuse_other_training(module, positions):
+    """Raises Refused for training that has no train_op of tf.train: Keras' fit, TF2's tape."""
     for call in m.findall(module, m.Call()):
-        name, line = last_name(call.func), positions[call].start.line
+        name, full = last_name(call.func), dotted(call.func) or ""
         keywords = {a.keyword.value for a in call.args if a.keyword is not None}
         if name == "compile" and isinstance(call.func, cst.Attribute) and keywords & {"optimizer", "loss"}:
-            return Refusal(
-                line,
-                "a Keras model trains itself: its updates are no train_op of tf.train",
-                "give its optimizer a decoupled decay (tf.keras.optimizers.AdamW), and take the regularizers out",
-            )
-        if name in _EAGER:
-            return Refusal(
-                line,
-                "this is eager code (%s), without a graph that a scope could change" % name,
-                "use an AdamW of Keras, or assign w - rate * w behind the step",
-            )
-        receiver = dotted(call.func) or ""
-        if re.search(r"(^|\.)keras\.optimizers\.|^tf\.optimizers\.|ScipyOptimizerInterface", receiver):
-            return Refusal(
-                line,
-                "%s is no optimizer of tf.train" % receiver,
-                "use the one of tf.train, or decay by hand behind its step",
-            )
-    return None
+            why = "a Keras model trains itself: its updates are no train_op of tf.train"
+            by_hand = "give its optimizer a decoupled decay (tf.keras.optimizers.AdamW), and take the regularizers out"
+        elif name in _EAGER:
+            why = "this is eager code (%s), without a graph that a scope could change" % name
+            by_hand = "use an AdamW of Keras, or assign w - rate * w behind the step"
+        elif re.search(r"(^|\.)keras\.optimizers\.|^tf\.optimizers\.|ScipyOptimizerInterface", full):
+            why = "%s is no optimizer of tf.train" % full
+            by_hand = "use the one of tf.train, or decay by hand behind its step"
+        else:
+            continue
+        raise Refused(Refusal(positions[call].start.line, why, by_hand))
 
 
 def uses_tensorflow(module):
     """Whether the file imports TensorFlow, or takes `tf` from somewhere."""
-    roots = {name.split(".")[0] for name in imported(module)}
-    return bool(roots & {"tensorflow", "tf_slim", "horovod"}) or bool(
+    return bool(imported_roots(module) & {"tensorflow", "tf_slim", "horovod"}) or bool(
         m.findall(module, m.Attribute(value=m.Name("tf")))
     )
-
-
-def imported(module):
-    """Dotted names of the modules that are imported anywhere in the file."""
-    found: set = set()
-    for _, small in simple_parts(module, (cst.Import, cst.ImportFrom)):
-        if isinstance(small, cst.Import):
-            found.update(dotted(a.name) or "" for a in small.names)
-        elif small.module is not None:
-            found.add(dotted(small.module) or "")
-    return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from tf1_wd.commands.patch.control_flow import always, leaves, raises
-from tf1_wd.commands.patch.gradient_chains import Refusal, refers_to
+from tf1_wd.commands.patch.gradient_chains import Refusal, Refused, targets
 from tf1_wd.commands.patch.syntax import blocks_of
 from tf1_wd.commands.patch.training_calls import Unit
 
@@ -21,12 +21,19 @@ _BUILDERS = re.compile(
 class Wrap:
     """Statements first..last of a block go into one `with`."""
 
+    unit: Unit
+    chains: tuple
     block: cst.Module | cst.IndentedBlock
     first: int
     last: int
-    line: int
-    unit: Unit
-    chains: tuple
+
+    @property
+    def line(self):
+        return min(event.line for chain in self.chains for event in chain.events)
+
+    def holds(self, path):
+        """Whether the path from the body of the unit goes through one of the statements."""
+        return any(step.block is self.block and self.first <= step.index <= self.last for step in path)
 
 
 @dataclass(frozen=True)
@@ -34,30 +41,25 @@ class Decorate:
     """A function gets the decorator."""
 
     unit: Unit
-    line: int
     chains: tuple
 
-
-class Refused(Exception):
-    """Carries a Refusal up to `decide`."""
-
-    def __init__(self, line, why, by_hand):
-        super().__init__(why)
-        self.refusal = Refusal(line, why, by_hand)
+    @property
+    def line(self):
+        return self.unit.line
 
 
 def decide(chains, units, rates_given):
     """(scopes, refusals): the Wraps and Decorates that hold every chain, each once."""
-    scopes, refusals = [], []
+    scopes: list = []
+    refusals: list = []
     for unit in units:
         own = [c for c in chains if c.unit is unit]
-        if not own:
-            continue
         try:
             _check(own, rates_given)
-            scopes.extend(_scopes_of(unit, own, units))
+            if own:
+                scopes += [Decorate(unit, tuple(own))] if _can_be_decorated(unit, own) else _cover(unit, unit.body, own)
         except Refused as refused:
-            refusals.append(refused.refusal)
+            refusals += refused.args
     if not refusals:
         refusals = _nested(scopes, units)
     return scopes, refusals
@@ -67,30 +69,18 @@ def _check(chains, rates_given):
     for chain in chains:
         for event in chain.events:
             if event.in_lambda:
-                raise Refused(
-                    event.line,
-                    "the update is built in a lambda that runs elsewhere",
-                    "turn the lambda into a function, and decorate that",
-                )
+                why = "the update is built in a lambda that runs elsewhere"
+                raise Refused(Refusal(event.line, why, "turn the lambda into a function, and decorate that"))
             if not event.path:
-                raise Refused(
-                    event.line,
-                    "the function stands on one line",
-                    "put its body on lines of its own, and run this again",
-                )
+                by_hand = "put its body on lines of its own, and run this again"
+                raise Refused(Refusal(event.line, "the function stands on one line", by_hand))
         if chain.accumulates and not rates_given:
-            raise Refused(
-                chain.update.line,
+            why = (
                 "gradients are summed up in variables before they are applied, so how often a penalty counts is not in "
-                "the graph",
-                "say the rates: --rate 1e-4, or --rate 'PATTERN=1e-4'",
+                "the graph"
             )
-
-
-def _scopes_of(unit, chains, units):
-    if _can_be_decorated(unit, chains):
-        return [Decorate(unit, unit.line, tuple(chains))]
-    return _cover(unit, unit.body, 0, chains)
+            by_hand = "say the rates: --rate 1e-4, or --rate 'PATTERN=1e-4'"
+            raise Refused(Refusal(chain.update.line, why, by_hand))
 
 
 def _can_be_decorated(unit, chains):
@@ -112,79 +102,67 @@ def _statements(chains):
     return {id(c.update.path[-1].statement) for c in chains}
 
 
-def _cover(unit, block, depth, chains):
+def _place(event, block):
+    """Which statement of a block an event is in; None where it is not inside of the block."""
+    return next((step.index for step in event.path if step.block is block), None)
+
+
+def _cover(unit, block, chains):
     """The Wraps that hold the chains, all of which are inside of the block."""
-    places = [e.path[depth].index for c in chains for e in c.events]
-    first, last = min(places), max(places)
-    updates = _statements(chains)
-    if first == last:
-        inner = _descend(unit, block.body[first], depth + 1, chains, updates)
+    places = [_place(e, block) for c in chains for e in c.events]
+    wrap = Wrap(unit, tuple(chains), block, min(places), max(places))
+    if wrap.first == wrap.last:
+        inner = _descend(unit, block.body[wrap.first], chains)
         if inner is not None:
             return inner
-    run = block.body[first : last + 1]
-    groups = _groups(chains, depth)
-    trouble = _trouble(unit, block, depth, first, last, run, chains, updates)
+    trouble, groups = _trouble(wrap), _groups(chains, block)
     if trouble is None:
-        return [Wrap(block, first, last, min(e.line for c in chains for e in c.events), unit, tuple(chains))]
-    if len(groups) > 1:
-        return [wrap for group in groups for wrap in _cover(unit, block, depth, group)]
-    raise trouble
+        return [wrap]
+    if len(groups) == 1:
+        raise Refused(trouble)
+    return [inner for group in groups for inner in _cover(unit, block, group)]
 
 
-def _descend(unit, statement, depth, chains, updates):
+def _descend(unit, statement, chains):
     """The Wraps inside of one compound statement; None where the statement itself is to be wrapped."""
-    inside = {id(b): b for b in blocks_of(statement)}
-    places = [{id(e.path[depth].block) if len(e.path) > depth else None for e in c.events} for c in chains]
-    if any(len(p) > 1 or None in p for p in places):
+    branches = [(b, [c for c in chains if None not in [_place(e, b) for e in c.events]]) for b in blocks_of(statement)]
+    branches = [(block, inside) for block, inside in branches if inside]
+    if sum(len(inside) for _, inside in branches) < len(chains):
         return None  # in the header of the statement, or across its branches
-    used: set = {p for place in places for p in place}
-    if not used <= set(inside):
+    if len(branches) > 1 and isinstance(statement, cst.If) and always(statement, _statements(chains)):
         return None
-    if len(used) == 1:
-        return _cover(unit, inside[used.pop()], depth, chains)
-    if isinstance(statement, cst.If) and always(statement, updates):
-        return None
-    branches = [[c for c, p in zip(chains, places) if b in p] for b in inside if b in used]
-    return [
-        wrap
-        for branch in branches
-        for wrap in _cover(unit, inside[id(branch[0].events[0].path[depth].block)], depth, branch)
-    ]
+    return [wrap for block, inside in branches for wrap in _cover(unit, block, inside)]
 
 
-def _groups(chains, depth):
+def _groups(chains, block):
     """Chains whose runs of statements overlap belong together."""
+    places = {chain: [_place(event, block) for event in chain.events] for chain in chains}
     groups: list = []
-    for chain in sorted(chains, key=lambda c: min(e.path[depth].index for e in c.events)):
-        indices = [e.path[depth].index for e in chain.events]
-        if groups and min(indices) <= groups[-1][1]:
-            groups[-1][0].append(chain)
-            groups[-1][1] = max(groups[-1][1], *indices)
-        else:
-            groups.append([[chain], max(indices)])
-    return [group for group, _ in groups]
+    last = -1
+    for chain in sorted(chains, key=lambda c: min(places[c])):
+        if min(places[chain]) > last:
+            groups.append([])
+        groups[-1].append(chain)
+        last = max(last, *places[chain])
+    return groups
 
 
-def _trouble(unit, block, depth, first, last, run, chains, updates):
-    """The Refused that says why the run of statements cannot be wrapped as a whole; None if it can."""
-    for path, line in unit.runs:
-        step = path[depth] if len(path) > depth else None
-        if step is not None and step.block is block and first <= step.index <= last:
-            return Refused(
-                line,
-                "a session runs between the gradients and the update of line %d" % chains[-1].update.line,
-                "move it behind the statements that build the train_op",
-            )
-    if not always(run, updates):
-        line = chains[0].update.line
-        return Refused(
-            line,
-            "gradients are computed in any case, but the update is built under a condition or in a loop"
-            if not any(leaves(s) or raises(s) for s in run)
-            else "the function may return before the update is built",
-            "put the gradients and the update under the same condition, or wrap by hand where it is known to hold",
-        )
-    return None
+def _trouble(wrap):
+    """The Refusal that says why the run of statements cannot be wrapped as a whole; None if it can."""
+    for path, line in wrap.unit.runs:
+        if wrap.holds(path):
+            update = wrap.chains[-1].update.line
+            why = "a session runs between the gradients and the update of line %d" % update
+            return Refusal(line, why, "move it behind the statements that build the train_op")
+    run = wrap.block.body[wrap.first : wrap.last + 1]
+    if always(run, _statements(wrap.chains)):
+        return None
+    if any(leaves(s) or raises(s) for s in run):
+        why = "the function may return before the update is built"
+    else:
+        why = "gradients are computed in any case, but the update is built under a condition or in a loop"
+    by_hand = "put the gradients and the update under the same condition, or wrap by hand where it is known to hold"
+    return Refusal(wrap.chains[0].update.line, why, by_hand)
 
 
 def _nested(scopes, units):
@@ -193,33 +171,23 @@ def _nested(scopes, units):
     found = []
     for scope in scopes:
         for used in scope.unit.references:
-            if isinstance(scope, Wrap) and not any(
-                s.block is scope.block and scope.first <= s.index <= scope.last for s in used.path
-            ):
-                continue
-            target = _opens(used, scope.unit, opening, units, 4)
-            if target is not None:
-                found.append(
-                    Refusal(
-                        used.line,
-                        "%s builds an update and calls %s, which builds another: scopes cannot be nested"
-                        % (scope.unit.title, target.title),
-                        "put one `with tf1_wd.decoupled_weight_decay(...):` around both, where %s is called"
-                        % scope.unit.title,
-                    )
-                )
+            if isinstance(scope, Decorate) or scope.holds(used.path):
+                target = _opens(used, scope.unit, opening, units, 4)
+                if target is not None:
+                    titles = scope.unit.title, target.title
+                    why = "%s builds an update and calls %s, which builds another: scopes cannot be nested" % titles
+                    by_hand = "put one `with tf1_wd.decoupled_weight_decay(...):` around both, where %s is called"
+                    found.append(Refusal(used.line, why, by_hand % scope.unit.title))
     return found
 
 
 def _opens(used, unit, opening, units, depth):
-    for other in units:
-        if other is unit or not other.is_function or not refers_to(used, unit, other):
-            continue
+    """The function that a Reference leads to, itself or by what it calls, and that opens a scope; or None."""
+    for other in targets(used, unit, units):
         if other in opening:
             return other
-        if depth:
-            for further in other.references:
-                target = _opens(further, other, opening, units, depth - 1)
-                if target is not None:
-                    return target
+        further = (_opens(inner, other, opening, units, depth - 1) for inner in other.references if depth)
+        found = next(filter(None, further), None)
+        if found is not None:
+            return found
     return None

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+
 import libcst as cst
+import libcst.matchers as m
 
 from tf1_wd.commands.patch.placement import Decorate, Wrap
-from tf1_wd.commands.patch.syntax import dotted, simple_parts
-
-IMPORT = "import tf1_wd"
+from tf1_wd.commands.patch.syntax import imported_roots
 
 
 def apply_scopes(module, scopes, snippets, call):
     """The module with every scope opened by the text `call`, and without the snippets."""
     changed = module.visit(_Scopes(scopes, snippets, call))
-    return insert_after_tensorflow(changed, IMPORT)
+    return insert_after_tensorflow(changed, "import tf1_wd")
 
 
 class _Scopes(cst.CSTTransformer):
     def __init__(self, scopes, snippets, call):
-        self._call = call
-        self._wraps: dict = {}
-        self._removed: dict = {}
+        self._call, self._snippets = call, snippets
+        self._wraps = [scope for scope in scopes if isinstance(scope, Wrap)]
         self._decorated = {scope.unit.node for scope in scopes if isinstance(scope, Decorate)}
-        for scope in scopes:
-            if isinstance(scope, Wrap):
-                self._wraps.setdefault(id(scope.block), []).append(scope)
-        for snippet in snippets:
-            self._removed.setdefault(id(snippet.block), {})[snippet.index] = snippet.replacement
 
     def leave_FunctionDef(self, original_node, updated_node):
         if original_node not in self._decorated:
@@ -35,44 +30,33 @@ class _Scopes(cst.CSTTransformer):
         return updated_node.with_changes(decorators=[*updated_node.decorators, decorator])
 
     def leave_IndentedBlock(self, original_node, updated_node):
-        return self._changed(original_node, updated_node)
-
-    def leave_Module(self, original_node, updated_node):
-        return self._changed(original_node, updated_node)
-
-    def _changed(self, original, updated):
-        wraps, removed = self._wraps.get(id(original), ()), self._removed.get(id(original), {})
+        wraps = [wrap for wrap in self._wraps if wrap.block is original_node]
+        removed = {s.index: s.replacement for s in self._snippets if s.block is original_node}
         if not wraps and not removed:
-            return updated
-        ends = {wrap.last: wrap for wrap in wraps}
-        body: list = []
-        run_start: dict = {}
+            return updated_node
+        body: dict = {}  # by its place in the block as it was
         carried: list = []
-        for i, statement in enumerate(updated.body):
-            for wrap in wraps:
-                if wrap.first == i:
-                    run_start[id(wrap)] = len(body)
+        for i, statement in enumerate(updated_node.body):
             if i in removed:
                 if any(line.comment is not None for line in statement.leading_lines):
                     carried.extend(statement.leading_lines)  # the author's words stay
                 statement = cst.parse_statement(removed[i]) if removed[i] else None
             if statement is not None:
-                if carried:
-                    statement = statement.with_changes(leading_lines=[*carried, *statement.leading_lines])
-                    carried = []
-                body.append(statement)
-            if i in ends:
-                start = run_start[id(ends[i])]
-                body[start:] = [self._with(body[start:])]
-        if not body:
-            body = [cst.parse_statement("pass")]
-        if carried and isinstance(updated, cst.IndentedBlock):
-            updated = updated.with_changes(footer=[*carried, *updated.footer])
-        return updated.with_changes(body=body)
+                body[i] = statement.with_changes(leading_lines=[*carried, *statement.leading_lines])
+                carried = []
+        for wrap in wraps:
+            body[wrap.first] = self._with([body.pop(i) for i in range(wrap.first, wrap.last + 1) if i in body])
+        if carried and isinstance(updated_node, cst.IndentedBlock):
+            updated_node = updated_node.with_changes(footer=[*carried, *updated_node.footer])
+        return updated_node.with_changes(body=[body[i] for i in sorted(body)] or [cst.parse_statement("pass")])
+
+    leave_Module = leave_IndentedBlock
 
     def _with(self, run):
         leading = run[0].leading_lines
-        run = [statement.visit(_BlankLines()) for statement in run]
+        # blank lines stay blank where the statements around them move to the right
+        blank = m.EmptyLine(comment=None)
+        run = [m.replace(s, blank, lambda line, _: line.with_changes(indent=False)) for s in run]
         return cst.With(
             items=[cst.WithItem(cst.parse_expression(self._call))],
             body=cst.IndentedBlock([run[0].with_changes(leading_lines=[]), *run[1:]]),
@@ -80,47 +64,24 @@ class _Scopes(cst.CSTTransformer):
         )
 
 
-class _BlankLines(cst.CSTTransformer):
-    """Keeps blank lines blank where the statements around them move to the right."""
-
-    def leave_EmptyLine(self, original_node, updated_node):
-        return updated_node if updated_node.comment else updated_node.with_changes(indent=False)
-
-
 def insert_after_tensorflow(module, text):
     """The module with a statement behind its first import of TensorFlow, or behind its leading imports."""
-    at = None
-    for i, statement in enumerate(module.body):
-        if at is None and imports_tensorflow(statement):
-            at = i + 1
-    if at is None:
-        at = 0
-        for i, statement in enumerate(module.body):
-            if not _leads(statement, i):
-                break
-            at = i + 1
-    new = cst.parse_statement(text)
-    if at == 0 and module.body:
-        first = module.body[0]
-        new = new.with_changes(leading_lines=first.leading_lines)
-        body = [new, first.with_changes(leading_lines=[]), *module.body[1:]]
-    else:
-        body = [*module.body[:at], new, *module.body[at:]]
-    return module.with_changes(body=body)
+    body, new = list(module.body), cst.parse_statement(text)
+    leading = sum(1 for _ in itertools.takewhile(lambda place: _leads(*place), enumerate(body)))
+    at = next((i + 1 for i, statement in enumerate(body) if imports_tensorflow(statement)), leading)
+    if at == 0 and body:
+        new = new.with_changes(leading_lines=body[0].leading_lines)
+        body[0] = body[0].with_changes(leading_lines=[])
+    return module.with_changes(body=[*body[:at], new, *body[at:]])
 
 
 def imports_tensorflow(statement):
     """Whether a statement of the module imports TensorFlow where it stands: in a try too, not in a function."""
-    if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
-        return False
-    for _, small in simple_parts(statement, (cst.Import, cst.ImportFrom)):
-        modules = [a.name for a in small.names] if isinstance(small, cst.Import) else [small.module]
-        if any((dotted(module) or "").split(".")[0] == "tensorflow" for module in modules if module is not None):
-            return True
-    return False
+    is_definition = isinstance(statement, (cst.FunctionDef, cst.ClassDef))
+    return not is_definition and "tensorflow" in imported_roots(statement)
 
 
-def _leads(statement, i):
+def _leads(i, statement):
     if not isinstance(statement, cst.SimpleStatementLine):
         return False
     small = statement.body[0]

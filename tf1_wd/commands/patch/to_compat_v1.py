@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
+
 import libcst as cst
 import libcst.matchers as m
 
-from tf1_wd.commands.patch.gradient_chains import Refusal
-from tf1_wd.commands.patch.rewrite import imports_tensorflow
-from tf1_wd.commands.patch.syntax import code, dotted, simple_parts
+from tf1_wd.commands.patch.gradient_chains import Refusal, Refused
+from tf1_wd.commands.patch.rewrite import imports_tensorflow, insert_after_tensorflow
+from tf1_wd.commands.patch.syntax import code, dotted, imports
 from tf1_wd.commands.patch.training_calls import find_units
 
 # names of tf.contrib.slim, tf.contrib.layers and tf.contrib.framework that tf_slim 1.1.0 has at its top
@@ -42,6 +44,7 @@ CORE = {
     for new, names in moves.items()
     for name in names.split()
 }
+_CONTRIB = "tensorflow.contrib"
 _SLIM = "tensorflow.contrib.slim"
 # modules whose moved names are all at the top of tf_slim
 _FLAT = ("tensorflow.contrib.layers", "tensorflow.contrib.framework")
@@ -52,120 +55,102 @@ _BY_HAND = (
 )
 
 
-def to_compat_v1(module, positions, original):
-    """(module with its imports moved, notes, refusals).
+def to_compat_v1(module, original):
+    """(module with its imports moved, notes). original: the file before any edit.
 
-    positions: of the nodes of `original`, the file before any edit, in which what has no move is looked for.
+    Raises Refused for what has no move.
     """
+    units, positions, original = find_units(original)
     refusals = [Refusal(positions[node].start.line, why, _BY_HAND) for node, why in _without_move(original)]
     if refusals:
-        return module, [], refusals
-    rewrite = _Imports(_aliases(module), _uses(module))
+        raise Refused(*refusals)
+    rewrite = _Imports(module)
     changed = module.visit(rewrite)
-    if rewrite.needs_tf_slim and not _has_import(changed, "tf_slim"):
-        changed = _insert(changed, "import tf_slim", imports_tensorflow)
-    notes = []
+    if rewrite.needs_tf_slim and not any(i.module == i.name == "tf_slim" for i in imports(changed)):
+        changed = insert_after_tensorflow(changed, "import tf_slim")
     if rewrite.moved_tensorflow and "disable_v2_behavior" not in changed.code:
-        if _starts_program(original):
-            changed = _insert(changed, "%s.disable_v2_behavior()" % rewrite.moved_tensorflow, imports_tensorflow)
-        else:
-            notes.append((1, "no program starts here: call tf.disable_v2_behavior() in the file where it does"))
-    return changed, notes, []
+        has_guard = m.findall(original, m.Comparison(left=m.Name("__name__")))
+        if not (has_guard or units[0].runs or units[0].events):
+            return changed, [(1, "no program starts here: call tf.disable_v2_behavior() in the file where it does")]
+        if not any(map(imports_tensorflow, changed.body)):  # functions import it, and the call stands outside of them
+            changed = insert_after_tensorflow(changed, "import tensorflow.compat.v1 as %s" % rewrite.moved_tensorflow)
+        changed = insert_after_tensorflow(changed, "%s.disable_v2_behavior()" % rewrite.moved_tensorflow)
+    return changed, []
 
 
-def _aliases(module):
-    """The names that stand for tensorflow."""
-    found = set()
-    for _, small in simple_parts(module, cst.Import):
-        for alias in small.names:
-            if dotted(alias.name) in ("tensorflow", "tensorflow.compat.v1"):
-                found.add(alias.asname.name.value if alias.asname else dotted(alias.name).split(".")[0])
-    return found
+class _Names:
+    """What a file calls TensorFlow, and which attributes it reads from each name."""
 
+    def __init__(self, module):
+        modules = ("tensorflow", "tensorflow.compat.v1")
+        self._aliases = {i.name for i in imports(module) if i.original is None and i.module in modules}
+        self._uses = collections.defaultdict(set)
+        for node in m.findall(module, m.Attribute(value=m.Name())):
+            self._uses[node.value.value].add(node.attr.value)
 
-def _uses(module):
-    """name -> attributes read from it."""
-    found: dict = {}
-    for node in m.findall(module, m.Attribute(value=m.Name())):
-        found.setdefault(node.value.value, set()).add(node.attr.value)
-    return found
+    def full(self, node):
+        """`tf.contrib.slim` as `tensorflow.contrib.slim`; "" for what is no name of TensorFlow."""
+        head, _, rest = (dotted(node) or "").partition(".")
+        return "tensorflow.%s" % rest if head in self._aliases and rest else ""
 
+    def is_movable(self, full, name):
+        """Whether module `full`, known in the file as `name`, can become tf_slim."""
+        if full == _SLIM:
+            return "nets" not in self._uses[name]
+        return full in _FLAT and self._uses[name] <= MOVED
 
-def _full(text, aliases):
-    """`tf.contrib.slim` as `tensorflow.contrib.slim`; None for what is no name of TensorFlow."""
-    head, _, rest = (text or "").partition(".")
-    return "tensorflow.%s" % rest if head in aliases and rest else None
-
-
-def _is_movable(full, name, uses):
-    """Whether module `full`, known in the file as `name`, can become tf_slim."""
-    if full == _SLIM:
-        return "nets" not in uses.get(name, ())
-    return full in _FLAT and uses.get(name, set()) <= MOVED
+    def moved(self, found):
+        """The import that replaces one name of `from module import ...`, as text; None where there is none."""
+        full, original, name = found.module, found.original, found.name
+        tail = "" if original == name else " as %s" % name
+        if full == "tensorflow" and original not in ("contrib", "*"):
+            return "from tensorflow.compat.v1 import %s%s" % (original, tail)
+        if full == "tensorflow.contrib" and self.is_movable("%s.%s" % (full, original), name):
+            return "import tf_slim as %s" % name
+        if full in (*_FLAT, _SLIM) and original in MOVED:
+            return "from tf_slim import %s%s" % (original, tail)
+        if full in _NETS and original != "*":
+            return "from tf_slim.nets import %s%s" % (original, tail)
+        return None
 
 
 def _without_move(module):
     """(node, why) of every use of tf.contrib that has no move."""
-    aliases, uses = _aliases(module), _uses(module)
-    for _, small in simple_parts(module, cst.Import):
-        for alias in small.names:
-            full = dotted(alias.name) or ""
-            asname = alias.asname.name.value if alias.asname else None
-            if full.startswith("tensorflow.contrib") and not (asname and _is_movable(full, asname, uses)):
-                yield small, "`%s` has no move" % code(small)
-    for _, small in simple_parts(module, cst.ImportFrom):
-        full = dotted(small.module) if small.module is not None and not small.relative else ""
-        names = [] if isinstance(small.names, cst.ImportStar) else small.names
-        for alias in names or [None]:
-            if _from_move(full, alias, uses) is None and (
-                (full or "").startswith("tensorflow.contrib")
-                or (full == "tensorflow" and alias is not None and alias.name.value == "contrib")
-            ):
-                yield small, "`%s` has no move" % code(small)
-    assigned = {id(a.value): a for a in m.findall(module, m.Assign())}
-    parents = {id(n.value): n for n in m.findall(module, m.Attribute())}
-    for node in m.findall(module, m.Attribute()):
-        full = _full(dotted(node), aliases)
-        if full is None or not full.startswith("tensorflow.contrib") or full.count(".") != 2:
+    names = _Names(module)
+    for found in imports(module):
+        if found.original is None:
+            has_move = found.name != "tensorflow" and names.is_movable(found.module, found.name)
+        else:
+            has_move = names.moved(found) is not None
+        is_contrib = (found.module, found.original) == ("tensorflow", "contrib")
+        if not has_move and (is_contrib or found.module.startswith(_CONTRIB)):
+            yield found.statement, "`%s` has no move" % code(found.statement)
+    attributes = m.findall(module, m.Attribute())
+    targets = {id(assign.value): _target(assign) for assign in m.findall(module, m.Assign())}
+    outer = {id(node.value): node for node in attributes}
+    for node in attributes:
+        full, above, target = names.full(node), outer.get(id(node)), targets.get(id(node))
+        if not full.startswith(_CONTRIB) or full.count(".") != 2:
             continue
-        above = parents.get(id(node))
-        name = above.attr.value if above is not None else None
-        if full == _SLIM and name != "nets":
-            if name is None and id(node) in assigned and "nets" in uses.get(_target(assigned[id(node)]), ()):
-                yield node, "`slim.nets` is to be imported by itself: import tf_slim.nets"
-            continue
-        if (full in _FLAT and name in MOVED) or "%s.%s" % (full, name) in CORE:
-            continue
-        if id(node) in assigned and _is_movable(full, _target(assigned[id(node)]), uses):
-            continue
-        yield node, "`%s` has no move" % (code(above) if above is not None else code(node))
+        if not (names.is_movable(full, target) if target else _has_attribute(full, above and above.attr.value)):
+            nets = "`slim.nets` is to be imported by itself: import tf_slim.nets"
+            yield node, nets if target and full == _SLIM else "`%s` has no move" % code(above or node)
+
+
+def _has_attribute(full, name):
+    """Whether `full.name` has a move; `full` itself for a name of None."""
+    if full == _SLIM:
+        return name != "nets"
+    return (full in _FLAT and name in MOVED) or "%s.%s" % (full, name) in CORE
 
 
 def _target(assign):
     return dotted(assign.targets[0].target) if len(assign.targets) == 1 else None
 
 
-def _from_move(full, alias, uses):
-    """The import that replaces `from full import alias`, as text; None where there is none."""
-    if alias is None or not isinstance(alias.name, cst.Name):
-        return None
-    name = alias.name.value
-    asname = alias.asname.name.value if alias.asname else name
-    tail = "" if asname == name else " as %s" % asname
-    if full == "tensorflow" and name != "contrib":
-        return "from tensorflow.compat.v1 import %s%s" % (name, tail)
-    if full == "tensorflow.contrib" and _is_movable("tensorflow.contrib.%s" % name, asname, uses):
-        return "import tf_slim as %s" % asname
-    if full in (*_FLAT, _SLIM) and name in MOVED:
-        return "from tf_slim import %s%s" % (name, tail)
-    if full in _NETS:
-        return "from tf_slim.nets import %s%s" % (name, tail)
-    return None
-
-
 class _Imports(cst.CSTTransformer):
-    def __init__(self, aliases, uses):
-        self._aliases, self._uses = aliases, uses
+    def __init__(self, module):
+        self._names = _Names(module)
         self.needs_tf_slim = False
         self.moved_tensorflow = None  # the name that stands for it
 
@@ -173,78 +158,49 @@ class _Imports(cst.CSTTransformer):
         return False
 
     def leave_ImportAlias(self, original_node, updated_node):
-        full = dotted(original_node.name)
-        asname = original_node.asname.name.value if original_node.asname else None
+        full, name = original_node.evaluated_name, original_node.evaluated_alias
         if full == "tensorflow":
-            self.moved_tensorflow = asname or "tensorflow"
-            return _alias("tensorflow.compat.v1", self.moved_tensorflow, updated_node)
-        if full and full.startswith("tensorflow.contrib"):
-            return _alias("tf_slim", asname, updated_node)
-        return updated_node
+            self.moved_tensorflow = name or full
+            moved = "import tensorflow.compat.v1 as %s" % self.moved_tensorflow
+        elif full.startswith(_CONTRIB):
+            moved = "import tf_slim as %s" % name
+        else:
+            return updated_node
+        return cst.parse_statement(moved).body[0].names[0].with_changes(comma=updated_node.comma)
 
     def leave_SimpleStatementLine(self, original_node, updated_node):
         small = original_node.body[0]
         if len(original_node.body) != 1:
             return updated_node
-        if isinstance(small, cst.ImportFrom) and not isinstance(small.names, cst.ImportStar) and not small.relative:
-            return self._from(small, updated_node)
+        if isinstance(small, cst.ImportFrom):
+            return self._moved(original_node, updated_node)
         if isinstance(small, cst.Assign):
-            full, name = _full(dotted(small.value), self._aliases), _target(small)
+            full, name = self._names.full(small.value), _target(small)
             if full in (_SLIM, *_FLAT) and name and "." not in name:
                 return updated_node.with_changes(body=cst.parse_statement("import tf_slim as %s" % name).body)
         return updated_node
 
-    def _from(self, small, line):
-        full = dotted(small.module)
-        if full is None or (full != "tensorflow" and not full.startswith("tensorflow.contrib")):
-            return line
-        texts = [_from_move(full, alias, self._uses) for alias in small.names]
-        merged: dict = {}
-        for text in texts:
-            head, _, name = text.partition(" import ")
-            merged.setdefault(head if name else text, []).append(name)
-        lines = [h + (" import " + ", ".join(names) if names[0] else "") for h, names in merged.items()]
-        first, *others = [cst.parse_statement(text) for text in lines]
+    def _moved(self, original, line):
+        """A line with `from ... import ...`, as one import for each module that its names have moved to."""
+        names: dict = {}
+        for moved in map(self._names.moved, imports(original)):
+            if moved is None:
+                return line
+            head, _, name = moved.partition(" import ")
+            names.setdefault(head, []).append(name)
+        texts = [" import ".join(filter(None, (head, ", ".join(found)))) for head, found in names.items()]
+        first, *others = map(cst.parse_statement, texts)
         return cst.FlattenSentinel([line.with_changes(body=first.body), *others])
 
     def leave_Attribute(self, original_node, updated_node):
-        full = _full(dotted(original_node), self._aliases)
+        full = self._names.full(original_node)
+        module, _, name = full.rpartition(".")
         if full == _SLIM:
             self.needs_tf_slim = True
             return cst.Name("tf_slim", lpar=updated_node.lpar, rpar=updated_node.rpar)
-        if full and full.rpartition(".")[0] in _FLAT and original_node.attr.value in MOVED:
+        if module in _FLAT and name in MOVED:
             self.needs_tf_slim = True
             return updated_node.with_changes(value=cst.Name("tf_slim"))
         if full in CORE:
-            root = dotted(original_node).split(".")[0]
-            return cst.parse_expression("%s.%s" % (root, CORE[full]))
+            return cst.parse_expression("%s.%s" % (dotted(original_node).split(".")[0], CORE[full]))
         return updated_node
-
-
-def _alias(module, asname, old):
-    new = cst.ensure_type(cst.parse_statement("import %s as %s" % (module, asname)), cst.SimpleStatementLine)
-    return new.body[0].names[0].with_changes(comma=old.comma)
-
-
-def _has_import(module, name):
-    return any(
-        dotted(alias.name) == name and alias.asname is None
-        for _, small in simple_parts(module, cst.Import)
-        for alias in small.names
-    )
-
-
-def _insert(module, text, follows):
-    """The module with a statement behind the first one that `follows` accepts."""
-    for i, statement in enumerate(module.body):
-        if follows(statement):
-            body = [*module.body[: i + 1], cst.parse_statement(text), *module.body[i + 1 :]]
-            return module.with_changes(body=body)
-    return module
-
-
-def _starts_program(module):
-    """Whether the file is one that python is started with: a __main__ guard, or training in the module itself."""
-    top = find_units(module)[0][0]
-    guard = m.findall(module, m.Comparison(left=m.Name("__name__")))
-    return bool(guard or top.runs or top.events)

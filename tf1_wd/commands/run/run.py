@@ -30,15 +30,16 @@ class Run:
     has_own_scope: bool = False
 
 
-def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None):
+def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None, result=None):
     """Executes a program as `python` does, with a decoupled_weight_decay scope around each of its graphs.
 
     program: execute.Program. rules: options.Rules. on_plan(plan): called before a graph first trains, and anew if
-    updates were added to it. on_warning(text): called for what looks like weight decay and is not applied.
+    updates were added to it. on_warning(text): called for what looks like weight decay and is not applied. result: the
+    Run to fill in, which on_plan can then look into.
 
-    Returns a Run. Raises ProgramNotFoundError.
+    Returns the Run. Raises ProgramNotFoundError.
     """
-    result, plans = Run(), {}
+    result, plans = Run() if result is None else result, {}
 
     def on_training(tf_graph, scope):
         with warnings.catch_warnings(record=True) as caught:
@@ -53,7 +54,7 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None)
 
     if rules.backend != "tensorflow":
         loader.status()  # registers the op, for programs that import a graph which this one exported
-    watch = Watch(lambda: ScopeListener(rules), on_training)
+    watch = Watch(lambda: ScopeListener(rules, takes_keras=True), on_training)
     before = set(threading.enumerate())
     with watch.open():
         result.raised = programs.attempt(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass, field
 
 from tf1_wd import _tf, graph
@@ -68,12 +69,6 @@ class Watch(hooks.Listener):
         self._changed(state)
         return results
 
-    def apply_gradients(self, original, optimizer, *args, **kwargs):
-        return self._applied("apply_gradients", original, optimizer, *args, **kwargs)
-
-    def overridden_apply_gradients(self, original, optimizer, *args, **kwargs):
-        return self._applied("overridden_apply_gradients", original, optimizer, *args, **kwargs)
-
     def _applied(self, method, *args, **kwargs):
         state = self._state()
         with self._noting():
@@ -81,6 +76,10 @@ class Watch(hooks.Listener):
         state.train_ops.add(getattr(train_op, "op", train_op))
         self._changed(state)
         return train_op
+
+    apply_gradients = functools.partialmethod(_applied, "apply_gradients")
+    overridden_apply_gradients = functools.partialmethod(_applied, "overridden_apply_gradients")
+    keras_apply_gradients = functools.partialmethod(_applied, "keras_apply_gradients")
 
     @contextlib.contextmanager
     def _noting(self):

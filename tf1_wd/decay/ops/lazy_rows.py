@@ -27,6 +27,7 @@ from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.lookups import Lookup, readers
+from tf1_wd.native.choose import is_served
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.plan.decisions import Decay
@@ -87,8 +88,8 @@ class Table:
 def in_time(applied: AppliedUpdate, calls: Sequence[GradientCall]) -> Iterator[AppliedUpdate]:
     """Context in which an update is built, such that rows are up to date before the losses of `calls` read them.
 
-    applied: AppliedUpdate. calls: the GradientCalls whose results are applied. Gives the AppliedUpdate that knows the
-    tables; nothing else happens where nothing decays late. Raises UnsupportedUpdateError.
+    calls: those whose results are applied. Gives the AppliedUpdate that knows the tables; nothing else happens where
+    nothing decays late. Raises UnsupportedUpdateError.
     """
     update = applied.update
     late = [d for d in update.decays if d.rows == LAZY]
@@ -118,10 +119,7 @@ def in_time(applied: AppliedUpdate, calls: Sequence[GradientCall]) -> Iterator[A
 
 
 def refuse_lookups_elsewhere(updates: Sequence[AppliedUpdate], calls: Sequence[GradientCall]) -> None:
-    """Raises UnsupportedUpdateError if a loss among `calls` reads rows of a table of `updates` that may be late.
-
-    updates: AppliedUpdates. calls: GradientCalls.
-    """
+    """Raises UnsupportedUpdateError if a loss among `calls` reads rows of a table of `updates` that may be late."""
     for op in _tables_of(updates):
         for call in calls:
             for lookup in lookups_in(op, call):
@@ -134,7 +132,7 @@ def refuse_lookups_elsewhere(updates: Sequence[AppliedUpdate], calls: Sequence[G
 
 
 def catch_up(updates: Sequence[AppliedUpdate]) -> tf.Operation:
-    """The op that brings all rows of all tables of `updates` (AppliedUpdates) up to date."""
+    """The op that brings all rows of all tables of `updates` up to date."""
     tables = _tables_of(updates)
     with next((op.graph for op in tables), tf.get_default_graph()).as_default():
         return tf.group(*[table.catch_up() for table in tables.values()], name="catch_up")
@@ -152,7 +150,7 @@ def _lookups(d: Decay, calls: Sequence[GradientCall], here: tf.Graph) -> list[Lo
             "%s, so lookups of %s can no more be told to wait for a decay: build the train_op before that, or use "
             "another sparse= than 'lazy'" % (what, d.name)
         )
-    if tf.DeviceSpec.from_string(d.variable.device or "").job not in (None, "localhost"):
+    if is_served(d.variable):
         raise UnsupportedUpdateError(
             "%s is on %s, where workers may change a row while another one brings it up to date: use another sparse= "
             "than 'lazy'" % (d.name, d.variable.device)

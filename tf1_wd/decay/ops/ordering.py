@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -11,6 +11,7 @@ from tf1_wd.decay.ops import weights as weights_ops
 from tf1_wd.decay.ops.other_terms import term_steps
 from tf1_wd.decay.ops.update import AppliedUpdate, Update
 from tf1_wd.errors import UnsupportedUpdateError
+from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.gradients import tensors_of
 from tf1_wd.graph.update_ops import step_ignores_weights
 from tf1_wd.plan.options import Rules
@@ -27,10 +28,9 @@ def apply_with(
     include the decay.
 
     in_place: True if the optimizer's step does not read the weights; by default as far as its class tells.
-    Returns what `apply` returns.
     """
     if rules.order == "after":
-        return _apply_then(optimizer, applied.update, apply, lambda: build_after(applied, rules))
+        return _apply_then(optimizer, applied, apply, lambda: build_after(applied, rules))
     if in_place is None:
         in_place = step_ignores_weights(type(optimizer))
     update = applied.update
@@ -40,16 +40,19 @@ def apply_with(
     with tf.control_dependencies([tf.group(*_awaited(earlier))] if in_place else []):
         first, build_rest = build_before(applied, rules, in_place)
     with tf.control_dependencies(first):
-        return apply() if in_place else _apply_then(optimizer, update, apply, build_rest)
+        return apply() if in_place else _apply_then(optimizer, applied, apply, build_rest)
 
 
 def _apply_then(
-    optimizer: tf.train.Optimizer,
-    update: Update,
+    optimizer: Any,
+    applied: AppliedUpdate,
     apply: Callable[[], tf.Operation],
     build: Callable[[], list[tf.Operation]],
 ) -> tf.Operation:
     """Calls `apply`, with what `build` makes put behind the optimizer's own updates."""
+    if not isinstance(optimizer, tf.train.Optimizer):
+        return _apply_then_in_keras(applied, apply, build)
+    update = applied.update
     finish = _tf.finish_of(optimizer)
     calls = []
 
@@ -57,15 +60,11 @@ def _apply_then(
         calls.append(name_scope)
         if len(calls) > 1:  # a strategy finishes once per replica, each time behind all updates
             return finish(update_ops, name_scope)
-        # The update must wait until the penalties have read the old weights: a loss fetched in the same run reports
-        # them. Their gradient used to force that order. Rates computed from the loss must wait too.
-        rates = {graph.variable_op(d.variable): d.rate.op for d in update.decays if not isinstance(d.rate, float)}
+        wanted = _to_wait_for(update)
         for variable, op in zip(update.updated, update_ops):
-            rate = [rates[variable]] if variable in rates else []
             updated: tf.Operation = getattr(op, "op", op)
-            _tf.add_control_inputs(updated, _awaited(update.reads[variable] + rate))
-        reads = [op for variable, ops in update.reads.items() if variable not in update.updated for op in ops]
-        with tf.control_dependencies([finish(update_ops, "update_weights"), *_awaited(reads)]):
+            _tf.add_control_inputs(updated, _awaited(wanted[variable]))
+        with tf.control_dependencies([finish(update_ops, "update_weights"), *_reads_of_others(update)]):
             return tf.group(*build(), name=name_scope)
 
     with _tf.patched_finish(optimizer, finish_and_build):
@@ -77,6 +76,44 @@ def _apply_then(
             "it: tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
         )
     return result
+
+
+def _apply_then_in_keras(
+    applied: AppliedUpdate, apply: Callable[[], tf.Operation], build: Callable[[], list[tf.Operation]]
+) -> tf.Operation:
+    """As `_apply_then`, for an optimizer of Keras, which counts its iterations before it returns."""
+    # A schedule is that of the iteration before the update counts it.
+    scale = [] if isinstance(applied.scale, float) else [applied.scale]
+    with tf.control_dependencies(scale):
+        result: Any = apply()
+    train_op = getattr(result, "op", result)
+    wanted = _to_wait_for(applied.update)
+    let_updates_wait(train_op, wanted)
+    with tf.control_dependencies([train_op, *_reads_of_others(applied.update)]):
+        return tf.group(*build(), name="update_and_decay")
+
+
+def let_updates_wait(train_op: tf.Operation, reads: Mapping[tf.Operation, Sequence[tf.Operation]]) -> None:
+    """Makes the updates behind a train_op wait for what reads the old weights. reads: {op of a variable: ops}."""
+    for op in graph.predecessors([train_op]):
+        variable = written_variable(op)
+        if variable in reads:
+            _tf.add_control_inputs(op, _awaited(reads[variable]))
+
+
+def _reads_of_others(update: Update) -> list[tf.Operation]:
+    """The reads of variables that decay and have no gradient."""
+    return _awaited(op for variable, ops in update.reads.items() if variable not in update.updated for op in ops)
+
+
+def _to_wait_for(update: Update) -> dict[tf.Operation, list[tf.Operation]]:
+    """{op of a variable: what must run before its update}.
+
+    The penalties read the old weights, which a loss fetched in the same run reports: their gradient used to force that
+    order. Rates computed from the loss must be there too.
+    """
+    rates = {graph.variable_op(d.variable): [d.rate.op] for d in update.decays if not isinstance(d.rate, float)}
+    return {variable: ops + rates.get(variable, []) for variable, ops in update.reads.items()}
 
 
 def _awaited(ops: Iterable[tf.Operation]) -> list[tf.Operation]:

@@ -30,7 +30,7 @@ def scale_now(scale: Any, learning_rate: Any, global_step: Any) -> Scalar:
                 "scale='learning_rate', but this optimizer keeps no learning rate; pass scale= the float or Tensor"
             )
         return _as_scalar(learning_rate)
-    return scalar(_called(scale, global_step) if is_function(scale) else scale)
+    return scalar(called(scale, _step(global_step)) if is_function(scale) else scale)
 
 
 def scalar(scale: Any) -> Scalar:
@@ -42,16 +42,22 @@ def scalar(scale: Any) -> Scalar:
     return scale
 
 
-def _called(function: Callable[[tf.Tensor], Any], global_step: Any) -> Any:
-    """What a scale that is a function of the global step returns: a tensor or a variable."""
+def _step(global_step: Any) -> tf.Tensor:
     global_step = tf.train.get_global_step() if global_step is None else global_step
     if global_step is None:
         raise InvalidOptionError(
             "scale is a callable of the global step, but the graph has none: pass global_step= to minimize or "
             "apply_gradients, or call tf.train.get_or_create_global_step()"
         )
+    return _tf.fresh_read(global_step)
+
+
+def called(function: Callable[[tf.Tensor], Any], step: tf.Tensor) -> Any:
+    """What a scale that is a function of the step's number returns: a tensor or a variable.
+
+    Raises InvalidOptionError if it returns something else, or raises itself.
+    """
     what = "scale=%s" % getattr(function, "__name__", repr(function))
-    step = _tf.fresh_read(global_step)
     try:
         scale = function(step)
     except Tf1WdError:

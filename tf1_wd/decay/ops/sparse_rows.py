@@ -39,9 +39,8 @@ def indices_of(gradients: Sequence[Gradient]) -> tuple[tf.Tensor, ...]:
 def decay(decays: list[tuple[Decay, Rows]], scale: Scalar) -> list[tf.Operation]:
     """Ops that decay rows in place, each w_row <- w_row - (rate * scale) * w_row.
 
-    decays: list of (Decay with a rate, Rows). scale: float or scalar tensor. Products are rounded before they are
-    subtracted, and half types are computed in float32, as in the twin of the compiled op. The ops obey the control
-    dependencies in force. Returns a list of tf.Operation.
+    Products are rounded before they are subtracted, and half types are computed in float32, as in the twin of the
+    compiled op. The ops obey the control dependencies in force.
     """
     ops = []
     for d, rows in decays:
@@ -59,7 +58,7 @@ def decay(decays: list[tuple[Decay, Rows]], scale: Scalar) -> list[tf.Operation]
 
 
 def differences(decays: list[tuple[Decay, Rows]], scale: Scalar) -> list[tuple]:
-    """What `subtract` takes, with the weights as they are when this runs. decays, scale: as for `decay`."""
+    """What `subtract` takes, with the weights as they are when this runs."""
     found = []
     for d, rows in decays:
         with on_device(d.variable.device):

@@ -71,19 +71,11 @@ class Update:
 
 @dataclass(frozen=True)
 class AppliedUpdate:
-    """An Update as it is applied.
-
-    update: Update. scale: what multiplies its rates, a float or a scalar tf.Tensor. graph: the tf.Graph it is built in.
-    """
+    """An Update as it is applied, what multiplies its rates, and the graph that it is built in."""
 
     update: Update
     scale: Scalar
     graph: tf.Graph
-
-    @property
-    def decays(self) -> list[Decay]:
-        """The decisions that decay."""
-        return self.update.decays
 
 
 def collection_now() -> Collection:
@@ -103,9 +95,8 @@ def plan_update(
 ) -> Update:
     """Decides what happens together with an update; adds nothing to the graph but the multiples of run-time rates.
 
-    pairs: list of (gradient or None, tf.Variable). rules: Rules. calls: the GradientCalls whose results are applied.
-    loss_rates: {op of a variable: rate}. collection: Collection. own: terms of the loss with a step of their own.
-    Raises NoMatchError, InvalidRateError.
+    calls: those whose results are applied. loss_rates: {op of a variable: rate}. own: terms of the loss with a step of
+    their own. Raises NoMatchError, InvalidRateError.
     """
     gradients: dict[tf.Operation, list[Gradient]] = {}
     for gradient, variable in pairs:
@@ -116,7 +107,7 @@ def plan_update(
         (t.variable, t.name) for t in trained.values()
     ]
     check_matches(rules, known)
-    movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)[0]}
+    movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)}
     of_loss = [_allowed(replay, rules, movable) for replay in own]
     of_collection = [_allowed(Replay(t, dict.fromkeys(t.variables, 1.0)), rules, movable) for t in collection.terms]
     names = [_name(replay) for replay in own] + [term.tensor.op.name for term in collection.terms]
@@ -209,5 +200,5 @@ def _said(fate: Fate, rules: Rules) -> Fate:
 
 def _trained(gradients: list[Gradient], variable: tf.Variable) -> Trained:
     is_sparse = bool(sparse_rows.indices_of(gradients))
-    key, dims = graph.variable_op(variable), dims_of(variable)
+    key, dims = graph.variable_op(variable), dims_of(variable.shape)
     return Trained(key, variable, checkpoint_name(variable), dims, bool(gradients), is_sparse)

@@ -16,7 +16,6 @@ from tf1_wd.native.decay import decay as decay_op
 from tf1_wd.native.twin import range_checks
 from tf1_wd.plan.decisions import Decay
 
-NAME = "weight_decay"
 Amounts = List[Tuple["tf.Variable", Union["tf.Tensor", "tf.IndexedSlices"]]]  # what is taken off variables
 
 
@@ -25,9 +24,7 @@ def decay(
 ) -> list[tf.Operation]:
     """Ops that decay the variables in place, each w <- w - (rate * scale) * w: one op per device and dtype.
 
-    decays: list of Decay with a rate. scale: float or scalar tensor. backend: as in Rules. tables: ops of the
-    variables that have a sparse gradient. The ops obey the control dependencies in force. Returns a list of
-    tf.Operation.
+    tables: ops of the variables that have a sparse gradient. The ops obey the control dependencies in force.
     """
     groups: dict[tuple, list[Decay]] = {}
     for d in decays:
@@ -40,13 +37,13 @@ def decay(
     before = len(g.get_operations())
     for (device, *_), group in groups.items():
         with on_device(device):
-            ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend, name=NAME))
+            ops.append(decay_op([d.variable for d in group], _rates(group), scale, backend=backend))
     made([op for op in g.get_operations()[before:] if "Assign" in op.type])  # by the twin, one a variable
     return made(ops)
 
 
 def constrain(variables: list[tf.Variable]) -> list[tf.Operation]:
-    """Ops that apply the constraint of each variable that has one. variables: list of tf.Variable."""
+    """Ops that apply the constraint of each variable that has one."""
     ops = []
     for variable in variables:
         if variable.constraint is not None:
@@ -99,7 +96,7 @@ def _fraction(d: Decay, scale: Scalar) -> tf.Tensor:
 
 
 def subtract(amounts: Amounts) -> list[tf.Operation]:
-    """Ops that take each amount off its variable. amounts: list of (variable, what is of its shape and dtype)."""
+    """Ops that take each amount, of its shape and dtype, off its variable."""
     ops = []
     for variable, amount in amounts:
         with on_device(variable.device):

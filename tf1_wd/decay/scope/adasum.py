@@ -30,7 +30,7 @@ def refuse_combined(result: Any, update: Update, optimizer: tf.train.Optimizer) 
 
     A decay would go out with the weights, and what comes back of it is not known. Gradients may go out.
 
-    result: what the optimizer's apply_gradients returned. update: the Update that was built in it.
+    result: what the optimizer's apply_gradients returned.
     """
     if not update.decays:
         return
@@ -43,37 +43,25 @@ def refuse_combined(result: Any, update: Update, optimizer: tf.train.Optimizer) 
         if "Assign" in op.type and not is_decay(op):
             assigned.setdefault(graph.holder(op.inputs[0]), []).extend(list(op.inputs)[1:])
     gradients = {tensor.op for tensor in update.gradients}
+
+    def sources(tensors: Iterable[tf.Tensor], variable: tf.Operation) -> set[tf.Operation]:
+        """The ops that tensors come from, also by way of what is assigned to variables, back to a variable."""
+        found = graph.ancestors(
+            tensors,
+            gradients | {variable},
+            lambda op: assigned.get(op, ()) if graph.is_variable(op) else op.inputs,
+        )
+        return set(found) - gradients
+
     for d in update.decays:
         if d.variable.constraint is not None:
             continue  # it is assigned last, and may well call Python
         variable = graph.variable_op(d.variable)
-        sources = _sources(assigned.get(variable, ()), variable, assigned, gradients)
+        origins = sources(assigned.get(variable, ()), variable)
         for op in exchanges:
-            if op in sources and variable in _sources(op.inputs, variable, assigned, gradients):
+            if op in origins and variable in sources(op.inputs, variable):
                 raise UnsupportedUpdateError(
                     "after its update, %s hands %s to %s (%s) and assigns what comes back, as Adasum does with what "
                     "the weights moved by: what becomes of a decay on the way is not known. %s"
                     % (type(optimizer).__name__, d.name, op.name, op.type, _ADVICE)
                 )
-
-
-def _sources(
-    tensors: Iterable[tf.Tensor],
-    variable: tf.Operation,
-    assigned: dict[tf.Operation, list[tf.Tensor]],
-    gradients: set[tf.Operation],
-) -> set[tf.Operation]:
-    """The ops that `tensors` come from, also by way of what is assigned to variables, back to `variable`.
-
-    assigned: {op of a variable: tensors assigned to it}. gradients: ops that are not followed.
-    """
-    seen: set[tf.Operation] = set()
-    pending = list(tensors)
-    while pending:
-        op = pending.pop().op
-        if op in seen or op in gradients:
-            continue
-        seen.add(op)
-        if op is not variable:
-            pending.extend(assigned.get(op, ()) if graph.is_variable(op) else op.inputs)
-    return seen

@@ -16,7 +16,7 @@ from tf1_wd.decay.scope.moving_averages import notes_on_averages
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
 from tf1_wd.graph.assignments import written_variable
-from tf1_wd.graph.variables import checkpoint_name
+from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
@@ -27,10 +27,7 @@ from tf1_wd.plan.reasons import Fate, Reason
 
 @dataclass(frozen=True)
 class Record:
-    """What happened in a scope so far.
-
-    calls: GradientCalls in their order. updates: the AppliedUpdate of each apply_gradients.
-    """
+    """What happened in a scope so far: its calls of tf.gradients, and the update of each apply_gradients."""
 
     rules: Rules
     calls: list[GradientCall] = field(default_factory=list)
@@ -61,13 +58,12 @@ def plan_of(record: Record) -> DecayPlan:
 def check(record: Record, may_be_empty: bool) -> None:
     """Raises if nothing was updated or nothing decays; warns of what looks like weight decay and is not applied.
 
-    may_be_empty: True if no update had to be built. Raises NothingUpdatedError, NothingToDecayError, EagerModeError,
-    AlreadyDecoupledError.
+    may_be_empty: True if no update had to be built.
     """
     if not record.updates and not may_be_empty:
         refuse_eager()
         _refuse_nothing_updated(record)
-    refuse_own_decay([d.variable for applied in record.updates for d in applied.decays])
+    refuse_own_decay([d.variable for applied in record.updates for d in applied.update.decays])
     _refuse_lost_penalties(record)
     _refuse_other_optimizers(record)
     plan = plan_of(record)
@@ -121,8 +117,7 @@ def _not_updated(record: Record) -> Iterator[Decay]:
     updated = _updated(record)
     for op, where in penalised.items():
         if op not in updated:
-            shape = tf.TensorShape(op.get_attr("shape"))
-            dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
+            dims = dims_of(op.get_attr("shape"))
             why = "penalty in %s, but no update of this scope trains it" % where
             yield Decay(None, op.name, dims, None, why, reason=Reason.NO_UPDATE)
 
@@ -152,7 +147,7 @@ def _refuse_other_optimizers(record: Record) -> None:
     for variable in _trainable() if movers else ():
         op, name = graph.variable_op(variable), checkpoint_name(variable)
         has_rate = op in penalised or given_rate(record.rules, variable, name)[0] is not None
-        if op in movers and has_rate and selected(record.rules, variable, name)[0]:
+        if op in movers and has_rate and selected(record.rules, variable, name):
             raise NothingUpdatedError(
                 "%s and would not decay with it: %s. Or exclude the variable" % (_words({op: movers[op]}), _OTHERS)
             )

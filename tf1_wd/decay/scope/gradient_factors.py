@@ -13,6 +13,7 @@ from tf1_wd.errors import AmbiguousRateError
 from tf1_wd.graph import op_types
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.op_types import CLIPS, JOINS, LOOP_ENDS, PASSED_BY_FACTORS, REDUCTIONS, SUMS
+from tf1_wd.graph.variables import size_of
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import Key
 
@@ -48,9 +49,8 @@ def factors_of(
     outside of a non-linear op, as in 0.1 * sign(g), are step sizes and count as 1 too. A gradient that is not reached
     counts 0.
 
-    applied: tf.Tensor. raw: list of tf.Tensor, what tf.gradients returned. variable: its op. upstream: Upstream of all
-    calls of tf.gradients. is_sparse: True if applied are the values of tf.IndexedSlices, which are added up where they
-    lie side by side.
+    raw: what tf.gradients returned. upstream: of all calls of tf.gradients. is_sparse: True if applied are the values
+    of tf.IndexedSlices, which are added up where they lie side by side.
     Raises AmbiguousRateError if a gradient goes through a variable or a loop, or if several are combined by an op that
     is not linear.
     """
@@ -68,7 +68,7 @@ class _Walk:
         self, applied: tf.Tensor, raw: Sequence[tf.Tensor], variable: tf.Operation, upstream: Upstream
     ) -> None:
         self._name = variable.name
-        self._size = tf.TensorShape(variable.get_attr("shape")).num_elements()
+        self._size = size_of(variable)
         self._raw = {graph.key(r) for r in raw}
         self._sources = frozenset(r.op for r in raw)
         self._upstream = upstream
@@ -134,7 +134,11 @@ class _Walk:
         if op.type == "RealDiv" and op.inputs[0].op.type in _ALLGATHERS:  # by the number of processes
             op, tensor = op.inputs[0].op, op.inputs[0]
         elif op.type.startswith("Horovod") and not (op.type in _ALLREDUCES and op.get_attr("reduce_op") == _AVERAGE):
-            raise _added_up(self._name, op)
+            raise AmbiguousRateError(
+                "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of "
+                "an update as rates=: as many times the rate that each of them has" % (self._name, op.name),
+                variable=self._name,
+            )
         if op.type.startswith("Horovod"):
             return self.path(op.inputs[tensor.value_index])
         if op.type in SUMS or graph.is_accumulator(op):
@@ -181,9 +185,11 @@ class _Walk:
 
     def _either(self, paths: Sequence[_Path], op: tf.Operation) -> _Path:
         """The path of all branches of a cond that the gradient goes through."""
+        visible = (None, _tf.control_flow_context(op))
         for path in paths:
             alike = [_same(factor, paths[0].factors.get(key)) for key, factor in path.factors.items()]
-            inside = [f for f in path.factors.values() if tf.is_tensor(f) and not _is_visible(f, op)]
+            tensors: list[tf.Tensor] = [factor for factor in path.factors.values() if tf.is_tensor(factor)]
+            inside = [tensor for tensor in tensors if _tf.control_flow_context(tensor.op) not in visible]
             if not all(alike) or len(path.factors) != len(paths[0].factors) or inside:
                 raise AmbiguousRateError.of_gradient(
                     self._name,
@@ -221,13 +227,10 @@ class _Walk:
         value = _value(other)
         return _times(path, value, divides)
 
-    def _thresholds(self) -> list[tf.Tensor]:
-        """The limits that clips on the way are made of."""
-        behind = self._upstream.behind([self._applied])
-        return [limit for limit in behind.limits.values() if not self._depends(limit)]
-
     def _is_threshold(self, scalar: tf.Tensor) -> bool:
-        return any(_match(_value(scalar), _value(threshold)) for threshold in self._thresholds())
+        """True for a limit that a clip on the way is made of."""
+        limits = self._upstream.behind([self._applied]).limits.values()
+        return any(_match(_value(scalar), _value(limit)) for limit in limits if not self._depends(limit))
 
 
 def _together(factors: dict[Key, Scalar], paths: Sequence[_Path]) -> _Path:
@@ -242,19 +245,6 @@ def _ambiguous(name: str, op: tf.Operation) -> AmbiguousRateError:
         "to the coefficients of penalties. Pass the net rate of an update as rates=" % (name, op.name, op.type),
         variable=name,
     )
-
-
-def _added_up(name: str, op: tf.Operation) -> AmbiguousRateError:
-    return AmbiguousRateError(
-        "gradients of %s are added up over processes (%s), and their number is not known. Pass the net rate of an "
-        "update as rates=: as many times the rate that each of them has" % (name, op.name),
-        variable=name,
-    )
-
-
-def _is_visible(tensor: tf.Tensor, op: tf.Operation) -> bool:
-    """True unless `tensor` lives in a branch or a loop that `op` is not in."""
-    return _tf.control_flow_context(tensor.op) in (None, _tf.control_flow_context(op))
 
 
 def _same(a: Scalar | None, b: Scalar | None) -> bool:

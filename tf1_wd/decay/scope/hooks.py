@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from typing import Any, Callable, Iterator
 
@@ -44,6 +45,15 @@ class Listener:
         """
         return original(optimizer, *args, **kwargs)
 
+    def keras_apply_gradients(
+        self, original: Callable[..., Any], optimizer: Any, grads_and_vars: Any, name: str | None = None, **kwargs: Any
+    ) -> Any:
+        """As apply_gradients, of an optimizer of Keras 2, which counts steps in `iterations` of its own.
+
+        original: the method of OptimizerV2; it takes the optimizer, grads_and_vars, name and kwargs.
+        """
+        return original(optimizer, grads_and_vars, name, **kwargs)
+
     def give_way(self, decided: Any) -> None:
         """Hears that something else decides what decays: a listener of a scope, or attach.
 
@@ -63,6 +73,7 @@ _patches = contextlib.ExitStack()
 _listeners: list[
     tuple[Listener, tf.Graph | None]
 ] = []  # of all threads, with the tf.Graph whose replicas it hears, or None
+_keras: set[type] = set()  # classes of Keras's optimizers that are patched
 _everywhere: list[Listener] = []  # the listener of every thread that has none of its own
 
 
@@ -124,6 +135,18 @@ def _patch() -> None:
     if not _listeners and not _everywhere:
         _patches.enter_context(_tf.patched_gradients(_gradients))
         _patches.enter_context(_tf.patched_apply_gradients(_apply_gradients, _overridden_apply_gradients))
+        _patch_keras()
+
+
+def _patch_keras() -> None:
+    """Patches the optimizers of every Keras 2 that was imported since; each of them calls tf.gradients first."""
+    for module in [module for name, module in list(sys.modules.items()) if name.endswith(".optimizer_v2")]:
+        kind = vars(module).get("OptimizerV2")
+        if kind is not None and kind not in _keras:
+            _keras.add(kind)
+            _patches.callback(_keras.discard, kind)
+            wrapped = _keras_apply_gradients(kind.apply_gradients)
+            _patches.enter_context(_tf.patched_attribute(kind, "apply_gradients", wrapped))
 
 
 def _unpatch() -> None:
@@ -135,6 +158,9 @@ _NOBODY = Listener()
 
 
 def _gradients(compute: Callable[..., list], arguments: dict[str, Any]) -> list:
+    with _lock:
+        if _listeners or _everywhere:
+            _patch_keras()
     return (current() or _NOBODY).gradients(compute, arguments)
 
 
@@ -146,3 +172,10 @@ def _overridden_apply_gradients(
     original: Callable[..., Any], optimizer: tf.train.Optimizer, *args: Any, **kwargs: Any
 ) -> Any:
     return (current() or _NOBODY).overridden_apply_gradients(original, optimizer, *args, **kwargs)
+
+
+def _keras_apply_gradients(original: Callable[..., Any]) -> Callable[..., Any]:
+    def apply_gradients(self: Any, grads_and_vars: Any, name: str | None = None, **kwargs: Any) -> Any:
+        return (current() or _NOBODY).keras_apply_gradients(original, self, grads_and_vars, name, **kwargs)
+
+    return apply_gradients

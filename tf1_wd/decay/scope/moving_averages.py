@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Tuple
+from typing import Container, Iterable, Tuple
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
@@ -24,31 +24,21 @@ _MIXES = frozenset(SIGNS) | {"AddN", "Mul", "RealDiv", "Cast"}
 
 
 def notes_on_averages(updates: Iterable[AppliedUpdate]) -> tuple[tuple[str, str], ...]:
-    """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE).
-
-    updates: the AppliedUpdate of each apply_gradients of a scope.
-    """
-    decayed: dict[tf.Graph, set[tf.Operation]] = {}
-    late: dict[tf.Graph, set[tf.Operation]] = {}
-    for applied in updates:
-        for d in applied.decays:
-            op = graph.variable_op(d.variable)
-            decayed.setdefault(op.graph, set()).add(op)
-            if d.rows == LAZY:
-                late.setdefault(op.graph, set()).add(op)
-    found = [(pair, UNORDERED) for tf_graph, ops in decayed.items() for pair in unordered_averages(ops, tf_graph)]
-    found += [((a.name, w.name), LATE) for tf_graph, ops in late.items() for a, w, _ in _all_averages(ops, tf_graph)]
+    """What the plan says of moving averages of decayed weights: a tuple of (which, UNORDERED or LATE)."""
+    decays = [(graph.variable_op(d.variable), d.rows) for applied in updates for d in applied.update.decays]
+    decayed, late = {op: op.graph for op, _ in decays}, {op: op.graph for op, rows in decays if rows == LAZY}
+    found = [(pair, UNORDERED) for g in dict.fromkeys(decayed.values()) for pair in unordered_averages(decayed, g)]
+    averages = [average for g in dict.fromkeys(late.values()) for average in _all_averages(late, g)]
+    found += [((average.name, weight.name), LATE) for average, weight, _ in averages]
     return tuple(("the moving average %s of %s" % pair, text) for pair, text in found)
 
 
-def unordered_averages(decayed: set[tf.Operation], tf_graph: tf.Graph) -> list[tuple[str, str]]:
+def unordered_averages(decayed: Container[tf.Operation], tf_graph: tf.Graph) -> list[tuple[str, str]]:
     """[(the average's name, the weight's name)] of the moving averages that the program left unordered.
 
     A moving average is an assignment to a variable of something made, by sums and scalar factors, of that variable and
     of a decayed one: avg - (avg - w) * f, as tf.train.ExponentialMovingAverage has it, or d * avg + (1 - d) * w. It is
     ordered if it takes the weight after all that one update does to it, decay included, or before all of that.
-
-    decayed: set of ops of variables. tf_graph: the tf.Graph to look in, as it stands.
     """
     averages = _all_averages(decayed, tf_graph)
     if not averages:
@@ -74,11 +64,11 @@ def unordered_averages(decayed: set[tf.Operation], tf_graph: tf.Graph) -> list[t
     return list(dict.fromkeys(open_ones))
 
 
-def _all_averages(decayed: set[tf.Operation], tf_graph: tf.Graph) -> list[Average]:
+def _all_averages(decayed: Container[tf.Operation], tf_graph: tf.Graph) -> list[Average]:
     return [average for op in tf_graph.get_operations() for average in _averages(op, decayed)]
 
 
-def _averages(op: tf.Operation, decayed: set[tf.Operation]) -> list[Average]:
+def _averages(op: tf.Operation, decayed: Container[tf.Operation]) -> list[Average]:
     """(the average, the decayed variable, the op that takes the weights) of each that the assignment `op` mixes in."""
     if op.type not in ASSIGNMENTS:
         return []
@@ -110,12 +100,10 @@ def _writers(tf_graph: tf.Graph, weights: set[tf.Operation]) -> dict[tf.Operatio
     found: dict[tf.Operation, list[tf.Operation]] = {weight: [] for weight in weights}
     for op in tf_graph.get_operations():
         if "Apply" in op.type or "Scatter" in op.type or op.type in CHANGES:
-            holders = [graph.holder(tensor) for tensor in list(op.inputs)[:1]]
-        elif op.type in graph.CALLS or op.type in DECAYS:
-            holders = [graph.holder(tensor) for tensor in op.inputs]
+            inputs = list(op.inputs)[:1]
         else:
-            continue
-        for holder in holders:
+            inputs = list(op.inputs) if op.type in graph.CALLS or op.type in DECAYS else []
+        for holder in map(graph.holder, inputs):
             if holder in found:
                 found[holder].append(op)
     return found

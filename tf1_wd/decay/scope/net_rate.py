@@ -12,7 +12,7 @@ from tf1_wd.errors import AmbiguousRateError, CoupledPenaltyError, UnsupportedUp
 from tf1_wd.graph.assignments import origin
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
 from tf1_wd.graph.op_types import JOINS, PRODUCTS, REDUCTIONS, RESHAPES, SUMS
-from tf1_wd.graph.variables import checkpoint_name
+from tf1_wd.graph.variables import checkpoint_name, size_of
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.in_gradients import holds_l2
@@ -23,8 +23,7 @@ from tf1_wd.plan.options import Rules, given_rate, selected
 def calls_behind(gradient: Gradient, variable: tf.Variable, upstream: Upstream) -> list[GradientCall]:
     """The calls of tf.gradients whose derivative by `variable` goes into `gradient`.
 
-    gradient: tf.Tensor or tf.IndexedSlices; None stands for all that differentiated by the variable.
-    upstream: Upstream of all calls of the scope.
+    gradient: None stands for all that differentiated by the variable. upstream: of all calls of the scope.
     """
     op = graph.variable_op(variable)
     if gradient is None:
@@ -45,16 +44,20 @@ def loss_rates(
 ) -> dict[tf.Operation, Scalar]:
     """{op of a variable: the rate that the loss gives it} in one update.
 
-    pairs: list of (gradient, tf.Variable). behind: {id of a variable: what `calls_behind` found}. upstream: Upstream of
-    all calls of the scope. Makes a gradient wait for a rate that is known at run time only.
+    behind: {id of a variable: what `calls_behind` found}. upstream: of all calls of the scope. Makes a gradient wait
+    for a rate that is known at run time only.
     Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
     found = {}
     for gradient, variable in pairs:
         op, name = graph.variable_op(variable), checkpoint_name(variable)
-        if not selected(rules, variable, name)[0]:
+        if not selected(rules, variable, name):
             continue
-        _refuse_gated(behind[id(variable)], op, name)
+        if any(op in call.gated for call in behind[id(variable)]):
+            raise UnsupportedUpdateError(
+                "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
+                "penalty outside, or exclude the variable" % name
+            )
         if given_rate(rules, variable, name)[0] is None and rules.source != "collection":
             rate = net_rate(gradient, variable, name, behind[id(variable)], upstream)
             read_in_time(rate, gradient)
@@ -75,8 +78,7 @@ def net_rate(
     It is the sum over the calls behind the gradient of their rates, each times the scalars by which the program
     multiplied that call's result: a loss scale, a learning-rate multiplier, the average over towers; see multipliers.
 
-    behind: what `calls_behind` found. upstream: Upstream of all calls of the scope.
-    Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
+    behind: what `calls_behind` found. Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
     return net_coefficient(gradient, variable, name, behind, upstream, lambda call: call.rates)
 
@@ -166,20 +168,8 @@ def refuse_l2_from_outside(gradient: Gradient, op: tf.Operation, name: str) -> N
         )
 
 
-def _refuse_gated(behind: list[GradientCall], op: tf.Operation, name: str) -> None:
-    """Raises UnsupportedUpdateError for a variable with L2 inside a branch or a loop of the loss."""
-    if any(op in call.gated for call in behind):
-        raise UnsupportedUpdateError(
-            "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the penalty "
-            "outside, or exclude the variable" % name
-        )
-
-
 def refuse_unseen(pairs: Pairs, decays: list[Decay], rules: Rules, calls: Sequence[GradientCall]) -> None:
-    """Raises UnsupportedUpdateError for a decay by the loss's rate whose gradient no call of the scope computed.
-
-    pairs: list of (gradient, variable) of an update. decays: its Decays. rules: Rules, whose rates vouch.
-    """
+    """Raises UnsupportedUpdateError for a decay by the loss's rate whose gradient no call of the scope computed."""
     gradients = {id(v): tensors_of(g) for g, v in pairs}
     seen = {op for call in calls for op in call.derivatives}
     for d in decays:
@@ -250,7 +240,7 @@ def _refuse_accumulated(gradient: Gradient, upstream: Upstream, variable: tf.Ope
     assigned = [
         tensor
         for holder in holders
-        if _size(holder) != 1 or _size(variable) == 1  # not a loss scale
+        if size_of(holder) != 1 or size_of(variable) == 1  # not a loss scale
         for consumer in holder.outputs[0].consumers()
         if "Assign" in consumer.type
         for tensor in list(consumer.inputs)[1:]
@@ -264,7 +254,3 @@ def _refuse_accumulated(gradient: Gradient, upstream: Upstream, variable: tf.Ope
             "Pass it as rates=: where they are averaged, the rate that each of them has%s; where they are added up, as "
             "many times that" % (" (%g)" % rates[0] if isinstance(rates[0], float) else ""),
         )
-
-
-def _size(variable: tf.Operation) -> int | None:
-    return tf.TensorShape(variable.get_attr("shape")).num_elements()

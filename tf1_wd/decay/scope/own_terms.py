@@ -36,7 +36,7 @@ def loss_terms(pairs: Pairs, behind: dict[int, list[GradientCall]], rules: Rules
             factor: Scalar | None = own.coefficient
             if (
                 not given
-                and selected(rules, variable, name)[0]
+                and selected(rules, variable, name)
                 and (rules.source != "collection" or own.term.rest == VARIABLES)
             ):
                 factor = net_coefficient(gradient, variable, name, behind[id(variable)], upstream, _only(own))

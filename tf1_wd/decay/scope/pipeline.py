@@ -17,7 +17,14 @@ from tf1_wd.decay.ops import lazy_rows
 from tf1_wd.decay.ops.ordering import apply_with
 from tf1_wd.decay.ops.scale import scale_now
 from tf1_wd.decay.ops.update import AppliedUpdate, Update, collection_now, plan_update
-from tf1_wd.decay.refusals import refuse_decoupled, refuse_eager, refuse_inputs, refuse_rates_of_rows, refuse_strategy
+from tf1_wd.decay.refusals import (
+    refuse_decoupled,
+    refuse_eager,
+    refuse_inputs,
+    refuse_keras,
+    refuse_rates_of_rows,
+    refuse_strategy,
+)
 from tf1_wd.decay.scope.adasum import refuse_adasum, refuse_combined
 from tf1_wd.decay.scope.closing import Record, check, plan_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
@@ -27,18 +34,23 @@ from tf1_wd.decay.scope.own_terms import loss_terms
 from tf1_wd.decay.scope.replicas import Replica, apply_in_replicas
 from tf1_wd.errors import NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.graph.gradients import Pairs, Scalar, as_list
+from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.added_by_hand import refuse_by_hand
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.own_decay import refuse_own_decay
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import COUPLED, DECOUPLE, LAZY, Rules
+from tf1_wd.plan.options import COUPLED, DECOUPLE, LAZY, Rules, given_rate, selected
 
 
 class ScopeListener(Listener):
-    """Takes the penalties out of gradients, and ties the decay to updates. record: what happened so far."""
+    """Takes the penalties out of gradients, and ties the decay to updates. record: what happened so far.
 
-    def __init__(self, rules: Rules) -> None:
+    takes_keras: True if it ties the decay to the updates of Keras's optimizers too, in place of refusing them.
+    """
+
+    def __init__(self, rules: Rules, takes_keras: bool = False) -> None:
         self.rules = rules
+        self.takes_keras = takes_keras
         self.record = Record(rules)
 
     @property
@@ -120,6 +132,28 @@ class ScopeListener(Listener):
         for applied in handed_over:
             refuse_combined(train_op, applied.update, optimizer)
         return train_op
+
+    def keras_apply_gradients(
+        self, original: Callable[..., Any], optimizer: Any, grads_and_vars: Any, name: str | None = None, **options: Any
+    ) -> Any:
+        """Makes the decay a part of one update of an optimizer of Keras."""
+        refuse_eager()
+        grads_and_vars = list(grads_and_vars)
+        if not self.takes_keras:
+            if any(self._has_rate(variable) for gradient, variable in grads_and_vars if gradient is not None):
+                refuse_keras(optimizer)
+            return original(optimizer, grads_and_vars, name, **options)
+
+        def apply(optimizer: Any, pairs: Pairs, _: Any, name: str | None, **options: Any) -> Any:
+            return original(optimizer, pairs, name, **options)
+
+        return self.apply_gradients(apply, optimizer, grads_and_vars, optimizer.iterations, name, **options)
+
+    def _has_rate(self, variable: tf.Variable) -> bool:
+        op, name = graph.variable_op(variable), checkpoint_name(variable)
+        is_selected = selected(self.rules, variable, name)
+        given = given_rate(self.rules, variable, name)[0]
+        return is_selected and (given is not None or any(op in call.rates for call in self.record.calls))
 
     def _apply_in_replicas(
         self, call: UpdateCall, gradient_calls: list[GradientCall], rates: dict[tf.Operation, Scalar]

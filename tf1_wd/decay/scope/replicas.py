@@ -20,11 +20,7 @@ from tf1_wd.plan.options import LAZY, Rules
 
 @dataclass(frozen=True, eq=False)
 class Replica:
-    """What one replica brings to the update.
-
-    pairs: list of (gradient, variable of the strategy). calls: GradientCalls behind them. loss_rates: {op of this
-    replica's copy: rate}.
-    """
+    """What one replica brings to the update: gradients, the calls behind them, the rates of the loss by its copies."""
 
     pairs: Pairs
     calls: list[GradientCall]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Iterable, Iterator
+from typing import Iterable
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -23,7 +23,8 @@ def warn_of_uncounted(rules: Rules, updates: Iterable[AppliedUpdate], stacklevel
         if not isinstance(applied.scale, float):
             graphs.setdefault(_tf.outermost(applied.graph), []).append(applied.scale)
     for tf_graph, scales in graphs.items():
-        for counter in _counters(tf_graph).intersection(_variables_behind(scales)):
+        behind = map(_tf.outer_op, graph.ancestors(scales, inputs=graph.sources))
+        for counter in _counters(tf_graph).intersection(behind):
             if not any(_assigns(op, counter) for op in tf_graph.get_operations()):
                 warnings.warn(
                     "scale= follows the global step, and so far nothing in the graph counts %s, so that it would stay "
@@ -38,10 +39,6 @@ def _counters(tf_graph: tf.Graph) -> set[tf.Operation]:
     """The ops of the variable that is the global step of a graph, one for each of its copies on replicas."""
     counters = tf_graph.get_collection(tf.GraphKeys.GLOBAL_STEP)
     return {graph.variable_op(copy) for counter in counters for copy in copies_of(counter)}
-
-
-def _variables_behind(tensors: list[tf.Tensor]) -> Iterator[tf.Operation]:
-    return filter(graph.is_variable, map(_tf.outer_op, graph.ancestors(tensors, inputs=graph.sources)))
 
 
 def _assigns(op: tf.Operation, variable: tf.Operation) -> bool:

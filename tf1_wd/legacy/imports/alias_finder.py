@@ -9,19 +9,30 @@ import sys
 import types
 
 
-class AliasFinder(importlib.abc.Loader):
-    """Finds a module wherever `resolve(name)` answers with one.
+def find_by(resolve, stack, last=False):
+    """Makes `import` find a module wherever `resolve(name)` answers with one, in front of Python's own finders.
 
-    resolve: a function of the dotted name; None where it is not its business.
+    resolve: a function of the dotted name; None where it is not its business. stack: contextlib.ExitStack that takes
+    it back. last: behind all other finders.
     """
+    finder = _Finder(resolve)
+    sys.meta_path.insert(len(sys.meta_path) if last else 0, finder)
+    stack.callback(finder.leave)
 
+
+def find_again(homes, stack):
+    """Makes `import` find modules under second names: {name: the name of the module}."""
+    find_by(lambda name: import_or_none(homes[name]) if name in homes else None, stack)
+
+
+class _Finder(importlib.abc.Loader):
     def __init__(self, resolve):
         self._resolve = resolve
         self._found = {}
         self._specs = {}
 
     def find_spec(self, name, path=None, target=None):
-        module = self._resolve(name)
+        module = self._found.get(name) or self._resolve(name)
         if module is None:
             return None
         self._found[name] = module

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import operator
-import sys
 import types
 
 import tf1_wd.legacy.tables.contrib as table
 from tf1_wd.errors import MissingPackageError, NoStandInError, NoStandInImportError
+from tf1_wd.legacy.imports.alias_finder import find_by
 
 _ADVICE = "leave it out, say it in tf.compat.v1, or run on TensorFlow 1.15 (docs/guide/legacy.md lists what is there)"
 
@@ -20,36 +19,16 @@ def put_contrib(stack):
 
     stack: contextlib.ExitStack that takes it back.
     """
-    finder = _Finder()
-    sys.meta_path.append(finder)  # last: what TensorFlow has itself wins
-    stack.callback(finder.leave)
+    find_by(_resolve, stack, last=True)  # what TensorFlow has itself wins
 
 
-class _Finder(importlib.abc.Loader):
-    """Finds the modules of the table, and makes each of them once."""
-
-    def __init__(self):
-        self._made = {}
-
-    def find_spec(self, name, path=None, target=None):
-        if not table.is_below_a_root(name):
-            return None
-        if table.is_module(name):
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+def _resolve(name):
+    if not table.is_below_a_root(name):
+        return None
+    if not table.is_module(name):
         # asked by name: an error that Python does not swallow, as it would a ModuleNotFoundError
         raise NoStandInImportError(_refusal(name))
-
-    def create_module(self, spec):
-        return self._made.setdefault(spec.name, _Module(spec.name))
-
-    def exec_module(self, module):
-        pass
-
-    def leave(self):
-        sys.meta_path.remove(self)
-        for name, module in self._made.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
+    return _Module(name)
 
 
 class _Module(types.ModuleType):
@@ -58,6 +37,11 @@ class _Module(types.ModuleType):
     A name without a stand-in is an AttributeError right here, not an object that fails later: so hasattr, getattr with
     a default and `try ... except AttributeError` in programs work, and the traceback points at the line that names it.
     """
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        self.__path__ = []
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -70,28 +54,26 @@ class _Module(types.ModuleType):
         # Python sets a submodule as an attribute of its package. contrib's arg_scope is a function there, as the
         # package imported it from the module of the same name.
         full = "%s.%s" % (self.__name__, name)
-        if not (isinstance(value, _Module) and full in table.MOVES and not table.home(full)):
+        if not (isinstance(value, _Module) and full in table.MOVES):
             super().__setattr__(name, value)
 
     def _find(self, name):
         full = "%s.%s" % (self.__name__, name)
-        if full in table.MOVES and not table.home(full):
+        if full in table.MOVES:
             return load(table.MOVES[full])
         if table.is_module(full):
             return importlib.import_module(full)
         # a deep module answers with the names of its package too, wherever they were in it
-        package = table.package_of(self.__name__)
-        for module in (self.__name__, package):
+        for module in (self.__name__, table.package_of(self.__name__)):
             short = "%s.%s" % (module, name)
-            if short in table.MOVES and not table.home(short):
+            if short in table.MOVES:
                 return load(table.MOVES[short])
-            row = table.home(module)
-            if row is not None and hasattr(load(row), name):
-                return getattr(load(row), name)
+            if module in table.HOMES and hasattr(load(table.HOMES[module]), name):
+                return getattr(load(table.HOMES[module]), name)
         raise NoStandInError(_refusal(full))
 
     def __dir__(self):
-        row = table.home(self.__name__)
+        row = table.HOMES.get(self.__name__)
         return sorted({*table.children(self.__name__), *(dir(load(row)) if row else ())})
 
 

@@ -6,7 +6,7 @@ import importlib
 import sys
 import types
 
-from tf1_wd.legacy.imports.alias_finder import AliasFinder, submodule
+from tf1_wd.legacy.imports.alias_finder import find_by, submodule
 
 # Real directories: what is imported below them is found as ever, by path.
 _REAL = ("_api", "compat", "compiler", "core", "contrib", "examples", "include", "lite", "python", "tools", "tsl")
@@ -23,9 +23,7 @@ def put_facade(stack):
     facade = Facade(real)
     sys.modules["tensorflow"] = facade
     stack.callback(_take_back, facade, real)
-    finder = AliasFinder(_of_v1(real.compat.v1))
-    sys.meta_path.insert(0, finder)  # first, because TensorFlow's own path would find the API of TF 2
-    stack.callback(finder.leave)
+    find_by(_of_v1(real.compat.v1), stack)
 
 
 class Facade(types.ModuleType):
@@ -45,10 +43,8 @@ class Facade(types.ModuleType):
             return importlib.import_module("tensorflow.contrib")
         # what is internal is for libraries of TensorFlow 2, such as Keras 3
         for owner in (self._tf1_wd_real,) if name == "__internal__" else (v1, self._tf1_wd_real):
-            try:
+            if hasattr(owner, name):
                 return getattr(owner, name)
-            except AttributeError:
-                pass
         raise AttributeError("module 'tensorflow' has no attribute %r, neither in compat.v1 nor in TensorFlow 2" % name)
 
     def __dir__(self):

@@ -6,47 +6,26 @@ import functools
 import sys
 import warnings
 
-from tf1_wd.legacy.imports.alias_finder import AliasFinder, import_or_none
+from tf1_wd.legacy.imports.alias_finder import find_again
+
+# aliases of Python's own types, gone from NumPy 1.24, and names gone from 2.0
+_RENAMED = """
+bool=bool int=int float=float complex=complex object=object str=str unicode=str long=int
+float_=np.float64 complex_=np.complex128 unicode_=np.str_ string_=np.bytes_
+Inf=np.inf Infinity=np.inf infty=np.inf PINF=np.inf NINF=-np.inf NaN=np.nan NAN=np.nan
+product=np.prod cumproduct=np.cumprod sometrue=np.any alltrue=np.all in1d=np.isin trapz=np.trapezoid
+row_stack=np.vstack mat=np.asmatrix round_=np.round
+"""
 
 # name -> what it was: an expression over numpy (np)
 NAMES = {
-    # aliases of Python's own types, gone from 1.24
-    "bool": "bool",
-    "int": "int",
-    "float": "float",
-    "complex": "complex",
-    "object": "object",
-    "str": "str",
-    "unicode": "str",
-    "long": "int",
-    # gone from 2.0
-    "float_": "np.float64",
-    "complex_": "np.complex128",
-    "unicode_": "np.str_",
-    "string_": "np.bytes_",
-    "Inf": "np.inf",
-    "Infinity": "np.inf",
-    "infty": "np.inf",
-    "PINF": "np.inf",
-    "NINF": "-np.inf",
-    "NaN": "np.nan",
-    "NAN": "np.nan",
-    "product": "np.prod",
-    "cumproduct": "np.cumprod",
-    "sometrue": "np.any",
-    "alltrue": "np.all",
-    "in1d": "np.isin",
-    "trapz": "np.trapezoid",
-    "row_stack": "np.vstack",
-    "mat": "np.asmatrix",
-    "round_": "np.round",
+    **dict(word.split("=") for word in _RENAMED.split()),
     "msort": "lambda a: np.sort(a, axis=0)",
     "asfarray": "lambda a, dtype=np.float64: np.asarray(a, dtype=dtype)",
     "asscalar": "lambda a: a.item()",
 }
 
-
-# module -> where it is now (SciPy 1.8)
+# module -> where it is now (SciPy 1.8); the first is still there, but no package
 MODULES = {
     "scipy.sparse.linalg.eigen": "scipy.sparse.linalg._eigen",
     "scipy.sparse.linalg.eigen.arpack": "scipy.sparse.linalg._eigen.arpack",
@@ -66,10 +45,7 @@ def put_others(stack):
             original = getattr(np, name)
             setattr(np, name, _of_ragged_lists(np, original))
             stack.callback(setattr, np, name, original)
-    # in front of Python's own finders: the first of the names is still a module, but no package
-    finder = AliasFinder(lambda name: import_or_none(MODULES[name]) if name in MODULES else None)
-    sys.meta_path.insert(0, finder)
-    stack.callback(finder.leave)
+    find_again(MODULES, stack)
 
 
 def _refuses_ragged_lists(np):

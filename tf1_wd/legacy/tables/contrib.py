@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import tf1_wd.legacy.tables.data as table_data
-import tf1_wd.legacy.tables.deep_modules as modules
-import tf1_wd.legacy.tables.layers as table_layers
-import tf1_wd.legacy.tables.sequences as table_sequences
-import tf1_wd.legacy.tables.training as table_training
+from tf1_wd.legacy.tables import data, deep_modules, layers, sequences, training
 
 CONTRIB = "tensorflow.contrib"
 ROOTS = (CONTRIB, "tensorflow.examples")
 
-ROWS = table_layers.ROWS + table_sequences.ROWS + table_training.ROWS + table_data.ROWS
-MOVES = {row.old: row for row in ROWS}
-
-# releases in `since` that took a name away before 1.15, so that it is not there either
-BEFORE_1_15 = ("1.2", "1.5", "1.13", "1.14", "1.15")
+ROWS = layers.ROWS + sequences.ROWS + training.ROWS + data.ROWS
+MOVES = {row.old: row for row in ROWS if ":" in row.new}
+# whole modules: what stands in for them answers for all their names
+HOMES = {row.old: row for row in ROWS if ":" not in row.new}
 
 # top-level module of stand-ins -> what to install for it
 PACKAGES = {
@@ -32,10 +27,9 @@ def _parents(name):
         name = name.rpartition(".")[0]
 
 
-_MODULES = {"%s.%s" % (CONTRIB, name) for name in modules.deep()}
-# parents of rows, and rows that are whole modules
+_MODULES = {"%s.%s" % (CONTRIB, name) for name in deep_modules.deep()}
 _MODULES.update(p for row in ROWS for p in _parents(row.old.rpartition(".")[0]) if p != "tensorflow")
-_MODULES.update(row.old for row in ROWS if ":" not in row.new)
+_MODULES.update(HOMES)
 
 
 def is_below_a_root(name):
@@ -50,17 +44,6 @@ def is_module(name):
 def package_of(name):
     """tensorflow.contrib.layers for whatever is below it; elsewhere the name itself."""
     return ".".join(name.split(".")[:3]) if name.startswith(CONTRIB + ".") else name
-
-
-def home(module):
-    """The row of a whole module, if it has one: what stands in for it answers for all its names."""
-    row = MOVES.get(module)
-    return row if row is not None and ":" not in row.new else None
-
-
-def deep_modules(package):
-    """The modules that lie below a package of tf.contrib."""
-    return sorted(name for name in _MODULES if name.startswith(package + "."))
 
 
 def children(module):

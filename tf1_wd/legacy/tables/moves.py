@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+_HOMES = {"v1": "tensorflow.compat.v1", "ours": "tf1_wd.legacy.standins"}
 
 
 class Move(NamedTuple):
@@ -11,28 +14,28 @@ class Move(NamedTuple):
     old: str
     new: str
     since: str
-    note: str = ""
 
 
-def area(package, *groups, since="2.0"):
-    """The moves of one package.
+def rows(table):
+    """The moves of a table in words.
 
-    groups: (home, "name other old=new", note): `package.name` is now `home:name`, `package.old` is `home:new`. A home
-    is a module, or "module:attribute" of one. The note may be left out.
+    A package opens a line, with `since` and the release if that is not 2.0. Lines below it, indented, give a home and
+    names: `package.name` is now home + "name", and after `old=new` `package.old` is home + "new". The names of a home
+    that ends in ":" are those of that module; where a home without ":" ends in ".", they are modules below it.
     """
     found = []
-    for home, names, *note in groups:
-        for word in names.split():
-            old, _, new = word.partition("=")
-            found.append(
-                Move("%s.%s" % (package, old), home + ("." if ":" in home else ":") + (new or old), since, *note)
-            )
+    for line in table.splitlines():
+        words = line.partition("#")[0].split()
+        if words and not line.startswith(" "):
+            package, since = words[0], " ".join(words[2:]) or "2.0"
+            continue
+        for word in words:
+            if word.endswith((":", ".")):
+                home = re.sub(r"^(v1|ours)\b", lambda short: _HOMES[short.group()], word)
+            else:
+                old, _, new = word.partition("=")
+                found.append(Move("%s.%s" % (package, old), home + (new or old), since))
     return tuple(found)
-
-
-def modules(*pairs, since="2.0"):
-    """Moves of whole modules: (old, new)."""
-    return tuple(Move(old, new, since) for old, new in pairs)
 
 
 class Gone(NamedTuple):

@@ -18,7 +18,7 @@ class _Change(NamedTuple):
     """kind, numbers: as of migration.Loss.changes. before: the gradient that is changed. norm: of a global norm."""
 
     kind: str
-    numbers: tuple
+    numbers: tuple | str
     before: object = None
     norm: object = None
 
@@ -68,17 +68,12 @@ def _changes(tensor, results, constants):
             continue
         change = _global_norm(op, constants) or _norm(op, constants) or _value(op, constants)
         if change is None:
-            return [_Change(OTHERWISE, _words(tensor, results))]
+            several = "puts several gradients together: " if _behind(tensor, results) > 1 else ""
+            is_read = graph.read_source(tensor) is not None
+            return [_Change(OTHERWISE, ACCUMULATED if is_read else several + op.type)]
         found.insert(0, change)
         tensor = change.before
     return found
-
-
-def _words(tensor, results):
-    if graph.read_source(tensor) is not None:
-        return ACCUMULATED
-    several = "puts several gradients together: " if _behind(tensor, results) > 1 else ""
-    return several + tensor.op.type
 
 
 def _is_result(tensor, results):
@@ -92,16 +87,13 @@ def _is_result(tensor, results):
 
 def _behind(tensor, results):
     """How many results of tf.gradients a tensor is made of, as far as arithmetic leads to them."""
-    pending = [tensor]
-    seen: set = set()
     found: set = set()
-    while pending:
-        tensor = pending.pop()
-        if _is_result(tensor, results):
-            found.add(graph.key(tensor))
-        elif tensor.op not in seen and len(seen) < 1000:
-            seen.add(tensor.op)
-            pending += tensor.op.inputs
+
+    def inputs(op):
+        found.update(graph.key(t) for t in op.inputs if _is_result(t, results))
+        return [t for t in op.inputs if not _is_result(t, results)]
+
+    graph.ancestors([tensor], inputs=inputs)
     return len(found)
 
 
@@ -145,18 +137,13 @@ def _norm(op, constants):
 
 def _squared(norm):
     """The tensors whose squares are behind a norm."""
-    pending, seen, found = [norm], set(), []
-    while pending:
-        op = pending.pop().op
-        if op in seen:
-            continue
-        seen.add(op)
-        is_square = op.type in ("Square", "L2Loss")
-        if is_square or (op.type == "Mul" and graph.key(op.inputs[0]) == graph.key(op.inputs[1])):
-            found.append(op.inputs[0])
-        else:
-            pending += op.inputs
-    return found
+    ops = graph.ancestors([norm], inputs=lambda op: () if _is_square(op) else op.inputs)
+    return [op.inputs[0] for op in ops if _is_square(op)]
+
+
+def _is_square(op):
+    is_product = op.type == "Mul" and graph.key(op.inputs[0]) == graph.key(op.inputs[1])
+    return is_product or op.type in ("Square", "L2Loss")
 
 
 def _value(op, constants):

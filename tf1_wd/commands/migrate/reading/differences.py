@@ -18,6 +18,7 @@ from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.text_table import some
 
 _PART = re.compile(r"/part_\d+$")  # as tf.get_variable(partitioner=) names them
+_HANDED_ON = frozenset(["Identity", "Switch"])
 TAKEN = Difference(
     "The program applies gradients that several workers have put together",
     "the code is one process; under a strategy give it the mean loss of the replicas",
@@ -95,64 +96,54 @@ def refuse_what_is_not_followed(facts):
             applied = [op for op in ops if "Apply" in op.type and "Sparse" not in op.type]
             if given is None or not applied or variable not in step.rates:
                 continue
-            if _origin(gradient_of(applied[0])) != _origin(given) and not later_copies(facts.graph):
+            taken, handed = (graph.through(t, _HANDED_ON) for t in (gradient_of(applied[0]), given))
+            if graph.key(taken) != graph.key(handed) and not later_copies(facts.graph):
                 raise MigrationError(
                     "%s changes the gradient of %s before it updates it, so that the rate of the L2 in it is not "
                     "known: move the class by hand" % (step.optimizer, variable.name)
                 )
 
 
-def _origin(tensor):
-    while tensor.op.type in ("Identity", "Switch"):
-        tensor = tensor.op.inputs[0]
-    return graph.key(tensor)
+def _of(names, what, size):
+    """The Difference of these variables, in a list; [] if there are none. what: has a place for their names."""
+    return [Difference(what % some(names), size)] if names else []
 
 
 def of_one_run(losses):
     """The Differences of losses whose updates are in one run. losses: lists of UpdateOp."""
-    names = [u.variable.name for updates in losses for u in updates if u.variable.type != "VarHandleOp"]
-    if len(losses) > 1 and names:
-        yield Difference(
-            "Several optimizers update the reference variables %s in one run, and nothing says whether the gradients "
-            "of one see what another has updated" % some(names),
-            "the code computes all gradients first; in the program it is as the run happens to go",
-        )
+    variables = [u.variable for updates in losses for u in updates] if len(losses) > 1 else []
+    return _of(
+        [variable.name for variable in variables if variable.type != "VarHandleOp"],
+        "Several optimizers update the reference variables %s in one run, and nothing says whether the gradients "
+        "of one see what another has updated",
+        "the code computes all gradients first; in the program it is as the run happens to go",
+    )
 
 
 def of_updates(updates, facts):
     """The Differences of the updates."""
-    gated = [u.variable.name for u in updates if _tf.control_flow_context(u.op) is not None]
-    if gated:
-        yield Difference(
-            "The update of %s is inside a cond or a loop, which may skip it (loss scaling, accumulation)" % some(gated),
-            "the code updates, and decays, in every call: call train_step when the program would update",
-        )
+    yield from _of(
+        [u.variable.name for u in updates if _tf.control_flow_context(u.op) is not None],
+        "The update of %s is inside a cond or a loop, which may skip it (loss scaling, accumulation)",
+        "the code updates, and decays, in every call: call train_step when the program would update",
+    )
     for u in updates:
         untouched = MIGRATED[u.settings.optimizer].untouched_rows
         if "Sparse" in u.op.type and untouched:
-            yield Difference(
-                "Rows of %s that a batch does not look up stand still in TensorFlow 1, and go on in the code"
-                % u.variable.name,
-                untouched,
-            )
-    shared = _shared_slots(updates)
-    if shared:
-        yield Difference(
-            "One optimizer makes several updates, of %s, and keeps its slots or its count of steps for all of them; in "
-            "the code each has an optimizer" % some(shared),
-            "Adam's correction of its bias, and momentum, of another number of steps",
-        )
-    races = [
-        u.variable.name
-        for u in updates
-        if u.step.own_rate is not None and u.variable.type != "VarHandleOp" and not made_by_optimizers(facts.graph)
-    ]
-    if races:
-        yield Difference(
-            "tf.contrib.opt decays the reference variables %s without waiting for the gradients that read them"
-            % some(races),
-            "as the run happens to go; the code decays the weights that the step began from",
-        )
+            what = "Rows of %s that a batch does not look up stand still in TensorFlow 1, and go on in the code"
+            yield Difference(what % u.variable.name, untouched)
+    yield from _of(
+        _shared_slots(updates),
+        "One optimizer makes several updates, of %s, and keeps its slots or its count of steps for all of them; in "
+        "the code each has an optimizer",
+        "Adam's correction of its bias, and momentum, of another number of steps",
+    )
+    own = [] if made_by_optimizers(facts.graph) else [u for u in updates if u.step.own_rate is not None]
+    yield from _of(
+        [u.variable.name for u in own if u.variable.type != "VarHandleOp"],
+        "tf.contrib.opt decays the reference variables %s without waiting for the gradients that read them",
+        "as the run happens to go; the code decays the weights that the step began from",
+    )
 
 
 def _shared_slots(updates):
@@ -174,21 +165,19 @@ def of_assignments(facts, updates):
     own = {u.op for u in updates} | {op for _, op in facts.own_decays}
     for op in tf_graph.get_operations():
         variable = written_variable(op)
-        if variable is None or variable not in trained or op in own or "Apply" in op.type or is_decay(op):
+        if variable is None or variable not in trained or op in own or not op.type.startswith("Assign") or is_decay(op):
             continue
-        source = graph.ancestors([gradient_of(op)])
-        is_start = op.name.endswith("/Assign") or variable not in source
-        if not is_start and op.type.startswith("Assign") and op not in made_by_optimizers(tf_graph):
+        is_start = op.name.endswith("/Assign") or variable not in graph.ancestors([gradient_of(op)])
+        if not is_start and op not in made_by_optimizers(tf_graph):
             found.setdefault(variable.name, op.name)
     for name, by in found.items():
         yield Difference("The program also assigns %s, by %s" % (name, by), "the code leaves that out")
     variables = trainable_variables(tf_graph)
-    constrained = [graph.variable_op(v).name for v in variables if getattr(v, "constraint", None) is not None]
-    if constrained:
-        yield Difference(
-            "%s have constraints" % some(constrained),
-            "none if you give them to the new variables; a decay by tf1_wd.tf2.decay comes behind them",
-        )
+    yield from _of(
+        [graph.variable_op(v).name for v in variables if getattr(v, "constraint", None) is not None],
+        "%s have constraints",
+        "none if you give them to the new variables; a decay by tf1_wd.tf2.decay comes behind them",
+    )
 
 
 def of_second_step(facts, updates, second, run, report):
@@ -210,18 +199,18 @@ def of_second_step(facts, updates, second, run, report):
         )
     trained = {update.variable for update in updates}
     frozen = [v for v in second if v not in trained]
-    known = [rate for rate in second.values() if isinstance(rate, float)]
+    most = max([rate for rate in second.values() if isinstance(rate, float)], default=0.0)
     if frozen:
         yield Difference(
             "The second step of the program also decays %s, which no optimizer trains; the code does not"
             % ", ".join(v.name for v in frozen[:5]),
-            "after k steps (1 - r)^k of these weights are left in the program, r being up to %g" % max(known or [0.0]),
+            "after k steps (1 - r)^k of these weights are left in the program, r being up to %g" % most,
         )
     if "stale-reads" in report.codes:
         yield Difference(
             "The second step of the program decays old weights or updated ones, as the run happens to go; the code "
             "decays updated ones",
-            "up to %.3g %% of a step" % (100 * max(known or [0.0])),
+            "up to %.3g %% of a step" % (100 * most),
         )
 
 
@@ -231,15 +220,11 @@ def notes_on(facts, updates, report, is_decoupled):
     trained = {update.variable.name for update in updates}
     still = [v.name for v in report.variables if v.name not in trained]
     if still:
-        notes.append(
-            "Nothing trains %s: keep %s" % (", ".join(still[:5]), "it" if len(still) == 1 else "them") + " as is"
-        )
+        them = "it" if len(still) == 1 else "them"
+        notes.append("Nothing trains %s: keep %s as is" % (", ".join(still[:5]), them))
     if not is_decoupled:
-        notes += [
-            "%s In the code nothing decays either" % finding.sentence
-            for finding in report.findings
-            if finding.code == "inert"
-        ]
+        inert = [finding.sentence for finding in report.findings if finding.code == "inert"]
+        notes += ["%s In the code nothing decays either" % sentence for sentence in inert]
     if tf_graph.get_collection(tf.GraphKeys.MOVING_AVERAGE_VARIABLES):
         notes.append("The program keeps moving averages of variables: update yours behind train_step")
     if tf_graph.get_collection(tf.GraphKeys.UPDATE_OPS):

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tf1_wd import graph
+from tf1_wd._tf import tf
+from tf1_wd.commands.audit.facts import OptimizerStep
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.errors import MigrationError
+from tf1_wd.graph.op_types import ASSIGNS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input, row_of
+
+_GATE = frozenset(["Switch"])  # what lets a tensor into a branch
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,21 @@ class Settings:
     values: tuple  # of (name, float or bool)
     learning_rate: float | str
     rate_key: float | str
+
+
+@dataclass(eq=False)
+class UpdateOp:
+    """One update op: of which variable (its op), by which step, with which settings; None where its op tells none."""
+
+    variable: tf.Operation
+    op: tf.Operation
+    step: OptimizerStep
+    settings: Settings | None
+
+    @property
+    def optimizer(self) -> str:
+        """What the ops of one optimizer have in common: the scope of their names."""
+        return self.op.name.rsplit("update_" + self.variable.name, 1)[0]
 
 
 def settings_of(op, constants):
@@ -39,7 +59,12 @@ def settings_of(op, constants):
     values.update(row.kernels[kind_of(op)])
     for definition, tensor in zip(op.op_def.input_arg, op.inputs):
         if definition.name in row.inputs:
-            values[row.inputs[definition.name]] = _constant(op, definition.name, tensor, constants)
+            value = values[row.inputs[definition.name]] = constants.number(graph.through(tensor, _GATE))
+            if value is None:
+                raise MigrationError(
+                    "%s of %s changes in training: Keras keeps it as a number. Move that update by hand"
+                    % (definition.name, op.name)
+                )
         if row.slots.get(definition.name):
             values[row.slots[definition.name]] = _first_value(op, tensor, constants)
     has_nesterov = op.node_def.attr["use_nesterov"].b
@@ -49,43 +74,23 @@ def settings_of(op, constants):
         raise MigrationError("%s is Adam with Nesterov's momentum, which Keras has in another form (Nadam)" % op.name)
     tensor = learning_rate_of(op)
     number = constants.number(tensor)
-    if number is None:
-        return Settings(row.name, tuple(sorted(values.items())), RUN_TIME, _origin(tensor).name)
-    return Settings(row.name, tuple(sorted(values.items())), number, number)
-
-
-def _constant(op, name, tensor, constants):
-    number = constants.number(_outside(tensor))
-    if number is None:
-        raise MigrationError(
-            "%s of %s changes in training: Keras keeps it as a number. Move that update by hand" % (name, op.name)
-        )
-    return number
+    rate, key = (RUN_TIME, _origin(tensor).name) if number is None else (number, number)
+    return Settings(row.name, tuple(sorted(values.items())), rate, key)
 
 
 def _first_value(op, slot, constants):
     """The value that a slot starts with."""
     variable = graph.holder(slot)
-    numbers = {
-        constants.number(c.inputs[1])
-        for c in variable.outputs[0].consumers()
-        if c.type in ("Assign", "AssignVariableOp") and c.name.endswith("/Assign")
-    }
+    starts = [c for c in variable.outputs[0].consumers() if c.type in ASSIGNS and c.name.endswith("/Assign")]
+    numbers = {constants.number(start.inputs[1]) for start in starts}
     if len(numbers) != 1 or None in numbers:
         raise MigrationError("the value that %s of %s starts with is not in the graph" % (variable.name, op.name))
     return numbers.pop()
 
 
-def _outside(tensor):
-    """A tensor as it was before a branch let it in."""
-    while tensor.op.type == "Switch":
-        tensor = tensor.op.inputs[0]
-    return tensor
-
-
 def learning_rate_of(op):
     """The tensor that an update op takes as its learning rate, as it was before a branch let it in."""
-    return _outside(learning_rate_input(op))
+    return graph.through(learning_rate_input(op), _GATE)
 
 
 def is_learning_rate(tensor, op):
@@ -95,6 +100,4 @@ def is_learning_rate(tensor, op):
 
 def _origin(tensor):
     """The op of a learning rate, seen through casts and identities."""
-    while tensor.op.type in ("Identity", "Cast", "Switch") and tensor.op.inputs:
-        tensor = tensor.op.inputs[0]
-    return tensor.op
+    return graph.through(tensor, _GATE | {"Identity", "Cast"}).op

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tf1_wd import graph
 from tf1_wd.commands.audit.from_graph import coefficients_in
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import APPLIED, LAST, LOSS, OTHERWISE, Difference, rows_difference
@@ -15,18 +16,20 @@ from tf1_wd.graph.assignments import gradient_of
 from tf1_wd.plan.options import COUPLED, TOUCHED_ROWS, given_rate, selected
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
+_HANDED_ON = frozenset(["Cast", "Identity"])
+
 
 class Decays:
     """The decays of one graph; arguments as for reader.from_facts.
 
-    differences: list of Difference, of the rows of tables. second: {variable: rate} of the pasted second step.
+    differences: list of Difference, such as of the rows of tables. second: {variable: rate} of the pasted second step.
     scales: {name: the tensor that multiplies a decay}, where that is known at run time only. was_told: True once a rate
     was taken from `rates`.
     """
 
     def __init__(self, facts, results, scopes, rules, rates, constants):
-        self._facts, self._results, self._constants = facts, results, constants
-        self._rules, self._told = rules, rates
+        self.results, self.constants = results, constants
+        self._graph, self._rules, self._told = facts.graph, rules, rates
         self._planned = {d.name: (d, s) for s in scopes for d in s.plan.decays if d.variable is not None}
         self._by_themselves = {variable for variable, _ in facts.own_decays}
         self.second = second_step(facts, constants)
@@ -43,9 +46,7 @@ class Decays:
             return None
         tensor = gradient_of(update.op)
         if decay is not None and decay.rate is not None and scope.plan.order == COUPLED:
-            while tensor.op.type in ("Cast", "Identity"):
-                tensor = tensor.op.inputs[0]
-            tensor = tensor.op.inputs[0]
+            return graph.through(tensor, _HANDED_ON).op.inputs[0]
         return tensor
 
     def place_of_l2(self, updates):
@@ -98,10 +99,8 @@ class Decays:
         """The scale of a decay in a scope, as of migration.Part; remembers the tensor of one that changes."""
         scale = _scale_of(scope.rules)
         if scale == RUN_TIME:
-            tensor = decay.scale_tensor
-            if tensor is not None and tensor.graph is not self._facts.graph:
-                tensor = None
-            self.scales[decay.name] = tensor
+            found = decay.scale_tensor
+            tensor = self.scales[decay.name] = found if found is not None and found.graph is self._graph else None
             if tensor is not None and "Apply" in update.op.type and is_learning_rate(tensor, update.op):
                 return LEARNING_RATE
         return scale
@@ -109,8 +108,8 @@ class Decays:
     def _l2(self, update, changes):
         """The rate of the L2 in the loss, or in a graph from a file in the gradient; None without."""
         variable, step = update.variable, update.step
-        if self._results is None and len(step.updates[variable]) > 1:  # rates are those of all updates together
-            multiples, _ = coefficients_in(gradient_of(update.op), variable, self._constants)
+        if self.results is None and len(step.updates[variable]) > 1:  # rates are those of all updates together
+            multiples, _ = coefficients_in(gradient_of(update.op), variable, self.constants)
             return (RUN_TIME if None in multiples else float(sum(multiples))) if multiples else None
         rate = step.rates.get(variable)
         if rate is not None and any(kind == OTHERWISE for kind, _ in changes):
@@ -121,7 +120,7 @@ class Decays:
         """[the way in which a variable decays by the rules], or []. l2: its rate in the gradient, or None."""
         rate = given_rate(self._rules, None, name)[0]
         rate = l2 if rate is None else rate
-        if rate is None or rate == 0.0 or not selected(self._rules, None, name)[0]:
+        if rate is None or rate == 0.0 or not selected(self._rules, None, name):
             return []
         return [(rate, (self._rules.order, _scale_of(self._rules)))]
 

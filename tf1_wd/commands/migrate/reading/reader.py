@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.assemble import audit_facts
 from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.commands.migrate.migration import (
-    OTHERWISE,
-    Difference,
-    Loss,
-    Migration,
-    Part,
-    RunStep,
-    Weight,
-    scaled,
-    terms_difference,
-)
+from tf1_wd.commands.migrate import migration
+from tf1_wd.commands.migrate.migration import OTHERWISE, Difference, Loss, Migration, Part, RunStep, Weight
 from tf1_wd.commands.migrate.reading import differences
 from tf1_wd.commands.migrate.reading.clips import ACCUMULATED, changes_of, seeds_of
-from tf1_wd.commands.migrate.reading.optimizer_settings import settings_of
+from tf1_wd.commands.migrate.reading.optimizer_settings import UpdateOp, learning_rate_of, settings_of
 from tf1_wd.commands.migrate.reading.rates import Decays
-from tf1_wd.commands.migrate.reading.schedules import adds_one, scheduled
-from tf1_wd.commands.migrate.reading.updates import UpdateOp
+from tf1_wd.commands.migrate.reading.schedules import adds_one, schedule_of
 from tf1_wd.errors import InvalidOptionError, MigrationError
 from tf1_wd.graph.assignments import gradient_of
 from tf1_wd.graph.constants import Constants
@@ -63,8 +51,7 @@ def from_facts(program, facts, results=None, scopes=(), rules=None, rates=None, 
             "the training" % program
         )
     decays = Decays(facts, results, scopes, rules, rates, constants)
-    reader = _Losses(decays, results, constants, run)
-    losses = [(members, reader.loss(members)) for members in _by_loss(updates)]
+    losses = [(members, _loss(members, decays, run)) for members in _by_loss(updates)]
     steps, at_once = _steps(losses, run)
     report = audit_facts("", [facts], has_lines=False)
     found: list[Difference] = [
@@ -74,7 +61,7 @@ def from_facts(program, facts, results=None, scopes=(), rules=None, rates=None, 
         *differences.of_updates(updates, facts),
         *differences.of_second_step(facts, updates, decays.second, run, report),
         *differences.of_assignments(facts, updates),
-        *terms_difference([term for scope in scopes for term in scope.plan.terms if term[1].is_own_step]),
+        *migration.terms_difference([term for scope in scopes for term in scope.plan.terms if term[1].is_own_step]),
     ]
     notes = differences.notes_on(facts, updates, report, is_decoupled=bool(scopes))
     if len(steps) > 1 and run is None:
@@ -122,59 +109,64 @@ def _updates(facts, constants):
 
 def _by_loss(updates):
     """The updates, in lists of those whose gradients come out of one call of tf.gradients."""
+    seeds = {}
+    for members in _grouped(updates, lambda u: u.optimizer):
+        name = members[0].optimizer
+        seeds[name] = seeds_of([gradient_of(u.op) for u in members])[0] or name
+    return _grouped(updates, lambda u: seeds[u.optimizer])
+
+
+def _grouped(updates, key):
+    """The updates, in lists of those with the same key."""
     groups: dict = {}
-    seeds: dict = {}
     for update in updates:
-        if update.optimizer not in seeds:
-            tensors = [gradient_of(u.op) for u in updates if u.optimizer == update.optimizer]
-            seeds[update.optimizer] = seeds_of(tensors)[0] or update.optimizer
-        groups.setdefault(seeds[update.optimizer], []).append(update)
+        groups.setdefault(key(update), []).append(update)
     return groups.values()
 
 
-class _Losses:
-    """Puts together what is known of the updates of one loss."""
+def _loss(updates, decays, run):
+    """The migration.Loss of updates whose gradients come out of one call of tf.gradients."""
+    tensors = [t for t in map(decays.gradient, updates) if t is not None]
+    changes = changes_of(tensors, decays.results, decays.constants)
+    if graph.is_taken(tensors):
+        decays.differences.append(differences.TAKEN)
+    if any(kind == OTHERWISE and ACCUMULATED in known for kind, known in changes):
+        decays.differences.append(differences.SUMMED)
+    parts = _grouped(updates, lambda u: (u.optimizer, u.settings))
+    return Loss(tuple(_part(members, changes, decays, run) for members in parts), changes)
 
-    def __init__(self, decays, results, constants, run):
-        self._decays, self._results, self._constants, self._run = decays, results, constants, run
 
-    def loss(self, updates):
-        """The migration.Loss of updates whose gradients come out of one call of tf.gradients."""
-        groups: dict = {}
-        for update in updates:
-            groups.setdefault((update.optimizer, update.settings), []).append(update)
-        tensors = [t for t in map(self._decays.gradient, updates) if t is not None]
-        changes = changes_of(tensors, self._results, self._constants)
-        if graph.is_taken(tensors):
-            self._decays.differences.append(differences.TAKEN)
-        if any(kind == OTHERWISE and ACCUMULATED in known for kind, known in changes):
-            self._decays.differences.append(differences.SUMMED)
-        return Loss(tuple(self._part(members, changes) for members in groups.values()), changes)
+def _part(updates, changes, decays, run):
+    settings, ops, constants = updates[0].settings, [u.op for u in updates], decays.constants
+    found = [decays.rate(update, changes) for update in updates]
+    ways = {way for _, way in found if way is not None}
+    if len(ways) > 1:
+        raise MigrationError(
+            "of the variables of %s some decay in one way and some in another (%s): migrate them apart"
+            % (updates[0].step.optimizer, ", ".join(sorted(order for order, _ in ways)))
+        )
+    order, scale = ways.pop() if ways else (COUPLED, 1.0)
+    changes_in_training = settings.learning_rate == RUN_TIME
+    rates = [learning_rate_of(op) for op in ops if "Apply" in op.type and changes_in_training]
+    scales = [tensor for tensor in (decays.scales.get(u.variable.name) for u in updates) if tensor is not None]
+    schedules = [schedule_of(tensors[0], ops, constants, run) if tensors else () for tensors in (rates, scales)]
+    part = Part(
+        optimizer=settings.optimizer,
+        settings=dict(settings.values),
+        learning_rate=settings.learning_rate,
+        weights=tuple(_weight(update, rate, constants) for update, (rate, _) in zip(updates, found)),
+        order=order,
+        rate_name=str(settings.rate_key) if changes_in_training else "",
+        l2=decays.place_of_l2(updates),
+        schedule=schedules[0],
+        scale_schedule=schedules[1],
+    )
+    return migration.scaled(part, scale)
 
-    def _part(self, updates, changes):
-        settings, step = updates[0].settings, updates[0].step
-        weights, orders = [], set()
-        for update in updates:
-            rate, order = self._decays.rate(update, changes)
-            orders.add(order)
-            weights.append(self._weight(update, rate))
-        orders.discard(None)
-        if len(orders) > 1:
-            raise MigrationError(
-                "of the variables of %s some decay in one way and some in another (%s): migrate them apart"
-                % (step.optimizer, ", ".join(sorted(order for order, _ in orders)))
-            )
-        order, scale = orders.pop() if orders else (COUPLED, 1.0)
-        name = str(settings.rate_key) if settings.learning_rate == RUN_TIME else ""
-        values = dict(settings.values)
-        part = Part(settings.optimizer, values, settings.learning_rate, tuple(weights), order, rate_name=name)
-        part = replace(part, l2=self._decays.place_of_l2(updates))
-        ops, scales = [u.op for u in updates], [self._decays.scales.get(u.variable.name) for u in updates]
-        return scaled(scheduled(part, ops, scales, self._constants, self._run), scale)
 
-    def _weight(self, update, rate):
-        shape = tf.TensorShape(update.variable.get_attr("shape"))
-        dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
-        is_assignment = "Apply" not in update.op.type
-        reached = is_assignment or self._constants.number(gradient_of(update.op)) != 0.0
-        return Weight(update.variable.name, dims, rate, reached, is_assignment or "Sparse" in update.op.type)
+def _weight(update, rate, constants):
+    shape = tf.TensorShape(update.variable.get_attr("shape"))
+    dims = tuple(shape.as_list()) if shape.rank is not None else (None,)
+    is_assignment = "Apply" not in update.op.type
+    reached = is_assignment or constants.number(gradient_of(update.op)) != 0.0
+    return Weight(update.variable.name, dims, rate, reached, is_assignment or "Sparse" in update.op.type)

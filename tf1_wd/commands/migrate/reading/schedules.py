@@ -4,63 +4,32 @@ from __future__ import annotations
 
 import keyword
 import re
-from dataclasses import replace
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.report import RUN_TIME
-from tf1_wd.commands.migrate.reading.optimizer_settings import learning_rate_of
 from tf1_wd.commands.migrate.writing.optimizers import number
 from tf1_wd.graph.assignments import written_variable
-from tf1_wd.graph.op_types import ASSIGNS, COUNTS_UP, PASSED_BY_SCHEDULES, PLUS
+from tf1_wd.graph.op_types import ASSIGNS, COUNTS_UP, PASSED_BY_SCHEDULES, PLUS, SELECTS
 
-# op type -> how it is written; the operands stand for themselves, or in parentheses
-_WRITTEN = {
-    **dict.fromkeys(PLUS, "%s + %s"),
-    "Sub": "%s - %s",
-    "Mul": "%s * %s",
-    "RealDiv": "%s / %s",
-    "FloorDiv": "%s // %s",
-    "FloorMod": "%s %% %s",
-    "Pow": "%s ** %s",
-    "Neg": "-%s",
-    "Less": "%s < %s",
-    "LessEqual": "%s <= %s",
-    "Greater": "%s > %s",
-    "GreaterEqual": "%s >= %s",
-    **dict.fromkeys(("Select", "SelectV2", "Merge"), "tf.where(%s, %s, %s)"),
-    "Ceil": "tf.math.ceil(%s)",
-    "Log": "tf.math.log(%s)",
-    "Rsqrt": "tf.math.rsqrt(%s)",
-    "Sigmoid": "tf.sigmoid(%s)",
-    "Reciprocal": "tf.math.reciprocal(%s)",
-    "DivNoNan": "tf.math.divide_no_nan(%s, %s)",
-    "NotEqual": "tf.not_equal(%s, %s)",
-    "LogicalAnd": "tf.logical_and(%s, %s)",
-    "LogicalOr": "tf.logical_or(%s, %s)",
-    "LogicalNot": "tf.logical_not(%s)",
-    **{name: "tf.%s(%%s)" % name.lower() for name in ("Floor", "Exp", "Sqrt", "Square", "Abs", "Cos", "Sin", "Tanh")},
-    **{name: "tf.%s(%%s, %%s)" % name.lower() for name in ("Minimum", "Maximum", "Equal")},
+# op type -> the operator, or the function of TensorFlow, that does the same
+_OPERATORS = {
+    **dict.fromkeys(PLUS, "+"),
+    **{"Neg": "-", "Sub": "-", "Mul": "*", "RealDiv": "/", "FloorDiv": "//", "FloorMod": "%", "Pow": "**"},
+    **{"Less": "<", "LessEqual": "<=", "Greater": ">", "GreaterEqual": ">="},
+}
+_FUNCTIONS = {
+    **dict.fromkeys(SELECTS | {"Merge"}, "where"),
+    **{name: name.lower() for name in ("Floor", "Exp", "Sqrt", "Square", "Abs", "Cos", "Sin", "Tanh", "Sigmoid")},
+    **{name: name.lower() for name in ("Minimum", "Maximum", "Equal")},
+    **{name: "math." + name.lower() for name in ("Ceil", "Log", "Rsqrt", "Reciprocal")},
+    **{"LogicalAnd": "logical_and", "LogicalOr": "logical_or", "LogicalNot": "logical_not", "NotEqual": "not_equal"},
+    "DivNoNan": "math.divide_no_nan",
 }
 _WIDE = 60  # what is longer has a line of its own
 
 
 class _NotKnown(Exception):
     """The tensor depends on more than constants and a counter."""
-
-
-def scheduled(part, updates, scales, constants, run=None):
-    """A migration.Part with what the graph tells of its learning rate, and of its scale, where these change.
-
-    updates: its ops. scales: the tensors that multiply its decays; None where that is not known. constants, run: as for
-    schedule_of.
-    """
-    rates = [learning_rate_of(op) for op in updates if "Apply" in op.type and part.learning_rate == RUN_TIME]
-    found = [
-        schedule_of(tensors[0], updates, constants, run) if tensors else ()
-        for tensors in (rates, [tensor for tensor in scales if tensor is not None])
-    ]
-    return replace(part, schedule=found[0], scale_schedule=found[1])
 
 
 def schedule_of(tensor, updates, constants, run=None):
@@ -72,17 +41,15 @@ def schedule_of(tensor, updates, constants, run=None):
     starts at 0 and is counted up by 1 behind the updates, in each run of them.
     """
     try:
-        writer = _Writer(constants)
-        last = writer.expression(tensor)[0]
+        writer = _Writer(tensor, constants)
         if len(writer.dtypes) != 1:  # casts of the counter differ: each is written where it is
-            writer = _Writer(constants, casts=True)
-            last = writer.expression(tensor)[0]
+            writer = _Writer(tensor, constants, casts=True)
     except _NotKnown:
         return ()
     if writer.counter is None or not _counts(writer.counter, tensor, updates, constants, run):
         return ()
     (dtype,) = writer.dtypes
-    return ("step = tf.cast(step, tf.%s)" % dtype, *writer.lines, "return " + last)
+    return ("step = tf.cast(step, tf.%s)" % dtype, *writer.lines, "return " + writer.value)
 
 
 def _counts(counter, tensor, updates, constants, run):
@@ -112,67 +79,63 @@ def adds_one(op, counter, constants):
 
 
 class _Writer:
-    """Writes tensors as expressions; what is used again, or long, as a line that gives it a name.
+    """Writes a tensor as an expression; what is used again, or long, as a line that gives it a name.
 
-    lines: these. counter: the op of the variable that was met. dtypes: what is made of its value. casts: False to leave
-    out casts of the counter itself.
+    value, lines: these. counter: the op of the variable that was met. dtypes: what is made of its value. casts: False
+    to leave out casts of the counter itself.
     """
 
-    def __init__(self, constants, casts=False):
+    def __init__(self, tensor, constants, casts=False):
         self._constants, self._casts = constants, casts
+        self._users = graph.consumers_among(graph.ancestors([_origin(tensor)]))
         self._known, self._names = {}, {"step", "tf", "function"}
-        self._users: dict | None = None  # {op: ops that take its output}
         self.lines, self.counter, self.dtypes = [], None, set()
+        self.value = self._expression(tensor)[0]
 
-    def expression(self, tensor):
+    def _expression(self, tensor):
         """(text, True if it needs no parentheses). Recursive: schedules are small."""
         tensor = _origin(tensor)
-        if self._users is None:
-            self._users = graph.consumers_among(graph.ancestors([tensor]))
         value = self._constants.number(tensor)
         if value is not None:
-            return _literal(value, tensor.dtype.base_dtype)
+            if tensor.dtype.base_dtype.is_bool:
+                return str(bool(value)), True
+            return number(int(value) if tensor.dtype.base_dtype.is_integer else value), value >= 0
         key = graph.key(tensor)
         if key not in self._known:
             self._known[key] = self._named(tensor, *self._written(tensor))
         return self._known[key]
 
     def _written(self, tensor):
-        op = tensor.op
-        if op.type == "Cast" and not self._casts and self._is_counter(op.inputs[0]):
-            return self._step(tensor)
-        if self._is_counter(tensor):
-            return self._step(tensor)
+        op, dtype = tensor.op, tensor.dtype.base_dtype.name
+        read = _origin(op.inputs[0]).op if op.type == "Cast" and not self._casts else op
+        counter = graph.read_source(tensor)
+        if counter is not None and (graph.is_variable(read) or read.type == "ReadVariableOp"):
+            if self.counter not in (None, counter):
+                raise _NotKnown
+            self.counter = counter
+            self.dtypes.add(dtype)
+            return "step", True
         if op.type == "Cast":
-            return "tf.cast(%s, tf.%s)" % (self.expression(op.inputs[0])[0], tensor.dtype.base_dtype.name), True
-        if op.type not in _WRITTEN or tensor.shape.rank != 0:
+            return "tf.cast(%s, tf.%s)" % (self._expression(op.inputs[0])[0], dtype), True
+        if tensor.shape.rank != 0:
             raise _NotKnown
-        form = _WRITTEN[op.type]
-        is_call = form.startswith("tf.")
-        operands = [self._operand(t, is_call) for t in _operands(op)]
-        return form % tuple(operands), is_call
+        if op.type in _FUNCTIONS:
+            operands = [self._operand(t, of_call=True) for t in _operands(op)]
+            return "tf.%s(%s)" % (_FUNCTIONS[op.type], ", ".join(operands)), True
+        if op.type not in _OPERATORS:
+            raise _NotKnown
+        sign, operands = _OPERATORS[op.type], [self._operand(t) for t in op.inputs]
+        return (" %s " % sign).join(operands) if len(operands) > 1 else sign + operands[0], False
 
-    def _operand(self, tensor, of_call):
-        text, is_atom = self.expression(tensor)
+    def _operand(self, tensor, of_call=False):
+        text, is_atom = self._expression(tensor)
         dtype = tensor.dtype.base_dtype
         if of_call and self._constants.number(_origin(tensor)) is not None and dtype not in (tf.float32, tf.bool):
             return "tf.constant(%s, tf.%s)" % (text, dtype.name)  # a call takes bare numbers as float32 or int32
         return text if is_atom or of_call else "(%s)" % text
 
-    def _is_counter(self, tensor):
-        op = _origin(tensor).op
-        return graph.is_variable(op) or (op.type == "ReadVariableOp" and graph.read_source(tensor) is not None)
-
-    def _step(self, tensor):
-        counter = graph.read_source(tensor)
-        if self.counter not in (None, counter):
-            raise _NotKnown
-        self.counter = counter
-        self.dtypes.add(tensor.dtype.base_dtype.name)
-        return "step", True
-
     def _named(self, tensor, text, is_atom):
-        if text == "step" or (len((self._users or {}).get(tensor.op, ())) < 2 and len(text) <= _WIDE):
+        if text == "step" or (len(self._users.get(tensor.op, ())) < 2 and len(text) <= _WIDE):
             return text, is_atom
         name = base = re.sub(r"\W", "_", tensor.op.name.rsplit("/", 1)[-1]).lower().lstrip("_0123456789") or "value"
         taken = 1
@@ -196,10 +159,3 @@ def _operands(op):
     if len(predicates) != 2 or None in predicates or len(set(map(graph.key, predicates))) > 1:
         raise _NotKnown
     return [predicates[0], op.inputs[1], op.inputs[0]]
-
-
-def _literal(value, dtype):
-    """(text, True if it needs no parentheses) of a constant."""
-    if dtype.is_bool:
-        return str(bool(value)), True
-    return number(int(value) if dtype.is_integer else value), value >= 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import APPLIED, LAST, OTHERWISE, Difference
@@ -37,6 +37,9 @@ class Form:
     notes: tuple = ()
 
 
+UNDECAYED = Form(NOTHING)
+
+
 def form_of(part, changes, asked=AUTO):
     """The Form of a migration.Part.
 
@@ -45,15 +48,12 @@ def form_of(part, changes, asked=AUTO):
     """
     if asked not in FORMS:
         raise InvalidOptionError("form=%r is unknown; choose one of: %s" % (asked, ", ".join(map(repr, FORMS))))
-    own = part.optimizer == "momentum" and part.learning_rate == RUN_TIME
-    if own and asked == KERAS:
-        return _with(_decay(part, changes, asked), differences=(_VELOCITY,))
-    form = _decay(part, changes, TAPE if own else asked)
-    return _with(form, is_own_momentum=own)
-
-
-def _with(form, differences=(), is_own_momentum=False):
-    return Form(form.decay, form.weight_decay, is_own_momentum, (*form.differences, *differences), form.notes)
+    if part.optimizer != "momentum" or part.learning_rate != RUN_TIME:
+        return _decay(part, changes, asked)
+    if asked != KERAS:
+        return replace(_decay(part, changes, TAPE), is_own_momentum=True)
+    form = _decay(part, changes, KERAS)
+    return replace(form, differences=(*form.differences, _VELOCITY))
 
 
 _VELOCITY = Difference(
@@ -66,37 +66,26 @@ _VELOCITY = Difference(
 
 def _decay(part, changes, asked):
     if not part.decaying:
-        return Form(NOTHING)
+        return UNDECAYED
     if part.order == COUPLED:
         return _coupled(part, changes, asked)
-    if asked == TAPE:
-        return _by_hand(part)
-    if len(part.rates) > 1 or _reads_weights(part):
-        if asked == KERAS:
-            raise MigrationError("%s: use the form 'tape'" % _keras_lacks(part))
-        return _by_hand(part)
+    # A decay in front of such a step would change it.
+    reads_weights = MIGRATED[part.optimizer].step_reads_weights
+    if asked == KERAS and reads_weights:
+        raise MigrationError(
+            "Keras decays the weights before %s computes its step from them, the program does not: use the form 'tape'"
+            % part.optimizer
+        )
+    if asked == KERAS and len(part.rates) > 1:
+        raise MigrationError(
+            "Keras has one weight_decay for all variables, and there are several rates (%s, ...): use the form 'tape'"
+            % ", ".join("%s of %s" % (w.rate, w.name) for w in part.decaying[:2])
+        )
+    if asked == TAPE or reads_weights or len(part.rates) > 1:
+        return Form(COPIES if reads_weights and part.order == "before" else OP)
     if part.order == "before":
         return _before(part, asked)
-    if asked != KERAS:
-        return Form(OP)
-    before = _before(part, asked)
-    return _with(before, differences=(_order(part),))
-
-
-def _reads_weights(part):
-    """True if the step depends on the weights, so that a decay in front of it would change it."""
-    return MIGRATED[part.optimizer].step_reads_weights
-
-
-def _by_hand(part):
-    return Form(COPIES if _reads_weights(part) and part.order == "before" else OP)
-
-
-def _keras_lacks(part):
-    if _reads_weights(part):
-        return "Keras decays the weights before %s computes its step from them, the program does not" % part.optimizer
-    rates = ["%s of %s" % (w.rate, w.name) for w in part.decaying]
-    return "Keras has one weight_decay for all variables, and there are several rates (%s, ...)" % ", ".join(rates[:2])
+    return replace(_before(part, asked), differences=(_order(part),)) if asked == KERAS else Form(OP)
 
 
 def _coupled(part, changes, asked):
@@ -145,10 +134,10 @@ def _before(part, asked):
 
 
 def _order(part):
+    size, percent = "a step is longer by the factor 1 / (1 - r)", 100 * part.rates[0]
     if part.scale == LEARNING_RATE:
-        size = "a step is longer by the factor 1 / (1 - r), r being %g times the learning rate" % part.rates[0]
-        if part.learning_rate != RUN_TIME:
-            size += ": %.3g %%" % (100 * part.rates[0] * part.learning_rate)
-    else:
-        size = "a step is longer by the factor 1 / (1 - r): %.3g %%" % (100 * part.rates[0])
+        size += ", r being %g times the learning rate" % part.rates[0]
+        percent = None if part.learning_rate == RUN_TIME else percent * part.learning_rate
+    if percent is not None:
+        size += ": %.3g %%" % percent
     return Difference("Keras decays the weights before the step, w - step - r w, the program those after it", size)

@@ -16,8 +16,8 @@ from tf1_wd.plan.scale_option import LEARNING_RATE
 _WIDTH = 116
 _RULES = {
     COUPLED: "gradient <- gradient + rate w",
-    "before": "w <- w - step - %srate w",
-    "after": "w <- (1 - %srate) (w - step)",
+    "before": "w <- w - step - {}rate w",
+    "after": "w <- (1 - {}rate) (w - step)",
 }
 
 
@@ -48,11 +48,12 @@ def write(migration, form=AUTO) -> Written:
     parts = [part for step in steps for part in step.parts]
     differences = (*migration.differences, *(d for part in parts for d in part.form.differences))
     notes = (*migration.notes, *(note for part in parts for note in part.form.notes))
-    head = [_header(program, steps, differences, notes), _imports(parts), _tables(migration, parts)]
-    sections = ["\n\n".join(text.strip("\n") for text in head), _PAIR]
+    head = [_header(program, steps, differences, notes), "import tensorflow as tf"]
+    head += ["import tf1_wd"] if any(part.form.decay == OP for part in parts) else []
+    sections = ["\n\n".join([*head, *_tables(migration, parts)]), _PAIR]
     if any(part.form.is_own_momentum for part in parts):
         sections.append(MOMENTUM)
-    if any(part.asks and not part.form.is_own_momentum for part in parts):
+    if any(part.rate_argument and not part.form.is_own_momentum for part in parts):
         sections.append(SCHEDULE)
     sections += [function for part in parts for function in functions(part)]
     sections += [optimizer(part) for part in parts]
@@ -65,11 +66,12 @@ def _named(migration, form):
     suffixes = iter(_suffixes([part for step in migration.steps for part in step.parts]))
 
     def named(loss, suffix):
-        parts = [NamedPart(part, form_of(part, loss.changes, form), next(suffixes)) for part in loss.parts]
-        return NamedLoss(loss, parts, suffix)
+        forms = [form_of(part, loss.changes, form) for part in loss.parts]
+        parts = [NamedPart(**vars(part), form=f, suffix=next(suffixes)) for part, f in zip(loss.parts, forms)]
+        return NamedLoss(tuple(parts), loss.changes, suffix)
 
     return [
-        NamedStep([named(*pair) for pair in zip(step.losses, _suffixes(step.losses))], suffix)
+        NamedStep(tuple(map(named, step.losses, _suffixes(step.losses))), suffix)
         for step, suffix in zip(migration.steps, _suffixes(migration.steps))
     ]
 
@@ -98,23 +100,24 @@ def migrate_plan(plan, optimizer, learning_rate=None, scale=None, program="the p
 
 
 def _header(program, steps, differences, notes):
+    parts = [p for step in steps for p in step.parts]
     lines = ["What trains %s, in TensorFlow 2; written by `tf1-wd migrate`." % program, ""]
-    for step in steps:
-        for p in step.parts:
-            decaying = "%d of %d variables: %s" % (len(p.part.decaying), len(p.part.weights), _rule(p.part))
-            lines.append("  %s%s" % (p.name, ", " + decaying if p.part.decaying else ", no decay"))
+    for p in parts:
+        rule = _RULES[p.order].format({LEARNING_RATE: "lr ", RUN_TIME: "scale "}.get(p.scale, ""))
+        decay = "%d of %d variables: %s" % (len(p.decaying), len(p.weights), rule) if p.decaying else "no decay"
+        lines.append("  %s, %s" % (p.class_name, decay))
     lines += ["", "  variables = pair(model.trainable_variables)"]
     for step in steps:
         arguments = ", ".join(["variables", *(a for a in step.asks if a not in step.known)])
         lines.append(f"  train_step{step.suffix} = make_train_step{step.suffix}({arguments})")
     lines += ["  loss = train_step%s(images, labels)" % step.suffix for step in steps] + [""]
-    rates = " without the L2 in RATES" if any(p.part.decaying for step in steps for p in step.parts) else ""
+    rates = " without the L2 in RATES" if any(p.decaying for p in parts) else ""
     lines += _wrapped("data_loss is yours: a function of a batch that returns the loss of %s%s." % (program, rates))
     for title, said in (("Not equivalent:", differences), ("Left to you:", notes)):
         if said:
             lines += ["", title]
-            for sentence in said:
-                lines += _wrapped("- %s" % str(sentence).rstrip(".") + ".", "  ")
+        for sentence in said:
+            lines += _wrapped("- %s" % str(sentence).rstrip(".") + ".", "  ")
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
     return '"""%s\n"""' % text.rstrip()
 
@@ -123,39 +126,23 @@ def _wrapped(text, indent=""):
     return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _rule(part):
-    rule = _RULES[part.order]
-    if part.order == COUPLED:
-        return rule
-    times = {LEARNING_RATE: "lr ", RUN_TIME: "scale "}.get(part.scale, "")
-    return rule % times
-
-
-def _imports(parts):
-    own = any(p.form.decay == OP for p in parts)
-    return "import tensorflow as tf\n" + ("\nimport tf1_wd\n" if own else "")
-
-
 def _tables(migration, parts):
     """The names, shapes and rates of the variables."""
     shapes = {w.name: w.shape for step in migration.steps for part in step.parts for w in part.weights}
-    order = migration.order or tuple(shapes)
-    rows = ["    %s: %r," % (_text(name), tuple(shapes[name])) for name in order if name in shapes]
-    tables = [
-        "# name in the program: shape; in the order in which it makes them\nVARIABLES = {\n%s\n}" % "\n".join(rows)
-    ]
+    named = [(name, shapes[name]) for name in migration.order or shapes if name in shapes]
+    rows = ['"%s": %r' % (name, tuple(shape)) for name, shape in named]
+    tables = ["# name in the program: shape; in the order in which it makes them\nVARIABLES = {%s}" % _lines(rows)]
     for p in parts:
         if p.suffix:
-            names = ["    %s," % _text(w.name) for w in p.part.weights]
-            tables.append("%s = [\n%s\n]" % (p.updated, "\n".join(names)))
-        if p.part.decaying:
-            rates = ["    %s: %s," % (_text(w.name), number(w.rate)) for w in p.part.decaying]
-            tables.append("# of the decay; the others have none\n%s = {\n%s\n}" % (p.rates, "\n".join(rates)))
-    return "\n\n".join(tables)
+            tables.append("%s = [%s]" % (p.updated, _lines('"%s"' % w.name for w in p.weights)))
+        if p.decaying:
+            rates = _lines('"%s": %s' % (w.name, number(w.rate)) for w in p.decaying)
+            tables.append("# of the decay; the others have none\n%s = {%s}" % (p.table, rates))
+    return tables
 
 
-def _text(name):
-    return '"%s"' % name
+def _lines(rows):
+    return "\n%s\n" % "\n".join("    %s," % row for row in rows)
 
 
 _PAIR = '''

@@ -7,53 +7,54 @@ from dataclasses import dataclass
 
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import Part
-from tf1_wd.commands.migrate.writing.forms import WEIGHT_DECAY, Form
+from tf1_wd.commands.migrate.writing.forms import UNDECAYED, WEIGHT_DECAY, Form
 from tf1_wd.plan.optimizer_table import MIGRATED
 
 
 @dataclass(frozen=True)
-class NamedPart:
-    """A migration.Part and its Form. suffix: appended to the generated names ("_1"), "" if there is only one."""
+class NamedPart(Part):
+    """A migration.Part and its Form. suffix: appended to the generated names ("_1"), "" if there is only one.
 
-    part: Part
-    form: Form
-    suffix: str
+    The properties are names in the code.
+    """
 
-    @property
-    def asks(self):
-        """The arguments that the reader has to give, since the program knows them at run time only."""
-        return ["learning_rate" + self.suffix] if self.part.learning_rate == RUN_TIME else []
+    form: Form = UNDECAYED
+    suffix: str = ""
 
     @property
-    def scale(self):
-        """The argument for a scale that the program knows at run time only, or None."""
-        return "decay_scale" + self.suffix if self.part.scale == RUN_TIME and self.part.decaying else None
+    def rate_argument(self):
+        """For a learning rate that the program knows at run time only; None for another."""
+        return "learning_rate" + self.suffix if self.learning_rate == RUN_TIME else None
+
+    @property
+    def scale_argument(self):
+        """For a scale that the program knows at run time only; None for another."""
+        return "decay_scale" + self.suffix if self.scale == RUN_TIME and self.decaying else None
 
     @property
     def known(self):
         """{argument: the lines of its function} of those that the program tells as a function of the step."""
-        lines = dict.fromkeys(self.asks, self.part.schedule)
-        lines[self.scale] = self.part.scale_schedule if self.scale else ()
-        return {name: told for name, told in lines.items() if told}
+        lines = {self.rate_argument: self.schedule, self.scale_argument: self.scale_schedule}
+        return {name: told for name, told in lines.items() if name and told}
 
     @property
     def updated(self):
-        """The name of the list of its variables."""
+        """The list of its variables."""
         return "UPDATED" + self.suffix if self.suffix else "VARIABLES"
 
     @property
-    def rates(self):
-        """The name of the table of the rates."""
+    def table(self):
+        """The table of the rates."""
         return "RATES" + self.suffix
 
     @property
-    def name(self):
-        """The optimizer's class in the code."""
+    def class_name(self):
+        """The optimizer's class."""
         if self.form.is_own_momentum:
             return "Momentum"
-        if self.form.decay == WEIGHT_DECAY and self.part.optimizer == "adam":
+        if self.form.decay == WEIGHT_DECAY and self.optimizer == "adam":
             return "AdamW"
-        return MIGRATED[self.part.optimizer].keras_class
+        return MIGRATED[self.optimizer].keras_class
 
 
 MOMENTUM = '''
@@ -100,45 +101,43 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
 '''
 
 
-def signed(arguments, known):
+def signature(arguments, known):
     """Arguments as a function takes them: those that are known behind the others, with their defaults."""
-    return [a for a in arguments if a not in known] + ["%s=%s" % (a, a) for a in arguments if a in known]
+    return ", ".join([a for a in arguments if a not in known] + ["%s=%s" % (a, a) for a in arguments if a in known])
 
 
 def functions(p):
     """The functions of the step that a NamedPart has as defaults."""
     for name, lines in p.known.items():
-        what = "what multiplies the rates" if name == p.scale else p.part.rate_name
+        what = "what multiplies the rates" if name == p.scale_argument else p.rate_name
         head = ["def %s(step):" % name, '    """%s in the program. step: the number of updates so far."""' % what]
         yield "\n".join([*head, *("    " + line for line in lines)])
 
 
 def optimizer(p):
     """The function that makes the optimizer of a NamedPart."""
-    part, settings = p.part, dict(p.part.settings)
-    rate = p.asks[0] if p.asks else number(part.learning_rate)
-    arguments = ["learning_rate=%s" % ("Schedule(%s)" % rate if p.asks and not p.form.is_own_momentum else rate)]
+    asked, is_own, has_decay = p.rate_argument, p.form.is_own_momentum, p.form.decay == WEIGHT_DECAY
+    settings = {"learning_rate": p.learning_rate, **p.settings}
     first_square = settings.pop("initial_mean_square", 0.0)
-    if part.optimizer == "adagrad":
+    if p.optimizer == "adagrad":
         settings["epsilon"] = 0.0  # which Keras adds
-    arguments += ["%s=%s" % (name, number(value)) for name, value in settings.items() if value is not False]
-    has_decay = p.form.decay == WEIGHT_DECAY
     if has_decay:
-        arguments.append("weight_decay=%s" % number(p.form.weight_decay))
+        settings["weight_decay"] = p.form.weight_decay
+    arguments = {name: number(value) for name, value in settings.items() if value is not False}
+    if asked:
+        arguments["learning_rate"] = asked if is_own else "Schedule(%s)" % asked
+    what = "The optimizer and its decay" if has_decay else "The optimizer"
+    of_rate = " %s: a function of the number of the step." % asked if asked else ""
     lines = [
-        "def make_optimizer%s(%s):" % (p.suffix, ", ".join(signed(["variables", *p.asks], p.known))),
-        '    """The optimizer%s. variables: as `pair` returns them.%s"""'
-        % (
-            " and its decay" if has_decay else "",
-            " %s: a function of the number of the step." % p.asks[0] if p.asks else "",
-        ),
-        "    optimizer = %s(" % (p.name if p.form.is_own_momentum else "tf.keras.optimizers." + p.name),
-        *("        %s," % argument for argument in arguments),
+        "def make_optimizer%s(%s):" % (p.suffix, signature(["variables", asked] if asked else ["variables"], p.known)),
+        '    """%s. variables: as `pair` returns them.%s"""' % (what, of_rate),
+        "    optimizer = %s(" % (p.class_name if is_own else "tf.keras.optimizers." + p.class_name),
+        *("        %s=%s," % argument for argument in arguments.items()),
         "    )",
     ]
-    if has_decay and len(part.decaying) < len(part.weights):
+    if has_decay and len(p.decaying) < len(p.weights):
         lines += [
-            "    undecayed = [variables[name] for name in %s if name not in %s]" % (p.updated, p.rates),
+            "    undecayed = [variables[name] for name in %s if name not in %s]" % (p.updated, p.table),
             "    optimizer.exclude_from_weight_decay(var_list=undecayed)",
         ]
     lines.append("    optimizer.build([variables[name] for name in %s])" % p.updated)

@@ -43,11 +43,6 @@ def sparse_column_with_vocabulary_file(
     )
 
 
-def bucketized_column(source_column, boundaries):
-    """tf.feature_column.bucketized_column."""
-    return _columns.bucketized_column(source_column, boundaries)
-
-
 def crossed_column(columns, hash_bucket_size, combiner="sum", **unused):
     """tf.feature_column.crossed_column."""
     # a hashed column is crossed by its key
@@ -80,8 +75,3 @@ def input_from_feature_columns(
         return _columns.input_layer(
             columns_to_tensors, feature_columns, weight_collections=weight_collections, trainable=trainable
         )
-
-
-def create_feature_spec_for_parsing(feature_columns):
-    """tf.feature_column.make_parse_example_spec."""
-    return _columns.make_parse_example_spec(feature_columns)

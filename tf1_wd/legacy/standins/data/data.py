@@ -8,13 +8,6 @@ from tensorflow.python.util import nest
 
 from tf1_wd.legacy.standins.small.framework import with_shape
 
-# tf.contrib.data.Dataset and others were here before TF 1.4
-Dataset = tf.data.Dataset
-Iterator = tf.data.Iterator
-FixedLengthRecordDataset = tf.data.FixedLengthRecordDataset
-TextLineDataset = tf.data.TextLineDataset
-TFRecordDataset = tf.data.TFRecordDataset
-
 
 def batch_and_drop_remainder(batch_size):
     """For Dataset.apply: batches of exactly batch_size."""

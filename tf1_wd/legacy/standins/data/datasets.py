@@ -9,19 +9,8 @@ import numpy as np
 from tensorflow.compat.v1 import gfile
 
 from tf1_wd.errors import NoDataError
-from tf1_wd.legacy.standins.data.download import Datasets, maybe_download
+from tf1_wd.legacy.standins.data.download import Datasets, maybe_download  # noqa: F401  programs take them from here
 from tf1_wd.legacy.standins.data.mnist import load_mnist
-
-__all__ = [
-    "Dataset",
-    "Datasets",
-    "load_boston",
-    "load_csv_with_header",
-    "load_csv_without_header",
-    "load_dataset",
-    "load_iris",
-    "maybe_download",
-]
 
 Dataset = collections.namedtuple("Dataset", ["data", "target"])
 

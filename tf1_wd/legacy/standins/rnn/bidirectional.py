@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 
-def _check(cells_fw, cells_bw, states_fw, states_bw):
+def _layers(cells_fw, cells_bw, states_fw, states_bw):
     for cells in (cells_fw, cells_bw):
         if not isinstance(cells, list) or not cells:
             raise ValueError("cells_fw and cells_bw must be lists of RNNCells (one per layer), not %r" % (cells,))
@@ -16,6 +16,17 @@ def _check(cells_fw, cells_bw, states_fw, states_bw):
             raise ValueError("Initial states must be a list of state tensors (one per layer).")
     nothing = [None] * len(cells_fw)
     return zip(cells_fw, cells_bw, states_fw or nothing, states_bw or nothing)
+
+
+def _stacked(run, layers, inputs, scope):
+    """run(forward cell, backward cell, inputs, state, state, scope) answers as the functions below do, a layer."""
+    states = []
+    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
+        for i, (cell_fw, cell_bw, state_fw, state_bw) in enumerate(layers):
+            with tf.variable_scope("cell_%d" % i) as cell_scope:
+                inputs, *ends = run(cell_fw, cell_bw, inputs, state_fw, state_bw, cell_scope)
+            states.append(ends)
+    return (inputs, *zip(*states))
 
 
 def stack_bidirectional_rnn(
@@ -32,24 +43,13 @@ def stack_bidirectional_rnn(
 
     inputs: list over time of [batch, size]. cells_fw, cells_bw: lists, one cell a layer.
     """
-    layers = _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
-    states_fw, states_bw = [], []
-    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
-        for i, (cell_fw, cell_bw, state_fw, state_bw) in enumerate(layers):
-            with tf.variable_scope("cell_%d" % i) as cell_scope:
-                inputs, state_fw, state_bw = tf.nn.static_bidirectional_rnn(
-                    cell_fw,
-                    cell_bw,
-                    inputs,
-                    initial_state_fw=state_fw,
-                    initial_state_bw=state_bw,
-                    sequence_length=sequence_length,
-                    dtype=dtype,
-                    scope=cell_scope,
-                )
-            states_fw.append(state_fw)
-            states_bw.append(state_bw)
-    return inputs, tuple(states_fw), tuple(states_bw)
+
+    def run(cell_fw, cell_bw, inputs, state_fw, state_bw, layer_scope):
+        return tf.nn.static_bidirectional_rnn(
+            cell_fw, cell_bw, inputs, state_fw, state_bw, dtype, sequence_length, layer_scope
+        )
+
+    return _stacked(run, _layers(cells_fw, cells_bw, initial_states_fw, initial_states_bw), inputs, scope)
 
 
 def stack_bidirectional_dynamic_rnn(
@@ -69,24 +69,20 @@ def stack_bidirectional_dynamic_rnn(
 
     inputs: [batch, time, size], or [time, batch, size] if time_major. cells_fw, cells_bw: lists, one cell a layer.
     """
-    layers = _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
-    states_fw, states_bw = [], []
-    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
-        for i, (cell_fw, cell_bw, state_fw, state_bw) in enumerate(layers):
-            with tf.variable_scope("cell_%d" % i):
-                outputs, (state_fw, state_bw) = tf.nn.bidirectional_dynamic_rnn(
-                    cell_fw,
-                    cell_bw,
-                    inputs,
-                    initial_state_fw=state_fw,
-                    initial_state_bw=state_bw,
-                    sequence_length=sequence_length,
-                    parallel_iterations=parallel_iterations,
-                    dtype=dtype,
-                    swap_memory=swap_memory,
-                    time_major=time_major,
-                )
-                inputs = tf.concat(outputs, 2)
-            states_fw.append(state_fw)
-            states_bw.append(state_bw)
-    return inputs, tuple(states_fw), tuple(states_bw)
+
+    def run(cell_fw, cell_bw, inputs, state_fw, state_bw, _):
+        outputs, states = tf.nn.bidirectional_dynamic_rnn(
+            cell_fw,
+            cell_bw,
+            inputs,
+            sequence_length,
+            state_fw,
+            state_bw,
+            dtype,
+            parallel_iterations,
+            swap_memory,
+            time_major,
+        )
+        return (tf.concat(outputs, 2), *states)
+
+    return _stacked(run, _layers(cells_fw, cells_bw, initial_states_fw, initial_states_bw), inputs, scope)

@@ -6,36 +6,30 @@ import importlib
 
 import tensorflow.compat.v1 as tf
 
-from tf1_wd.legacy.standins.rnn.keras_cells import LayerRNNCell, RNNCell
-from tf1_wd.legacy.standins.rnn.linear import _Linear
-
-LSTMStateTuple = tf.nn.rnn_cell.LSTMStateTuple
+from tf1_wd.legacy.standins.rnn.keras_cells import LayerRNNCell, LSTMStateTuple, RNNCell, Sized, SizedLSTM
+from tf1_wd.legacy.standins.rnn.linear import _linear
 
 
-def _layer_norm(value, scope, gain, shift):
-    """The value, normalized over its last dimension, with variables gamma and beta in the scope."""
-    shape = value.shape[-1:]
-    with tf.variable_scope(scope):
-        tf.get_variable("gamma", shape=shape, initializer=tf.constant_initializer(gain), dtype=value.dtype)
-        tf.get_variable("beta", shape=shape, initializer=tf.constant_initializer(shift), dtype=value.dtype)
-    return importlib.import_module("tf_slim.layers.layers").layer_norm(value, reuse=True, scope=scope)
+class _NormalizedLSTM(SizedLSTM, RNNCell):
+    """An LSTM whose gates can be normalized over their last dimension."""
+
+    def __init__(self, reuse, layer_norm, norm_gain, norm_shift):
+        super().__init__(_reuse=reuse)
+        self._layer_norm = layer_norm
+        self._starts = {"gamma": norm_gain, "beta": norm_shift}
+
+    def _norm(self, value, scope):
+        """The value, normalized with variables gamma and beta in the scope; as it is without layer_norm."""
+        if not self._layer_norm:
+            return value
+        with tf.variable_scope(scope):
+            for name, start in self._starts.items():
+                start = tf.constant_initializer(start)
+                tf.get_variable(name, shape=value.shape[-1:], initializer=start, dtype=value.dtype)
+        return importlib.import_module("tf_slim.layers.layers").layer_norm(value, reuse=True, scope=scope)
 
 
-class _Sized:
-    """A cell with state and output of one size."""
-
-    _num_units: int
-
-    @property
-    def state_size(self):
-        return self._num_units
-
-    @property
-    def output_size(self):
-        return self._num_units
-
-
-class LayerNormBasicLSTMCell(RNNCell):
+class LayerNormBasicLSTMCell(_NormalizedLSTM):
     """LSTM with layer normalization of each gate, and dropout of what goes into the state."""
 
     def __init__(
@@ -51,25 +45,12 @@ class LayerNormBasicLSTMCell(RNNCell):
         dropout_prob_seed=None,
         reuse=None,
     ):
-        super().__init__(_reuse=reuse)
+        super().__init__(reuse, layer_norm, norm_gain, norm_shift)
         self._num_units = num_units
         self._forget_bias = forget_bias
         self._activation = activation
-        self._layer_norm = layer_norm
-        self._gain_and_shift = (norm_gain, norm_shift)
         self._keep_prob = dropout_keep_prob
         self._seed = dropout_prob_seed
-
-    @property
-    def state_size(self):
-        return LSTMStateTuple(self._num_units, self._num_units)
-
-    @property
-    def output_size(self):
-        return self._num_units
-
-    def _norm(self, value, scope):
-        return _layer_norm(value, scope, *self._gain_and_shift) if self._layer_norm else value
 
     def call(self, inputs, state):
         c, h = state
@@ -89,7 +70,7 @@ class LayerNormBasicLSTMCell(RNNCell):
         return h, LSTMStateTuple(c, h)
 
 
-class CoupledInputForgetGateLSTMCell(RNNCell):
+class CoupledInputForgetGateLSTMCell(_NormalizedLSTM):
     """LSTM whose input gate is 1 - forget gate."""
 
     def __init__(
@@ -109,7 +90,7 @@ class CoupledInputForgetGateLSTMCell(RNNCell):
         norm_gain=1.0,
         norm_shift=0.0,
     ):
-        super().__init__(_reuse=reuse)
+        super().__init__(reuse, layer_norm, norm_gain, norm_shift)
         if num_unit_shards != 1 or num_proj_shards != 1:
             raise ValueError("Weights in shards are not there: leave num_unit_shards and num_proj_shards at 1")
         self._num_units = num_units
@@ -119,20 +100,11 @@ class CoupledInputForgetGateLSTMCell(RNNCell):
         self._forget_bias = forget_bias
         self._state_is_tuple = state_is_tuple
         self._activation = activation
-        self._layer_norm = layer_norm
-        self._gain_and_shift = (norm_gain, norm_shift)
-
-    @property
-    def output_size(self):
-        return self._num_proj or self._num_units
 
     @property
     def state_size(self):
-        sizes = LSTMStateTuple(self._num_units, self.output_size)
+        sizes = super().state_size
         return sizes if self._state_is_tuple else sum(sizes)
-
-    def _norm(self, value, scope):
-        return _layer_norm(value, scope, *self._gain_and_shift) if self._layer_norm else value
 
     def call(self, inputs, state):
         c_prev, m_prev = state if self._state_is_tuple else tf.split(state, [self._num_units, self.output_size], 1)
@@ -158,7 +130,7 @@ class CoupledInputForgetGateLSTMCell(RNNCell):
         return m, LSTMStateTuple(c, m) if self._state_is_tuple else tf.concat([c, m], 1)
 
 
-class UGRNNCell(_Sized, RNNCell):
+class UGRNNCell(Sized, RNNCell):
     """Update gate RNN: state <- g state + (1 - g) c."""
 
     def __init__(self, num_units, initializer=None, forget_bias=1.0, activation=tf.tanh, reuse=None):
@@ -167,19 +139,16 @@ class UGRNNCell(_Sized, RNNCell):
         self._initializer = initializer
         self._forget_bias = forget_bias
         self._activation = activation
-        self._linear: _Linear | None = None
 
     def call(self, inputs, state):
         with tf.variable_scope(tf.get_variable_scope(), initializer=self._initializer):
-            args = tf.concat([inputs, state], 1)
-            self._linear = self._linear or _Linear(args, 2 * self._num_units, True)
-            g, c = tf.split(self._linear(args), 2, axis=1)
+            g, c = tf.split(_linear([inputs, state], 2 * self._num_units, True), 2, axis=1)
             g = tf.sigmoid(g + self._forget_bias)
             state = g * state + (1.0 - g) * self._activation(c)
         return state, state
 
 
-class SRUCell(_Sized, LayerRNNCell):
+class SRUCell(Sized, LayerRNNCell):
     """Simple recurrent unit: nothing but an elementwise product depends on the state before."""
 
     def __init__(self, num_units, activation=None, reuse=None, name=None, **kwargs):
@@ -200,7 +169,7 @@ class SRUCell(_Sized, LayerRNNCell):
         return r * self._activation(c) + (1.0 - r) * x, c
 
 
-class IndRNNCell(_Sized, LayerRNNCell):
+class IndRNNCell(Sized, LayerRNNCell):
     """Independently recurrent: each unit sees its own past alone."""
 
     def __init__(self, num_units, activation=None, reuse=None, name=None, dtype=None):
@@ -222,7 +191,7 @@ class IndRNNCell(_Sized, LayerRNNCell):
         return output, output
 
 
-class NASCell(LayerRNNCell):
+class NASCell(SizedLSTM, LayerRNNCell):
     """The cell that was found by architecture search."""
 
     def __init__(self, num_units, num_proj=None, use_bias=False, reuse=None, **kwargs):
@@ -230,14 +199,6 @@ class NASCell(LayerRNNCell):
         self._num_units = num_units
         self._num_proj = num_proj
         self._use_bias = use_bias
-
-    @property
-    def output_size(self):
-        return self._num_proj or self._num_units
-
-    @property
-    def state_size(self):
-        return LSTMStateTuple(self._num_units, self.output_size)
 
     def build(self, inputs_shape):
         size, width = tf.TensorShape(inputs_shape).as_list()[1], 8 * self._num_units

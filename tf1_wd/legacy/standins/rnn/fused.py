@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
 
-from tf1_wd.legacy.standins.rnn.keras_cells import LayerRNNCell
+from tf1_wd.legacy.standins.rnn.keras_cells import LayerRNNCell, LSTMStateTuple, Sized, SizedLSTM
 
-LSTMStateTuple = tf.nn.rnn_cell.LSTMStateTuple
 _PEEPHOLES = ("w_i_diag", "w_f_diag", "w_o_diag")
 
 
@@ -19,7 +18,7 @@ def _lstm_options(forget_bias, cell_clip, use_peephole):
     }
 
 
-class LSTMBlockCell(LayerRNNCell):
+class LSTMBlockCell(SizedLSTM, LayerRNNCell):
     """BasicLSTMCell in one op, with its variables `kernel` and `bias`."""
 
     def __init__(
@@ -35,14 +34,6 @@ class LSTMBlockCell(LayerRNNCell):
         super().__init__(_reuse=reuse, dtype=dtype, name=name)
         self._num_units = num_units
         self._options = _lstm_options(forget_bias, cell_clip, use_peephole)
-
-    @property
-    def state_size(self):
-        return LSTMStateTuple(self._num_units, self._num_units)
-
-    @property
-    def output_size(self):
-        return self._num_units
 
     def build(self, inputs_shape):
         size, units = tf.TensorShape(inputs_shape).as_list()[-1], self._num_units
@@ -62,7 +53,7 @@ class LSTMBlockCell(LayerRNNCell):
         return step.h, LSTMStateTuple(step.cs, step.h)
 
 
-class GRUBlockCell(LayerRNNCell):
+class GRUBlockCell(Sized, LayerRNNCell):
     """GRU in one op, with variables `gates/...` and `candidate/...`."""
 
     def __init__(self, num_units=None, cell_size=None, reuse=None, name="gru_cell"):
@@ -72,14 +63,6 @@ class GRUBlockCell(LayerRNNCell):
         self._num_units = num_units or cell_size
 
     _NAMES = ("w_ru", "b_ru", "w_c", "b_c")
-
-    @property
-    def state_size(self):
-        return self._num_units
-
-    @property
-    def output_size(self):
-        return self._num_units
 
     def build(self, input_shape):
         size, units = tf.TensorShape(input_shape).as_list()[1], self._num_units

@@ -6,23 +6,8 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
 
-def _linear(args, output_size, bias, bias_initializer=None, kernel_initializer=None):
-    """The inputs, [batch, size] each, side by side times `kernel`, plus `bias` if asked for."""
-    args = nest.flatten(args)
-    size = sum(a.shape.as_list()[1] for a in args)
-    dtype = args[0].dtype
-    kernel = tf.get_variable("kernel", [size, output_size], dtype=dtype, initializer=kernel_initializer)
-    product = tf.matmul(args[0] if len(args) == 1 else tf.concat(args, 1), kernel)
-    if not bias:
-        return product
-    with tf.variable_scope(tf.get_variable_scope()) as scope:
-        scope.set_partitioner(None)
-        initializer = bias_initializer or tf.constant_initializer(0.0, dtype=dtype)
-        return tf.nn.bias_add(product, tf.get_variable("bias", [output_size], dtype=dtype, initializer=initializer))
-
-
 class _Linear:
-    """_linear whose variables are made once."""
+    """The inputs, [batch, size] each, side by side times `kernel`, plus `bias` if asked for."""
 
     def __init__(self, args, output_size, build_bias, bias_initializer=None, kernel_initializer=None):
         args = nest.flatten(args)
@@ -31,13 +16,20 @@ class _Linear:
         self._weights = tf.get_variable("kernel", [size, output_size], dtype=dtype, initializer=kernel_initializer)
         self._biases = None
         if build_bias:
-            initializer = bias_initializer or tf.constant_initializer(0.0, dtype=dtype)
-            self._biases = tf.get_variable("bias", [output_size], dtype=dtype, initializer=initializer)
+            with tf.variable_scope(tf.get_variable_scope()) as scope:
+                scope.set_partitioner(None)
+                initializer = bias_initializer or tf.constant_initializer(0.0, dtype=dtype)
+                self._biases = tf.get_variable("bias", [output_size], dtype=dtype, initializer=initializer)
 
     def __call__(self, args):
         args = nest.flatten(args)
         product = tf.matmul(args[0] if len(args) == 1 else tf.concat(args, 1), self._weights)
         return product if self._biases is None else tf.nn.bias_add(product, self._biases)
+
+
+def _linear(args, output_size, bias, bias_initializer=None, kernel_initializer=None):
+    """_Linear, called once."""
+    return _Linear(args, output_size, bias, bias_initializer, kernel_initializer)(args)
 
 
 def _like_rnncell(cell):

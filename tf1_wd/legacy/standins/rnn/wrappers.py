@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
 from tf1_wd.legacy.standins.rnn.keras_cells import RNNCell
-from tf1_wd.legacy.standins.rnn.linear import _Linear, _linear  # noqa: F401  programs take _linear from here
+from tf1_wd.legacy.standins.rnn.linear import _Linear, _linear  # noqa: F401  programs take _Linear from here
 
 
 class _Wrapper(RNNCell):
@@ -58,11 +58,9 @@ class InputProjectionWrapper(_Wrapper):
         super().__init__(cell, reuse)
         self._num_proj = num_proj
         self._activation = activation
-        self._projection = None
 
     def call(self, inputs, state):
-        self._projection = self._projection or _Linear(inputs, self._num_proj, True)
-        projected = self._projection(inputs)
+        projected = _linear(inputs, self._num_proj, True)
         return self._cell(self._activation(projected) if self._activation else projected, state)
 
 
@@ -75,7 +73,6 @@ class OutputProjectionWrapper(_Wrapper):
             raise ValueError("Parameter output_size must be > 0: %d." % output_size)
         self._output_size = output_size
         self._activation = activation
-        self._projection = None
 
     @property
     def output_size(self):
@@ -83,8 +80,7 @@ class OutputProjectionWrapper(_Wrapper):
 
     def call(self, inputs, state):
         output, state = self._cell(inputs, state)
-        self._projection = self._projection or _Linear(output, self._output_size, True)
-        projected = self._projection(output)
+        projected = _linear(output, self._output_size, True)
         return (self._activation(projected) if self._activation else projected), state
 
 
@@ -112,6 +108,13 @@ class HighwayWrapper(_Wrapper):
         return nest.map_structure(self._highway, inputs, outputs), state
 
 
+def attend(hidden, features, vector, query):
+    """[batch, size], the mean of hidden, [batch, length, 1, size], weighted by vector . tanh(W query + features)."""
+    query = _linear(query, vector.shape.as_list()[0], True)[:, None, None, :]
+    weights = tf.nn.softmax(tf.reduce_sum(vector * tf.tanh(features + query), [2, 3]))
+    return tf.reduce_sum(weights[:, :, None, None] * hidden, [1, 2])
+
+
 class AttentionCellWrapper(RNNCell):
     """A cell that also looks back at its last attn_length outputs."""
 
@@ -136,7 +139,6 @@ class AttentionCellWrapper(RNNCell):
         self._vec_size = attn_vec_size or self._size
         self._input_size = input_size
         self._state_is_tuple = state_is_tuple
-        self._made = {}
 
     @property
     def state_size(self):
@@ -147,21 +149,16 @@ class AttentionCellWrapper(RNNCell):
     def output_size(self):
         return self._size
 
-    def _once(self, name, args, size):
-        if name not in self._made:
-            self._made[name] = _Linear(args, size, True)
-        return self._made[name](args)
-
     def call(self, inputs, state):
         if not self._state_is_tuple:
             state = tf.split(state, [self._cell.state_size, self._size, self._size * self._length], 1)
         state, attention, past = state
         past = tf.reshape(past, [-1, self._length, self._size])
-        inputs = self._once("input", [inputs, attention], self._input_size or inputs.shape.as_list()[1])
+        inputs = _linear([inputs, attention], self._input_size or inputs.shape.as_list()[1], True)
         output, state = self._cell(inputs, state)
         attention = self._attend(tf.concat(nest.flatten(state), 1), past)
         with tf.variable_scope("attn_output_projection"):
-            output = self._once("output", [output, attention], self._size)
+            output = _linear([output, attention], self._size, True)
         past = tf.concat([past[:, 1:], tf.expand_dims(output, 1)], 1)
         new = (state, attention, tf.reshape(past, [-1, self._length * self._size]))
         return output, new if self._state_is_tuple else tf.concat(new, 1)
@@ -172,7 +169,4 @@ class AttentionCellWrapper(RNNCell):
             vector = tf.get_variable("attn_v", [self._vec_size])
             hidden = tf.reshape(past, [-1, self._length, 1, self._size])
             features = tf.nn.conv2d(hidden, kernel, [1, 1, 1, 1], "SAME")
-            query = tf.reshape(self._once("query", query, self._vec_size), [-1, 1, 1, self._vec_size])
-            weights = tf.nn.softmax(tf.reduce_sum(vector * tf.tanh(features + query), [2, 3]))
-            mean = tf.reduce_sum(tf.reshape(weights, [-1, self._length, 1, 1]) * hidden, [1, 2])
-            return tf.reshape(mean, [-1, self._size])
+            return attend(hidden, features, vector, query)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
@@ -28,10 +30,12 @@ class AttentionMechanism:
 class _Attention(AttentionMechanism):
     """Keys and values of a memory, [batch, time, size], masked behind memory_sequence_length, [batch]."""
 
+    query_layer: Any = None
+    _query_layer: Any = None
+
     def __init__(
         self,
-        query_layer,
-        memory_layer,
+        num_units,
         memory,
         memory_sequence_length,
         probability_fn,
@@ -40,9 +44,9 @@ class _Attention(AttentionMechanism):
         dtype,
         name,
     ):
-        self.query_layer = query_layer
-        self.memory_layer = memory_layer
-        self.dtype = dtype
+        self.dtype = dtype or tf.float32
+        self._num_units = num_units
+        self.memory_layer = self._dense("memory_layer")
         self._probabilities = probability_fn or tf.nn.softmax
         self._mask_value = -float("inf") if score_mask_value is None else score_mask_value
         with tf.name_scope(name, "BaseAttentionMechanismInit", nest.flatten(memory)):
@@ -52,24 +56,24 @@ class _Attention(AttentionMechanism):
                 mask = tf.sequence_mask(memory_sequence_length, tf.shape(memory)[1], dtype=memory.dtype)
                 memory = memory * tf.reshape(mask, tf.concat([tf.shape(mask), [1] * (memory.shape.ndims - 2)], 0))
             self.values = memory
-            self.keys = memory_layer(memory) if memory_layer else memory
+            self.keys = self.memory_layer(memory)
             if custom_key_value_fn is not None:
                 self.keys, self.values = custom_key_value_fn(self.keys, self.values)
             self.batch_size = self.keys.shape.as_list()[0] or tf.shape(self.keys)[0]
             self._size = self.keys.shape.as_list()[1] or tf.shape(self.keys)[1]
 
             # programs subclass these mechanisms, and know contrib's own names
-            self._query_layer, self._memory_layer = query_layer, memory_layer
-            self._keys, self._values = self.keys, self.values
+            self._memory_layer, self._keys, self._values = self.memory_layer, self.keys, self.values
             self._batch_size, self._alignments_size = self.batch_size, self._size
+
+    def _dense(self, name):
+        return tf.layers.Dense(self._num_units, name=name, use_bias=False, dtype=self.dtype)
 
     @property
     def alignments_size(self):
         return self._size
 
-    @property
-    def state_size(self):
-        return self._size
+    state_size = alignments_size
 
     def initial_alignments(self, batch_size, dtype):
         return tf.zeros(tf.stack([batch_size, self._size]), dtype)
@@ -106,10 +110,8 @@ class LuongAttention(_Attention):
         custom_key_value_fn=None,
         name="LuongAttention",
     ):
-        dtype = dtype or tf.float32
-        layer = tf.layers.Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype)
-        options = (memory_sequence_length, probability_fn, score_mask_value, custom_key_value_fn, dtype, name)
-        super().__init__(None, layer, memory, *options)
+        options = (probability_fn, score_mask_value, custom_key_value_fn, dtype, name)
+        super().__init__(num_units, memory, memory_sequence_length, *options)
         self._scale = scale
 
     def __call__(self, query, state):
@@ -141,14 +143,9 @@ class BahdanauAttention(_Attention):
         custom_key_value_fn=None,
         name="BahdanauAttention",
     ):
-        dtype = dtype or tf.float32
-        query, key = (
-            tf.layers.Dense(num_units, name=layer, use_bias=False, dtype=dtype)
-            for layer in ("query_layer", "memory_layer")
-        )
-        options = (memory_sequence_length, probability_fn, score_mask_value, custom_key_value_fn, dtype, name)
-        super().__init__(query, key, memory, *options)
-        self._num_units = num_units
+        options = (probability_fn, score_mask_value, custom_key_value_fn, dtype, name)
+        super().__init__(num_units, memory, memory_sequence_length, *options)
+        self.query_layer = self._query_layer = self._dense("query_layer")
         self._normalize = normalize
 
     def __call__(self, query, state):

@@ -9,27 +9,18 @@ from tensorflow.python.util import nest
 
 from tf1_wd.legacy.standins.seq2seq.attention_wrapper import AttentionWrapperState
 from tf1_wd.legacy.standins.seq2seq.decoder import Decoder
+from tf1_wd.legacy.standins.seq2seq.helper import embedder, starts_and_end
 
-
-class BeamSearchDecoderState(
-    collections.namedtuple(
-        "BeamSearchDecoderState",
-        ("cell_state", "log_probs", "finished", "lengths", "accumulated_attention_probs"),
-    )
-):
-    """The state of all beams: log_probs, finished and lengths are [batch, beam]."""
-
-
-class BeamSearchDecoderOutput(
-    collections.namedtuple("BeamSearchDecoderOutput", ("scores", "predicted_ids", "parent_ids"))
-):
-    """What one step puts out, each [batch, beam]."""
-
-
-class FinalBeamSearchDecoderOutput(
-    collections.namedtuple("FinalBeamDecoderOutput", ("predicted_ids", "beam_search_decoder_output"))
-):
-    """The sequences, [batch, time, beam], best first, and the outputs of the steps."""
+# The state of all beams: log_probs, finished and lengths are [batch, beam].
+BeamSearchDecoderState = collections.namedtuple(
+    "BeamSearchDecoderState", "cell_state log_probs finished lengths accumulated_attention_probs"
+)
+# What one step puts out, each [batch, beam].
+BeamSearchDecoderOutput = collections.namedtuple("BeamSearchDecoderOutput", "scores predicted_ids parent_ids")
+# The sequences, [batch, time, beam], best first, and the outputs of the steps.
+FinalBeamSearchDecoderOutput = collections.namedtuple(
+    "FinalBeamSearchDecoderOutput", "predicted_ids beam_search_decoder_output"
+)
 
 
 def tile_batch(t, multiplier, name=None):
@@ -91,13 +82,8 @@ class BeamSearchDecoder(Decoder):
         reorder_tensor_arrays=True,
     ):
         self._cell = cell
-        self._embed = embedding if callable(embedding) else lambda ids: tf.nn.embedding_lookup(embedding, ids)
-        start = tf.convert_to_tensor(start_tokens, dtype=tf.int32)
-        self._end_token = tf.convert_to_tensor(end_token, dtype=tf.int32)
-        if start.shape.ndims != 1:
-            raise ValueError("start_tokens must be a vector")
-        if self._end_token.shape.ndims != 0:
-            raise ValueError("end_token must be a scalar")
+        self._embed = embedder(embedding)
+        start, self._end_token = starts_and_end(start_tokens, end_token)
         self._beams = beam_width
         self._output_layer = output_layer
         self._length_penalty = length_penalty_weight

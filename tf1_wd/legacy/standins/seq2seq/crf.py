@@ -6,16 +6,12 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 
-def _mask(sequence_lengths, length, dtype=tf.float32):
-    return tf.sequence_mask(sequence_lengths, maxlen=length, dtype=dtype)
-
-
 def crf_unary_score(tag_indices, sequence_lengths, inputs):
     """[batch], the summed inputs of the tags. tag_indices: [batch, time]. inputs: [batch, time, tags]."""
     tags = tf.cast(tag_indices, tf.int32)
     one_hot = tf.one_hot(tags, tf.shape(inputs)[2], dtype=inputs.dtype)
     scores = tf.reduce_sum(inputs * one_hot, 2)
-    return tf.reduce_sum(scores * _mask(sequence_lengths, tf.shape(tags)[1], inputs.dtype), 1)
+    return tf.reduce_sum(scores * tf.sequence_mask(sequence_lengths, tf.shape(tags)[1], inputs.dtype), 1)
 
 
 def crf_binary_score(tag_indices, sequence_lengths, transition_params):
@@ -24,7 +20,7 @@ def crf_binary_score(tag_indices, sequence_lengths, transition_params):
     pairs = tf.stack([tags[:, :-1], tags[:, 1:]], 2)
     scores = tf.gather_nd(transition_params, pairs)
     lengths = tf.maximum(tf.cast(sequence_lengths, tf.int32) - 1, 0)
-    return tf.reduce_sum(scores * _mask(lengths, tf.shape(tags)[1] - 1, scores.dtype), 1)
+    return tf.reduce_sum(scores * tf.sequence_mask(lengths, tf.shape(tags)[1] - 1, scores.dtype), 1)
 
 
 def crf_sequence_score(inputs, tag_indices, sequence_lengths, transition_params):

@@ -8,23 +8,13 @@ import contextlib
 import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
-from tf1_wd.legacy.standins.seq2seq.helper import Helper
+from tf1_wd.legacy.standins.seq2seq.helper import Helper, not_there, transposed
 
 
 class Decoder:
     """What dynamic_decode runs: initialize() and step(); finalize() may be left out."""
 
-    @property
-    def batch_size(self):
-        raise NotImplementedError
-
-    @property
-    def output_size(self):
-        raise NotImplementedError
-
-    @property
-    def output_dtype(self):
-        raise NotImplementedError
+    batch_size = output_size = output_dtype = property(not_there)
 
     def initialize(self, name=None):
         """(finished, inputs, state) of the first step."""
@@ -44,8 +34,8 @@ class Decoder:
         return False
 
 
-class BasicDecoderOutput(collections.namedtuple("BasicDecoderOutput", ("rnn_output", "sample_id"))):
-    """What BasicDecoder puts out in each step."""
+# What BasicDecoder puts out in each step.
+BasicDecoderOutput = collections.namedtuple("BasicDecoderOutput", "rnn_output sample_id")
 
 
 class BasicDecoder(Decoder):
@@ -98,10 +88,6 @@ class BasicDecoder(Decoder):
         return BasicDecoderOutput(outputs, ids), state, inputs, finished
 
 
-def _zeros(size, dtype, batch_size):
-    return tf.zeros(tf.stack([batch_size, *tf.TensorShape(size).as_list()]), dtype)
-
-
 def dynamic_decode(
     decoder,
     output_time_major=False,
@@ -122,15 +108,16 @@ def dynamic_decode(
         in_a_loop = tf.get_default_graph()._get_control_flow_context() is not None
         if variables.caching_device is None and not in_a_loop:
             variables.set_caching_device(lambda op: op.device)
+        finished, inputs, state = decoder.initialize()
+        batch_size = decoder.batch_size
+        sizes = _as_shapes(decoder.output_size)
+        zeros = nest.map_structure(
+            lambda size, dtype: tf.zeros(tf.stack([batch_size, *size.as_list()]), dtype), sizes, decoder.output_dtype
+        )
         if maximum_iterations is not None:
             maximum_iterations = tf.convert_to_tensor(maximum_iterations, dtype=tf.int32)
             if maximum_iterations.shape.ndims != 0:
                 raise ValueError("maximum_iterations must be a scalar")
-        finished, inputs, state = decoder.initialize()
-        batch_size = decoder.batch_size
-        sizes = nest.map_structure(tf.TensorShape, _as_shapes(decoder.output_size))
-        zeros = nest.map_structure(lambda s, d: _zeros(s, d, batch_size), sizes, decoder.output_dtype)
-        if maximum_iterations is not None:
             finished = tf.logical_or(finished, maximum_iterations <= 0)
 
         def array(size, dtype):
@@ -162,7 +149,7 @@ def dynamic_decode(
         with contextlib.suppress(NotImplementedError):  # as Decoder says, it may be left out
             outputs, state = decoder.finalize(outputs, state, lengths)
         if not output_time_major:
-            outputs = nest.map_structure(_batch_major, outputs)
+            outputs = nest.map_structure(lambda o: o if o.shape.ndims < 2 else transposed(o), outputs)
     return outputs, state, lengths
 
 
@@ -178,9 +165,4 @@ def _as_shapes(sizes):
     """Sizes as lists of the kind that nest takes for one thing."""
     if isinstance(sizes, tuple) and hasattr(sizes, "_fields"):
         return type(sizes)(*(_as_shapes(size) for size in sizes))
-    return sizes if isinstance(sizes, tf.TensorShape) else tf.TensorShape(sizes)
-
-
-def _batch_major(value):
-    rank = value.shape.ndims
-    return value if rank < 2 else tf.transpose(value, [1, 0, *range(2, rank)])
+    return tf.TensorShape(sizes)

@@ -6,20 +6,15 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
 
+def not_there(self):
+    """What a property answers that a subclass has to give."""
+    raise NotImplementedError
+
+
 class Helper:
     """What BasicDecoder asks for samples and next inputs."""
 
-    @property
-    def batch_size(self):
-        raise NotImplementedError
-
-    @property
-    def sample_ids_shape(self):
-        raise NotImplementedError
-
-    @property
-    def sample_ids_dtype(self):
-        raise NotImplementedError
+    batch_size = sample_ids_shape = sample_ids_dtype = property(not_there)
 
     def initialize(self, name=None):
         """(finished, first inputs)."""
@@ -34,21 +29,15 @@ class Helper:
         raise NotImplementedError
 
 
-class CustomHelper(Helper):
-    """A helper of three functions."""
+class _KnownSamples(Helper):
+    """A helper that knows its batch size, and shape and type of its samples: ids, one a sequence, if not set."""
 
-    def __init__(self, initialize_fn, sample_fn, next_inputs_fn, sample_ids_shape=None, sample_ids_dtype=None):
-        self._initialize_fn = initialize_fn
-        self._sample_fn = sample_fn
-        self._next_inputs_fn = next_inputs_fn
-        self._batch_size = None
-        self._shape = tf.TensorShape(sample_ids_shape or [])
-        self._dtype = sample_ids_dtype or tf.int32
+    _batch_size = None
+    _shape = tf.TensorShape([])
+    _dtype = tf.int32
 
     @property
     def batch_size(self):
-        if self._batch_size is None:
-            raise ValueError("batch_size accessed before initialize was called")
         return self._batch_size
 
     @property
@@ -58,6 +47,23 @@ class CustomHelper(Helper):
     @property
     def sample_ids_dtype(self):
         return self._dtype
+
+
+class CustomHelper(_KnownSamples):
+    """A helper of three functions."""
+
+    def __init__(self, initialize_fn, sample_fn, next_inputs_fn, sample_ids_shape=None, sample_ids_dtype=None):
+        self._initialize_fn = initialize_fn
+        self._sample_fn = sample_fn
+        self._next_inputs_fn = next_inputs_fn
+        self._shape = tf.TensorShape(sample_ids_shape or [])
+        self._dtype = sample_ids_dtype or tf.int32
+
+    @property
+    def batch_size(self):
+        if self._batch_size is None:
+            raise ValueError("batch_size accessed before initialize was called")
+        return self._batch_size
 
     def initialize(self, name=None):
         finished, inputs = self._initialize_fn()
@@ -72,8 +78,9 @@ class CustomHelper(Helper):
         return self._next_inputs_fn(time=time, outputs=outputs, state=state, sample_ids=sample_ids)
 
 
-def time_major_of(value, already):
-    return value if already else tf.transpose(value, [1, 0, *range(2, value.shape.ndims)])
+def transposed(value):
+    """[time, batch, ...] of [batch, time, ...], and back."""
+    return tf.transpose(value, [1, 0, *range(2, value.shape.ndims)])
 
 
 def steps_of(value):
@@ -89,25 +96,17 @@ def categorical(logits, seed):
     return tf.squeeze(tf.random.categorical(logits, 1, dtype=tf.int32, seed=seed), -1)
 
 
-class _ScalarIds(Helper):
-    """Samples are ids, one a sequence."""
-
-    _batch_size = None
-
-    @property
-    def batch_size(self):
-        return self._batch_size
-
-    @property
-    def sample_ids_shape(self):
-        return tf.TensorShape([])
-
-    @property
-    def sample_ids_dtype(self):
-        return tf.int32
+def starts_and_end(start_tokens, end_token):
+    """Both as tensors, a vector and a scalar. Raises: ValueError."""
+    start, end = (tf.convert_to_tensor(tokens, dtype=tf.int32) for tokens in (start_tokens, end_token))
+    if start.shape.ndims != 1:
+        raise ValueError("start_tokens must be a vector")
+    if end.shape.ndims != 0:
+        raise ValueError("end_token must be a scalar")
+    return start, end
 
 
-class TrainingHelper(_ScalarIds):
+class TrainingHelper(_KnownSamples):
     """Reads the next inputs from a given sequence.
 
     inputs: [batch, time, ...], or [time, batch, ...] if time_major. sequence_length: [batch].
@@ -116,7 +115,7 @@ class TrainingHelper(_ScalarIds):
     def __init__(self, inputs, sequence_length, time_major=False, name=None):
         with tf.name_scope(name, "TrainingHelper", [inputs, sequence_length]):
             self._inputs = nest.map_structure(tf.convert_to_tensor, inputs)
-            steps = nest.map_structure(lambda i: time_major_of(i, time_major), self._inputs)
+            steps = self._inputs if time_major else nest.map_structure(transposed, self._inputs)
             self._arrays = nest.map_structure(steps_of, steps)
             self._sequence_length = tf.convert_to_tensor(sequence_length)
             if self._sequence_length.shape.ndims != 1:
@@ -154,7 +153,7 @@ class TrainingHelper(_ScalarIds):
         return finished, self._read(time + 1, finished), state
 
 
-class GreedyEmbeddingHelper(_ScalarIds):
+class GreedyEmbeddingHelper(_KnownSamples):
     """Reads the most likely id of the step before, embedded, until end_token.
 
     embedding: a table or a function of ids. start_tokens: [batch]. end_token: a scalar.
@@ -162,12 +161,7 @@ class GreedyEmbeddingHelper(_ScalarIds):
 
     def __init__(self, embedding, start_tokens, end_token):
         self._embed = embedder(embedding)
-        self._start_tokens = tf.convert_to_tensor(start_tokens, dtype=tf.int32)
-        self._end_token = tf.convert_to_tensor(end_token, dtype=tf.int32)
-        if self._start_tokens.shape.ndims != 1:
-            raise ValueError("start_tokens must be a vector")
-        if self._end_token.shape.ndims != 0:
-            raise ValueError("end_token must be a scalar")
+        self._start_tokens, self._end_token = starts_and_end(start_tokens, end_token)
         self._batch_size = tf.size(self._start_tokens)
         self._start_inputs = self._embed(self._start_tokens)
 
@@ -195,7 +189,7 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
         return categorical(outputs if self._temperature is None else outputs / self._temperature, self._seed)
 
 
-class InferenceHelper(Helper):
+class InferenceHelper(_KnownSamples):
     """Samples by a function, and reads what it sampled."""
 
     def __init__(self, sample_fn, sample_shape, sample_dtype, start_inputs, end_fn, next_inputs_fn=None):
@@ -206,18 +200,6 @@ class InferenceHelper(Helper):
         self._next_inputs_fn = next_inputs_fn
         self._start_inputs = tf.convert_to_tensor(start_inputs)
         self._batch_size = tf.shape(self._start_inputs)[0]
-
-    @property
-    def batch_size(self):
-        return self._batch_size
-
-    @property
-    def sample_ids_shape(self):
-        return self._shape
-
-    @property
-    def sample_ids_dtype(self):
-        return self._dtype
 
     def initialize(self, name=None):
         return tf.tile([False], [self._batch_size]), self._start_inputs

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.util import nest
 
 from tf1_wd.legacy.standins.rnn.linear import _linear
-from tf1_wd.legacy.standins.rnn.wrappers import EmbeddingWrapper, OutputProjectionWrapper
+from tf1_wd.legacy.standins.rnn.wrappers import EmbeddingWrapper, OutputProjectionWrapper, attend
 
 
 def _greedy(embedding, output_projection=None, update_embedding=True):
@@ -111,11 +112,9 @@ def embedding_rnn_seq2seq(
         if output_projection is None:
             cell = OutputProjectionWrapper(cell, num_decoder_symbols)
 
-        def decoder(feed, update):
-            return embedding_rnn_decoder(
-                decoder_inputs, start, cell, num_decoder_symbols, embedding_size, output_projection, feed, update
-            )
-
+        decoder = functools.partial(
+            embedding_rnn_decoder, decoder_inputs, start, cell, num_decoder_symbols, embedding_size, output_projection
+        )
         return _decode(decoder, feed_previous, start)
 
 
@@ -178,34 +177,28 @@ def attention_decoder(
             features = tf.nn.conv2d(hidden, kernel, [1, 1, 1, 1], "SAME")
             heads.append((features, tf.get_variable("AttnV_%d" % i, [size], dtype=dtype)))
 
-        def attend(query):
-            query, read = tf.concat(nest.flatten(query), 1), []
-            for i, (features, v) in enumerate(heads):
+        def read(state):
+            query, found = tf.concat(nest.flatten(state), 1), []
+            for i, (features, vector) in enumerate(heads):
                 with tf.variable_scope("Attention_%d" % i):
-                    y = tf.reshape(_linear(query, size, True), [-1, 1, 1, size])
-                    weights = tf.nn.softmax(tf.reduce_sum(v * tf.tanh(features + y), [2, 3]))
-                    mean = tf.reduce_sum(tf.reshape(weights, [-1, length, 1, 1]) * hidden, [1, 2])
-                    read.append(tf.reshape(mean, [-1, size]))
-            return read
+                    found.append(attend(hidden, features, vector, query))
+            return found
 
-        state = initial_state
-        outputs: list = []
-        read = [tf.zeros(tf.stack([tf.shape(decoder_inputs[0])[0], size]), dtype)] * num_heads
-        for tensor in read:
-            tensor.set_shape([None, size])
-        if initial_state_attention:
-            read = attend(initial_state)
-        for i, given in enumerate(decoder_inputs):
-            if i > 0:
-                tf.get_variable_scope().reuse_variables()
-            if loop_function is not None and outputs:
-                with tf.variable_scope("loop_function", reuse=True):
-                    given = loop_function(outputs[-1], i)
-            output, state = cell(_linear([given, *read], given.shape.as_list()[1], True), state)
-            with tf.variable_scope(tf.get_variable_scope(), reuse=True if i == 0 and initial_state_attention else None):
-                read = attend(state)
+        def step(given, state):
+            state, last = state
+            output, state = cell(_linear([given, *last], given.shape.as_list()[1], True), state)
+            with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE if initial_state_attention else None):
+                now = read(state)
             with tf.variable_scope("AttnOutputProjection"):
-                outputs.append(_linear([output, *read], output_size or cell.output_size, True))
+                return _linear([output, *now], output_size or cell.output_size, True), (state, now)
+
+        if initial_state_attention:
+            first = read(initial_state)
+        else:
+            first = [tf.zeros(tf.stack([tf.shape(decoder_inputs[0])[0], size]), dtype)] * num_heads
+            for tensor in first:
+                tensor.set_shape([None, size])
+        outputs, (state, _) = rnn_decoder(decoder_inputs, (initial_state, first), step, loop_function, scope)
     return outputs, state
 
 
@@ -265,20 +258,8 @@ def embedding_attention_seq2seq(
         if output_projection is None:
             cell, size = OutputProjectionWrapper(cell, num_decoder_symbols), num_decoder_symbols
 
-        def decoder(feed, update):
-            return embedding_attention_decoder(
-                decoder_inputs,
-                start,
-                states,
-                cell,
-                num_decoder_symbols,
-                embedding_size,
-                num_heads=num_heads,
-                output_size=size,
-                output_projection=output_projection,
-                feed_previous=feed,
-                update_embedding_for_previous=update,
-                initial_state_attention=initial_state_attention,
-            )
-
+        given = (decoder_inputs, start, states, cell, num_decoder_symbols, embedding_size, num_heads, size)
+        decoder = functools.partial(
+            embedding_attention_decoder, *given, output_projection, initial_state_attention=initial_state_attention
+        )
         return _decode(decoder, feed_previous, start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
 
-from tf1_wd.legacy.standins.seq2seq.helper import TrainingHelper, categorical, embedder, steps_of, time_major_of
+from tf1_wd.legacy.standins.seq2seq.helper import TrainingHelper, categorical, embedder, steps_of, transposed
 
 
 def _bernoulli(probability, batch_size, seed):
@@ -60,7 +60,7 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
         if auxiliary_inputs is not None:
             auxiliary_inputs = tf.convert_to_tensor(auxiliary_inputs)
             inputs = tf.concat([tf.convert_to_tensor(inputs), auxiliary_inputs], -1)
-            self._auxiliary = steps_of(time_major_of(auxiliary_inputs, time_major))
+            self._auxiliary = steps_of(auxiliary_inputs if time_major else transposed(auxiliary_inputs))
         super().__init__(inputs, sequence_length, time_major=time_major, name=name)
         self._probability = sampling_probability
         self._seed = seed

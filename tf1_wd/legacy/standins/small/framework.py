@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
+from tensorflow.python.ops import confusion_matrix
 
 
 def assert_scalar_int(tensor, name=None):
@@ -12,19 +13,6 @@ def assert_scalar_int(tensor, name=None):
         if not tensor.dtype.base_dtype.is_integer:
             raise ValueError("Expected integer type for %s, received type: %s." % (tensor.name, tensor.dtype))
         return tf.debugging.assert_scalar(tensor, name=scope)
-
-
-def convert_to_tensor_or_sparse_tensor(value, dtype=None, name=None):
-    """A Tensor, or a SparseTensor for a SparseTensor or its value."""
-    if isinstance(value, tf.SparseTensorValue):
-        value = tf.SparseTensor.from_value(value)
-    if isinstance(value, tf.SparseTensor):
-        if dtype is not None and not tf.as_dtype(dtype).is_compatible_with(value.dtype):
-            raise RuntimeError(
-                "Sparse dtype: requested = %s, actual = %s" % (tf.as_dtype(dtype).name, value.dtype.name)
-            )
-        return value
-    return tf.convert_to_tensor(value, dtype=dtype, name=name)
 
 
 def with_shape(expected_shape, tensor):
@@ -77,7 +65,5 @@ def get_placeholders(graph):
 
 def remove_squeezable_dimensions(predictions, labels, name=None):
     """(predictions, labels), the one of higher rank squeezed in its last dimension of size 1."""
-    from tensorflow.python.ops import confusion_matrix
-
     labels, predictions = confusion_matrix.remove_squeezable_dimensions(labels, predictions, name=name)
     return predictions, labels

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow.compat.v1 as tf
+from tensorflow.python.ops import image_ops
 
 
 def _batched(images):
@@ -79,22 +82,8 @@ def translations_to_projective_transforms(translations, name=None):
         return tf.stack([one, zero, -dx, zero, one, -dy, zero, zero], axis=1)
 
 
-def flat_transforms_to_matrices(transforms):
-    """[n, 3, 3] from [8] or [n, 8]."""
-    transforms = tf.reshape(tf.convert_to_tensor(transforms), [-1, 8])
-    return tf.reshape(tf.concat([transforms, tf.ones([tf.shape(transforms)[0], 1])], axis=1), [-1, 3, 3])
-
-
-def matrices_to_flat_transforms(transform_matrices):
-    """[n, 8] from [3, 3] or [n, 3, 3]."""
-    transforms = tf.reshape(tf.convert_to_tensor(transform_matrices), [-1, 9])
-    return (transforms / transforms[:, 8:9])[:, :8]
-
-
 def compose_transforms(*transforms):
     """One transform for several, the last applied first."""
     assert transforms, "transforms cannot be empty"
-    composed = flat_transforms_to_matrices(transforms[0])
-    for more in transforms[1:]:
-        composed = tf.matmul(composed, flat_transforms_to_matrices(more))
-    return matrices_to_flat_transforms(composed)
+    matrices = [image_ops.flat_transforms_to_matrices(t) for t in transforms]
+    return image_ops.matrices_to_flat_transforms(functools.reduce(tf.matmul, matrices))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 import tensorflow.compat.v1 as tf
 
 
 class _Message:
-    """A few fields, written as text of a protocol buffer."""
+    """A few fields, written as text of a protocol buffer.
 
-    _fields: tuple[str, ...] = ()
+    _fields: {name: function}. A function makes the first value out of the given one, or of () if there is none.
+    """
+
+    _fields: ClassVar[dict] = {}
 
     def __init__(self, **kwargs):
-        for name in self._fields:
-            setattr(self, name, kwargs.pop(name, None))
+        for name, make in self._fields.items():
+            value = kwargs.pop(name, None)
+            setattr(self, name, make(value or ()) if make else value)
         if kwargs:
             raise ValueError("%s has no field %s" % (type(self).__name__, ", ".join(kwargs)))
 
@@ -37,25 +42,20 @@ class _Message:
 class SpriteMetadata(_Message):
     """One image of all thumbnails."""
 
-    _fields = ("image_path", "single_image_dim")
-    single_image_dim: list
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.single_image_dim = list(self.single_image_dim or [])
+    _fields: ClassVar = {"image_path": None, "single_image_dim": list}
 
 
 class EmbeddingInfo(_Message):
     """One table of embeddings."""
 
-    _fields = ("tensor_name", "metadata_path", "bookmarks_path", "tensor_shape", "sprite", "tensor_path")
-    sprite: SpriteMetadata
-    tensor_shape: list
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.sprite = self.sprite or SpriteMetadata()
-        self.tensor_shape = list(self.tensor_shape or [])
+    _fields: ClassVar = {
+        "tensor_name": None,
+        "metadata_path": None,
+        "bookmarks_path": None,
+        "tensor_shape": list,
+        "sprite": lambda given: given or SpriteMetadata(),
+        "tensor_path": None,
+    }
 
 
 class _Embeddings(list):
@@ -68,12 +68,7 @@ class _Embeddings(list):
 class ProjectorConfig(_Message):
     """All tables: config.embeddings.add().tensor_name = table.name."""
 
-    _fields = ("model_checkpoint_path", "embeddings", "model_checkpoint_dir")
-    embeddings: _Embeddings
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.embeddings = _Embeddings(self.embeddings or [])
+    _fields: ClassVar = {"model_checkpoint_path": None, "embeddings": _Embeddings, "model_checkpoint_dir": None}
 
 
 def visualize_embeddings(summary_writer, config):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
 
+from tf1_wd.legacy.standins.training.optimizer_wrappers import AroundOptimizer
+
 
 def clip_gradients_by_norm(optimizer, clip_norm):
     """An optimizer that clips each gradient to a norm."""
     return _ClippedOptimizer(optimizer, clip_norm)
 
 
-class _ClippedOptimizer(tf.train.Optimizer):
+class _ClippedOptimizer(AroundOptimizer):
     """Clips in apply_gradients, and hands on to the optimizer it was made of."""
 
     def __init__(self, optimizer, clip_norm):
@@ -18,18 +20,9 @@ class _ClippedOptimizer(tf.train.Optimizer):
         self._optimizer = optimizer
         self._clip_norm = clip_norm
 
-    def compute_gradients(self, *args, **kwargs):
-        return self._optimizer.compute_gradients(*args, **kwargs)
-
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         pairs = [(g if g is None else tf.clip_by_norm(g, self._clip_norm), v) for g, v in grads_and_vars]
         return self._optimizer.apply_gradients(pairs, global_step=global_step, name=name)
-
-    def get_slot(self, *args, **kwargs):
-        return self._optimizer.get_slot(*args, **kwargs)
-
-    def get_slot_names(self, *args, **kwargs):
-        return self._optimizer.get_slot_names(*args, **kwargs)
 
 
 def forward_features(estimator, keys=None, sparse_default_values=None):

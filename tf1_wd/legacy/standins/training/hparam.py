@@ -44,9 +44,7 @@ def parse_values(values, type_map, ignore_unknown=False):
 def _parse(name, kind, text, values):
     try:
         if kind is bool:
-            return (
-                {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else bool(int(text))
-            )
+            return text.lower() == "true" if text.lower() in ("true", "false") else bool(int(text))
         return kind(text)
     except ValueError:
         raise ValueError(

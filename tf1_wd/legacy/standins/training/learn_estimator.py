@@ -16,12 +16,10 @@ class ModeKeys:
     TRAIN, EVAL, INFER = "train", "eval", "infer"
 
 
-class ModelFnOps(
-    collections.namedtuple(
-        "ModelFnOps",
-        ("mode", "predictions", "loss", "train_op", "eval_metric_ops", "scaffold", "training_hooks"),
-    )
-):
+_Answer = collections.namedtuple("_Answer", "mode predictions loss train_op eval_metric_ops scaffold training_hooks")
+
+
+class ModelFnOps(_Answer):
     """What a model_fn answers; see tf.estimator.EstimatorSpec."""
 
     def __new__(
@@ -65,15 +63,7 @@ def _spec(answer, mode):
     if not isinstance(answer, ModelFnOps):
         predictions, loss, train_op = answer
         answer = ModelFnOps(mode, predictions, loss, train_op)
-    return tf.estimator.EstimatorSpec(
-        mode,
-        predictions=answer.predictions,
-        loss=answer.loss,
-        train_op=answer.train_op,
-        eval_metric_ops=answer.eval_metric_ops,
-        scaffold=answer.scaffold,
-        training_hooks=answer.training_hooks,
-    )
+    return tf.estimator.EstimatorSpec(**{**answer._asdict(), "mode": mode})
 
 
 def _input_fn(x, y, input_fn, batch_size, shuffle, epochs):

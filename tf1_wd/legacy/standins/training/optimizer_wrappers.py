@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-import types
+import functools
 
 import tensorflow.compat.v1 as tf
 
 
-class MovingAverageOptimizer(tf.train.Optimizer):
+class AroundOptimizer(tf.train.Optimizer):
+    """Hands on to another optimizer what it does not do itself."""
+
+    _optimizer: tf.train.Optimizer
+
+    def compute_gradients(self, *args, **kwargs):
+        return self._optimizer.compute_gradients(*args, **kwargs)
+
+    def get_slot(self, *args, **kwargs):
+        return self._optimizer.get_slot(*args, **kwargs)
+
+    def get_slot_names(self, *args, **kwargs):
+        return self._optimizer.get_slot_names(*args, **kwargs)
+
+
+class MovingAverageOptimizer(AroundOptimizer):
     """Keeps a moving average of what an optimizer updates; swapping_saver() saves it in the variables' place."""
 
     def __init__(self, opt, average_decay=0.9999, num_updates=None, sequential_update=True):
@@ -15,9 +30,6 @@ class MovingAverageOptimizer(tf.train.Optimizer):
         self._average = tf.train.ExponentialMovingAverage(average_decay, num_updates=num_updates)
         self._sequential = sequential_update
         self._swapped = None
-
-    def compute_gradients(self, *args, **kwargs):
-        return self._optimizer.compute_gradients(*args, **kwargs)
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         pairs = list(grads_and_vars)
@@ -63,14 +75,10 @@ class MultitaskOptimizerWrapper:
             raise TypeError("Supplied optimizer must be an instance of tf.train.Optimizer")
         self._opt = opt
         for name in ("_apply_dense", "_resource_apply_dense", "_apply_sparse", "_resource_apply_sparse"):
-            setattr(opt, name, types.MethodType(_gated(getattr(opt, name)), opt))
+            setattr(opt, name, functools.partial(_unless_all_zero, getattr(opt, name)))
 
     def __getattr__(self, name):
         return getattr(self._opt, name)
-
-
-def _gated(function):
-    return lambda self, grad, *args: _unless_all_zero(function, grad, *args)
 
 
 def clip_gradients_by_global_norm(gradients_variables, clip_norm=20.0):
@@ -82,7 +90,7 @@ def clip_gradients_by_global_norm(gradients_variables, clip_norm=20.0):
     return list(zip(clipped, variables))
 
 
-class VariableClippingOptimizer(tf.train.Optimizer):
+class VariableClippingOptimizer(AroundOptimizer):
     """Clips the norm of variables after each update: vars_to_clip_dims is {variable: dimensions of one vector}."""
 
     def __init__(
@@ -95,23 +103,14 @@ class VariableClippingOptimizer(tf.train.Optimizer):
         name="VariableClipping",
     ):
         super().__init__(use_locking, name)
-        self._opt = opt
+        self._optimizer = opt
         self._dimensions = {v.op.name: dimensions for v, dimensions in vars_to_clip_dims.items()}
         self._max_norm = max_norm
-
-    def compute_gradients(self, *args, **kwargs):
-        return self._opt.compute_gradients(*args, **kwargs)
-
-    def get_slot(self, *args, **kwargs):
-        return self._opt.get_slot(*args, **kwargs)
-
-    def get_slot_names(self, *args, **kwargs):
-        return self._opt.get_slot_names(*args, **kwargs)
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         pairs = list(grads_and_vars)
         with tf.name_scope(name, self._name):
-            update = self._opt.apply_gradients(pairs, global_step=global_step)
+            update = self._optimizer.apply_gradients(pairs, global_step=global_step)
             clips = []
             with tf.control_dependencies([update]):
                 for _, v in pairs:

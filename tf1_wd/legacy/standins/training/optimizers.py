@@ -9,47 +9,71 @@ import tensorflow.compat.v1 as tf
 
 
 class _Adam(tf.train.AdamOptimizer):
-    """Adam whose numbers are handed to formulas in plain ops."""
+    """Adam in plain ops, which of a sparse gradient moves the rows in it alone, moments included."""
 
     def _numbers(self, dtype):
         """beta1^t, beta2^t, learning rate, beta1, beta2, epsilon."""
-        powers = self._get_beta_accumulators()
+        powers = tf.nest.flatten(self._get_beta_accumulators())
         return [tf.cast(n, dtype) for n in (*powers, self._lr_t, self._beta1_t, self._beta2_t, self._epsilon_t)]
 
-    def _assign(self, var, value):
-        return tf.assign(var, value, use_locking=self._use_locking)
-
-
-class NadamOptimizer(_Adam):
-    """Adam with Nesterov momentum (Dozat)."""
-
-    def _apply_dense(self, grad, var):
-        beta1_power, beta2_power, rate, beta1, beta2, epsilon = self._numbers(var.dtype.base_dtype)
-        m = self._assign(self.get_slot(var, "m"), beta1 * self.get_slot(var, "m") + (1 - beta1) * grad)
-        v = self._assign(self.get_slot(var, "v"), beta2 * self.get_slot(var, "v") + (1 - beta2) * tf.square(grad))
+    def _moved(self, moments, grad):
+        """The new m, the new v and the step, of a variable or of rows."""
+        beta1_power, beta2_power, rate, beta1, beta2, epsilon = self._numbers(grad.dtype.base_dtype)
+        m, v = moments
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * tf.square(grad)
         rate = rate * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
-        step = rate * (beta1 * m + (1 - beta1) * grad) / (tf.sqrt(v) + epsilon)
-        return tf.group(tf.assign_sub(var, step, use_locking=self._use_locking), m, v)
+        return m, v, rate * self._direction(m, grad, beta1) / (tf.sqrt(v) + epsilon)
 
-    _resource_apply_dense = _apply_dense
+    def _direction(self, m, grad, beta1):
+        return m
+
+    def _set_moments(self, var, grad):
+        """The step, and the ops that set the moments of a whole variable."""
+        slots = [self.get_slot(var, name) for name in ("m", "v")]
+        *moments, step = self._moved(slots, grad)
+        return step, [tf.assign(s, moment, use_locking=self._use_locking) for s, moment in zip(slots, moments)]
 
     def _apply_sparse(self, grad, var):
         return self._resource_apply_sparse(grad.values, var, grad.indices)
 
     def _resource_apply_sparse(self, grad, var, indices):
-        beta1_power, beta2_power, rate, beta1, beta2, epsilon = self._numbers(var.dtype.base_dtype)
-        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
-        with tf.control_dependencies([self._assign(m, beta1 * m)]):
-            m = tf.scatter_add(m, indices, (1 - beta1) * grad, use_locking=self._use_locking)
-        with tf.control_dependencies([self._assign(v, beta2 * v)]):
-            v = tf.scatter_add(v, indices, (1 - beta2) * tf.square(grad), use_locking=self._use_locking)
-        rate = rate * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
-        m_bar = beta1 * tf.gather(m, indices) + (1 - beta1) * grad
-        step = rate * m_bar / (tf.sqrt(tf.gather(v, indices)) + epsilon)
-        return tf.group(tf.scatter_sub(var, indices, step, use_locking=self._use_locking), m, v)
+        slots = [self.get_slot(var, name) for name in ("m", "v")]
+        *moments, step = self._moved([tf.gather(s, indices) for s in slots], grad)
+        return tf.group(
+            tf.scatter_sub(var, indices, step, use_locking=self._use_locking),
+            *(tf.scatter_update(s, indices, m, use_locking=self._use_locking) for s, m in zip(slots, moments)),
+        )
 
 
-class AdaMaxOptimizer(_Adam):
+class LazyAdamOptimizer(_Adam):
+    """Adam that, of a sparse gradient, moves the rows in it alone, moments included."""
+
+
+class _DenseAdam(_Adam):
+    """Moves by its formula with a dense gradient too; tf.train.AdamOptimizer has an op for Adam's alone."""
+
+    def _apply_dense(self, grad, var):
+        step, moments = self._set_moments(var, grad)
+        return tf.group(tf.assign_sub(var, step, use_locking=self._use_locking), *moments)
+
+    _resource_apply_dense = _apply_dense
+
+
+class NadamOptimizer(_DenseAdam):
+    """Adam with Nesterov momentum (Dozat)."""
+
+    def _direction(self, m, grad, beta1):
+        return beta1 * m + (1 - beta1) * grad
+
+    def _resource_apply_sparse(self, grad, var, indices):
+        # moments fade in all rows, and the variable moves in those of the gradient alone
+        shape = tf.shape(self.get_slot(var, "m"), out_type=indices.dtype)
+        step, moments = self._set_moments(var, tf.scatter_nd(indices[:, None], grad, shape))
+        return tf.group(tf.scatter_sub(var, indices, tf.gather(step, indices), use_locking=self._use_locking), *moments)
+
+
+class AdaMaxOptimizer(_DenseAdam):
     """Adam with the infinity norm: v <- max(beta2 v, |gradient|)."""
 
     def _get_beta_accumulators(self):
@@ -63,34 +87,12 @@ class AdaMaxOptimizer(_Adam):
             self._zeros_slot(var, "m", self._name)
             self._zeros_slot(var, "v", self._name)
 
-    def _numbers(self, dtype):
-        numbers = (self._get_beta_accumulators(), self._lr_t, self._beta1_t, self._beta2_t, self._epsilon_t)
-        return [tf.cast(n, dtype) for n in numbers]
-
-    def _apply_dense(self, grad, var):
-        beta1_power, rate, beta1, beta2, epsilon = self._numbers(var.dtype.base_dtype)
-        m = self._assign(self.get_slot(var, "m"), beta1 * self.get_slot(var, "m") + (1 - beta1) * grad)
-        v = self._assign(self.get_slot(var, "v"), tf.maximum(beta2 * self.get_slot(var, "v"), tf.abs(grad)))
-        step = rate / (1 - beta1_power) * m / (v + epsilon)
-        return tf.group(tf.assign_sub(var, step, use_locking=self._use_locking), m, v)
-
-    _resource_apply_dense = _apply_dense
-
-    def _apply_sparse(self, grad, var):
-        return self._resource_apply_sparse(grad.values, var, grad.indices)
-
-    def _resource_apply_sparse(self, grad, var, indices):
-        beta1_power, rate, beta1, beta2, epsilon = self._numbers(var.dtype.base_dtype)
-        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
-        m_rows = beta1 * tf.gather(m, indices) + (1 - beta1) * grad
-        v_rows = tf.maximum(beta2 * tf.gather(v, indices), tf.abs(grad))
-        step = rate / (1 - beta1_power) * m_rows / (v_rows + epsilon)
-        lock = self._use_locking
-        return tf.group(
-            tf.scatter_update(m, indices, m_rows, use_locking=lock),
-            tf.scatter_update(v, indices, v_rows, use_locking=lock),
-            tf.scatter_sub(var, indices, step, use_locking=lock),
-        )
+    def _moved(self, moments, grad):
+        beta1_power, rate, beta1, beta2, epsilon = self._numbers(grad.dtype.base_dtype)
+        m, v = moments
+        m = beta1 * m + (1 - beta1) * grad
+        v = tf.maximum(beta2 * v, tf.abs(grad))
+        return m, v, rate / (1 - beta1_power) * m / (v + epsilon)
 
     def _finish(self, update_ops, name_scope):
         with tf.control_dependencies(update_ops):
@@ -98,24 +100,3 @@ class AdaMaxOptimizer(_Adam):
             with tf.colocate_with(power):
                 update = tf.assign(power, power * self._beta1_t, use_locking=self._use_locking)
         return tf.group(*update_ops, update, name=name_scope)
-
-
-class LazyAdamOptimizer(_Adam):
-    """Adam that, of a sparse gradient, moves the rows in it alone, moments included."""
-
-    def _apply_sparse(self, grad, var):
-        return self._resource_apply_sparse(grad.values, var, grad.indices)
-
-    def _resource_apply_sparse(self, grad, var, indices):
-        beta1_power, beta2_power, rate, beta1, beta2, epsilon = self._numbers(var.dtype.base_dtype)
-        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
-        m_rows = beta1 * tf.gather(m, indices) + (1 - beta1) * grad
-        v_rows = beta2 * tf.gather(v, indices) + (1 - beta2) * tf.square(grad)
-        rate = rate * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
-        step = rate * m_rows / (tf.sqrt(v_rows) + epsilon)
-        lock = self._use_locking
-        return tf.group(
-            tf.scatter_update(m, indices, m_rows, use_locking=lock),
-            tf.scatter_update(v, indices, v_rows, use_locking=lock),
-            tf.scatter_sub(var, indices, step, use_locking=lock),
-        )

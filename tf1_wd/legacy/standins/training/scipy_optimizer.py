@@ -87,18 +87,8 @@ class ExternalOptimizerInterface:
         )
         assign(result, **run_kwargs)
 
-    def _minimize(
-        self,
-        initial_val,
-        loss_grad_func,
-        equality_funcs,
-        equality_grad_funcs,
-        inequality_funcs,
-        inequality_grad_funcs,
-        packed_bounds,
-        step_callback,
-        optimizer_kwargs,
-    ):
+    def _minimize(self, **given):
+        """The flat vector where the loss is least; `given` is what ScipyOptimizerInterface takes here."""
         raise NotImplementedError(
             "To use ExternalOptimizerInterface, subclass from it and implement the _minimize() method."
         )
@@ -109,7 +99,7 @@ class ScipyOptimizerInterface(ExternalOptimizerInterface):
 
     _DEFAULT_METHOD = "L-BFGS-B"
 
-    def _minimize(
+    def _minimize(  # type: ignore[override]
         self,
         initial_val,
         loss_grad_func,

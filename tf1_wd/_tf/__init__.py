@@ -1,14 +1,11 @@
-"""The only file that imports TensorFlow, and the only one that touches its private names.
+"""The only folder that imports TensorFlow, and the only one that touches its private names.
 
 Each private name is listed where it is used: checked on the versions in TESTED, or on those that stand beside it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import inspect
-import threading
 
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -16,7 +13,9 @@ from tensorflow.python.client import session as session_module
 from tensorflow.python.framework import smart_cond
 from tensorflow.python.ops import control_flow_util, gradients_util, resource_variable_ops
 
-__all__ = ["TESTED", "tf"]
+from tf1_wd._tf.patches import patched_apply_gradients, patched_attribute, patched_gradients, patched_sessions
+
+__all__ = ["TESTED", "patched_apply_gradients", "patched_attribute", "patched_gradients", "patched_sessions", "tf"]
 TESTED = ("1.15.5", "2.15.1", "2.21.0")  # of TensorFlow; tests/test_versions.py holds docs and CI to these
 
 _gradients_helper = gradients_util._GradientsHelper
@@ -44,6 +43,14 @@ def copies(variable):
     container = getattr(variable, "_distributed_container", None)
     variable = variable if container is None else container()
     return tf.distribute.get_strategy().experimental_local_results(variable)
+
+
+def loss_functions(layer):
+    """The functions that a layer of Keras 2 adds to the loss, a list that may be changed; None in Keras 3.
+
+    Private: Layer._callable_losses.
+    """
+    return getattr(layer, "_callable_losses", None)
 
 
 def builds_a_graph():
@@ -137,22 +144,6 @@ def add_control_inputs(op, control_inputs):
     op._add_control_inputs(control_inputs)
 
 
-@contextlib.contextmanager
-def patched_attribute(owner, name, value):
-    """Sets owner.name for the time of the block; an instance attribute that was not there goes away again."""
-    absent = object()
-    own = getattr(owner, "__dict__", None)  # a tf.Graph of 2.x has none
-    before = getattr(owner, name) if own is None else own.get(name, absent)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is absent:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
-
-
 def finish_of(optimizer):
     """The optimizer's hook that closes an update: `finish(update_ops, name_scope) -> op`.
 
@@ -169,102 +160,15 @@ def patched_finish(optimizer, finish):
 def learning_rate(optimizer):
     """The optimizer's own current learning rate: a float or a Tensor; None if it keeps none.
 
-    Private: Optimizer._lr or ._learning_rate, set by constructors; what _prepare() makes may not exist yet.
+    Private: Optimizer._lr or ._learning_rate, set by the constructors of every optimizer of tf.train. The tensor made
+    by _prepare() does not exist yet when a decay goes before the update. Of Keras 2: OptimizerV2._decayed_lr, which
+    follows its schedule and its `decay`.
     """
     for name in ("_lr", "_learning_rate"):
         rate = getattr(optimizer, name, None)
         if rate is not None:
             return rate() if callable(rate) else rate
-    return None
-
-
-@contextlib.contextmanager
-def patched_apply_gradients(base, override):
-    """For the time of the block, tf.train.Optimizer.apply_gradients and its overrides go through two wrappers.
-
-    base: f(original, optimizer, grads_and_vars, global_step, name, **kwargs), for the method of tf.train.Optimizer.
-    override: f(original, optimizer, *args, **kwargs), for each subclass that defines its own, before or in the block.
-    """
-
-    def wrap_base(original):
-        def apply_gradients(self, grads_and_vars, global_step=None, name=None, **kwargs):
-            return base(original, self, grads_and_vars, global_step, name, **kwargs)
-
-        return apply_gradients
-
-    def wrap_override(original):
-        def apply_gradients(self, *args, **kwargs):
-            return override(original, self, *args, **kwargs)
-
-        return apply_gradients
-
-    with contextlib.ExitStack() as stack:
-        patched = set()
-
-        def patch(cls, wrap=wrap_override):
-            if cls not in patched and "apply_gradients" in vars(cls):
-                stack.enter_context(patched_attribute(cls, "apply_gradients", wrap(cls.apply_gradients)))
-            patched.add(cls)
-            for subclass in cls.__subclasses__():
-                patch(subclass)
-
-        def patch_new(cls, **kwargs):
-            super(tf.train.Optimizer, cls).__init_subclass__(**kwargs)
-            patch(cls)
-
-        patch(tf.train.Optimizer, wrap_base)
-        stack.enter_context(patched_attribute(tf.train.Optimizer, "__init_subclass__", classmethod(patch_new)))
-        yield
-
-
-@contextlib.contextmanager
-def patched_gradients(wrapper):
-    """For the time of the block, every symbolic gradient goes through `wrapper(compute, arguments)`.
-
-    arguments: the call's arguments by name (ys, xs, grad_ys, stop_gradients, ...), which the wrapper may change
-    before it calls `compute(**arguments)`. Nested calls (gradients of functions and loop bodies) are left alone.
-
-    Private: gradients_util._GradientsHelper(ys, xs, grad_ys, ..., stop_gradients, ...).
-    """
-    compute = gradients_util._GradientsHelper
-    signature = inspect.signature(compute)
-    thread = threading.local()
-
-    def helper(*args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        if getattr(thread, "running", False) or bound.arguments["src_graph"] is not None:
-            return compute(*args, **kwargs)
-        thread.running = True
-        try:
-            return wrapper(compute, dict(bound.arguments))
-        finally:
-            thread.running = False
-
-    with patched_attribute(gradients_util, "_GradientsHelper", helper):
-        yield
-
-
-@contextlib.contextmanager
-def patched_sessions(before_run):
-    """For the time of the block, `before_run(graph, ops)` is called before a session of any thread runs `ops`.
-
-    For Session.make_callable it is called once. Private: BaseSession._do_run(handle, target_list, fetch_list, ...).
-    """
-    base = session_module.BaseSession
-    do_run, make_callable = base._do_run, base.make_callable
-
-    def run(self, handle, target_list, fetch_list, *args, **kwargs):
-        before_run(self.graph, [*target_list, *(tensor.op for tensor in fetch_list)])
-        return do_run(self, handle, target_list, fetch_list, *args, **kwargs)
-
-    def make(self, fetches, *args, **kwargs):
-        elements = [self.graph.as_graph_element(fetch) for fetch in tf.nest.flatten(fetches)]
-        before_run(self.graph, [getattr(element, "op", element) for element in elements])
-        return make_callable(self, fetches, *args, **kwargs)
-
-    with patched_attribute(base, "_do_run", run), patched_attribute(base, "make_callable", make):
-        yield
+    return optimizer._decayed_lr(tf.float32) if hasattr(optimizer, "_decayed_lr") else None
 
 
 class ScratchSession(tf.Session):
