@@ -14,7 +14,8 @@ import tf1_wd
 from tf1_wd import errors
 
 STUB = pathlib.Path(tf1_wd.__file__).with_suffix(".pyi")
-PUBLIC_ERRORS = [k.__name__ for k in vars(errors).values() if isinstance(k, type) and k.__module__ == errors.__name__]
+CLASSES = [k for k in vars(errors).values() if isinstance(k, type) and k.__module__ == errors.__name__]
+PUBLIC_ERRORS = [k.__name__ for k in CLASSES if not k.__name__.startswith("_")]
 
 
 def test_type_checkers_see_the_names_that_there_are_and_where_they_come_from():

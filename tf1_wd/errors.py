@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 _Error = TypeVar("_Error", bound="Tf1WdError")
 
 
-class Tf1WdError(Exception):
+class _Facts(type):
+    """Puts what an error is about, given by name, into its attributes.
+
+    No __init__ does it: TensorFlow makes an error that leaves a tf.function anew, from its message, and keeps its class
+    only if that has the __init__ of Exception.
+    """
+
+    def __call__(cls, *args: str, **facts: str | None) -> Any:
+        error = super().__call__(*args)
+        vars(error).update(facts)
+        return error
+
+
+class Tf1WdError(Exception, metaclass=_Facts):
     """Base of all errors that tf1_wd raises on purpose; the message says what to do.
 
-    Programs read what an error is about from its attributes. Each is None where the error is about no such thing.
+    Programs read what an error is about from its attributes. Each is None where the error is about no such thing, and
+    where the error came out of a tf.function.
 
     variable: the name of the variable, of the first where there are several.
     pattern: the pattern that matches nothing, as the user wrote it.
@@ -18,20 +32,25 @@ class Tf1WdError(Exception):
     reason: what is wrong, in words without the advice and without the variable's name.
     """
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        variable: str | None = None,
-        pattern: str | None = None,
-        option: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.variable = variable
-        self.pattern = pattern
-        self.option = option
-        self.reason = reason
+    variable: str | None = None
+    pattern: str | None = None
+    option: str | None = None
+    reason: str | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            message: str = "",
+            *,
+            variable: str | None = None,
+            pattern: str | None = None,
+            option: str | None = None,
+            reason: str | None = None,
+        ) -> None: ...
+
+    else:
+        __init__ = Exception.__init__
 
     @classmethod
     def of_gradient(cls: type[_Error], variable: str, what: str) -> _Error:

@@ -104,3 +104,18 @@ def test_a_fed_rate_out_of_range_is_an_error_that_names_the_variable(backend):
         for value in (-0.5, 1.0, np.nan, np.inf):
             with pytest.raises(tf.errors.InvalidArgumentError, match="kernel"):
                 session.run(train_op, {wd: value})
+
+
+@pytest.mark.parametrize("first", ["single", "double"])
+def test_two_fed_coefficients_of_different_dtypes_add_up(first, kind, backend):
+    w = tf.get_variable("w", initializer=np.full(3, 2.0, np.float32))
+    x, c = tf.placeholder(tf.float32, []), tf.placeholder_with_default(np.float32(0.125), [])
+    wide = tf.placeholder_with_default(np.float64(0.0625), [])
+    penalties = [c * tf.nn.l2_loss(w), tf.cast(wide * tf.nn.l2_loss(tf.cast(w, tf.float64)), tf.float32)]
+    loss = tf.add_n([tf.reduce_sum(w) * x, *(penalties if first == "single" else penalties[::-1])])
+    with tf1_wd.decoupled_weight_decay(backend=backend):
+        train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op, {x: 0.0})
+        np.testing.assert_allclose(session.run(w), np.full(3, 2.0 * (1 - 0.1875)), rtol=1e-6)

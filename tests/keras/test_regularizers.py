@@ -145,6 +145,14 @@ def test_l2_by_add_loss_beside_a_plan_is_refused_before_the_first_step(mode):
     assert_trained([found["weights"]], [found["started"]])
 
 
+@pytest.mark.skipif(not EAGER, reason="eager mode is of TensorFlow 2")
+@pytest.mark.parametrize("mode", EAGER)
+def test_an_error_that_leaves_a_traced_step_keeps_its_class(mode):
+    kind, message = fact(mode, "refused_in_fit")
+    assert kind == "AlreadyDecoupledError"
+    assert "decays by a plan, and weight_decay=0.1 was set since" in message
+
+
 def test_a_regularizer_set_after_the_layer_was_built_is_none(mode):
     assert_trained(fact(mode, "attribute_after_build"), trained(decay=(0.3, 0.0), l1=(0.0, 0.0)))
 

@@ -11,6 +11,7 @@ from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, weights
 from support.replicas import REPLICAS, assert_all, copies, in_replicas, run
 from tf1_wd import errors
+from tf1_wd.plan.reasons import Fate
 
 
 @pytest.fixture
@@ -295,3 +296,17 @@ def test_l2_in_the_gradients_of_replicas_is_refused(strategy):
 
     with pytest.raises(errors.UnsupportedUpdateError, match="leave L2 in the loss"):
         in_replicas(strategy, step)
+
+
+def test_l2_in_other_words_decays_on_every_replica_and_what_is_no_multiple_stays_coupled(strategy):
+    w, mask = weights(), np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+
+    def step():
+        loss = data_loss(w + tf.placeholder_with_default(np.zeros([2, 3]), [2, 3]))
+        loss += RATE * tf.nn.l2_loss(-w) + RATE * tf.nn.l2_loss(mask * w)
+        return tf.train.GradientDescentOptimizer(LR).minimize(loss / REPLICAS)
+
+    with tf1_wd.decoupled_weight_decay() as decay:
+        train_op = in_replicas(strategy, step)
+    assert_all(run(train_op, 1, w)[0], (1 - RATE) * (W0 - LR * (gradient(W0) + RATE * mask * W0)))
+    assert {fate for _, fate in decay.plan.terms} == {Fate.STAYS}

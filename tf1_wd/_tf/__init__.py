@@ -9,6 +9,7 @@ import gc
 
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.client import session as session_module
 from tensorflow.python.framework import smart_cond
 from tensorflow.python.ops import control_flow_util, gradients_util, resource_variable_ops
 
@@ -27,8 +28,7 @@ def is_resource(variable):
 
 
 def operand(variable):
-    """What an op that updates `variable` takes as input: its handle, or the reference itself."""
-    # private: RefVariable._ref
+    """What an op that updates `variable` takes: its handle, or the reference itself. Private: RefVariable._ref."""
     return variable.handle if is_resource(variable) else variable._ref()
 
 
@@ -99,12 +99,11 @@ def predicate(op):
 def awaited(op):
     """What ops made now can wait for so that `op` runs before them: a list of one op, or of none.
 
-    Outside of branches and loops that is `op`. A function waits for its arguments, so there it is `op`'s value as one
-    of them. There is none for an op in another branch, loop or function, and in a loop for one outside of it. What a
-    loop hands out, the gradients of its invariants among it, is outside of that loop.
+    Outside of branches and loops that is `op`; in a function, which waits for its arguments, `op`'s value as one of
+    them. There is none for an op in another branch, loop or function, and in a loop for one outside of it.
 
-    Private: Graph._get_control_flow_context, control_flow_util.GetContainingWhileContext, GetOutputContext,
-    FuncGraph.outer_graph.
+    Private: Graph._get_control_flow_context, FuncGraph.outer_graph, control_flow_util.GetContainingWhileContext,
+    GetOutputContext (what a loop hands out is outside of it).
     """
     here = tf.get_default_graph()
     inner, outer = here._get_control_flow_context(), control_flow_util.GetOutputContext(op)
@@ -172,14 +171,19 @@ def learning_rate(optimizer):
     return optimizer._decayed_lr(tf.float32) if hasattr(optimizer, "_decayed_lr") else None
 
 
+class ScratchSession(tf.Session):
+    """A session that `patched_sessions` does not hear. Private: BaseSession._do_run."""
+
+    _do_run = session_module.BaseSession._do_run
+
+
 def sessions_of(graph):
     """The sessions on a graph that are still held somewhere; TensorFlow keeps no list of them."""
     return [o for o in gc.get_objects() if issubclass(type(o), tf.Session) and o.graph is graph]
 
 
 def outermost(graph):
-    """The graph of the program that holds `graph`, the body of a function (2.x), or is it."""
-    # private: FuncGraph.outer_graph
+    """The graph of the program that holds `graph`, a function's body, or is it. Private: FuncGraph.outer_graph."""
     while getattr(graph, "outer_graph", None) is not None:
         graph = graph.outer_graph
     return graph

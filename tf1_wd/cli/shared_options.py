@@ -7,13 +7,13 @@ import os
 
 from tf1_wd.commands.run import execute
 from tf1_wd.errors import InvalidOptionError
-from tf1_wd.plan.options import BACKENDS, ORDERS, PRESETS, SOURCES, SPARSE, make_rules
+from tf1_wd.plan.options import BACKENDS, COUPLED, ORDERS, OTHERS, PRESETS, SOURCES, SPARSE, make_rules
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 # of the options of add_rules, and of --report
 _DEFAULTS = {
     **dict.fromkeys(("order", "scale", "rate", "include", "exclude", "report")),
-    **{"convention": "adamw", "source": "loss", "sparse": SPARSE[0], "backend": "auto"},
+    **{"convention": "adamw", "source": "loss", "sparse": SPARSE[0], "backend": "auto", "others": COUPLED},
 }
 RULES = tuple(_DEFAULTS)
 
@@ -45,6 +45,9 @@ def add_rules(parser):
             "--" + name, metavar="PATTERN", action="append", help="regular expression, searched in a variable's name"
         )
     parser.add_argument("--sparse", choices=SPARSE, help="which rows of embeddings decay")
+    parser.add_argument(
+        "--others", choices=OTHERS, help="terms of the loss that are not L2, such as L1 (default: %(default)s)"
+    )
     parser.add_argument("--backend", choices=BACKENDS, help="of the decay op (default: %(default)s)")
     parser.set_defaults(**_DEFAULTS)
 
@@ -66,7 +69,7 @@ def rules_of(args):
             raise InvalidOptionError("--scale %s: it takes a number, or %s" % (scale, LEARNING_RATE)) from None
         if scale == 0.0:
             raise InvalidOptionError("--scale 0: the L2 would leave the gradient, and nothing would decay")
-    as_given = ("source", "include", "exclude", "order", "convention", "backend", "sparse")
+    as_given = ("source", "include", "exclude", "order", "convention", "backend", "sparse", "others")
     return make_rules(rates=rates_of(args), scale=scale, **{name: getattr(args, name) for name in as_given})
 
 

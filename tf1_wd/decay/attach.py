@@ -28,7 +28,7 @@ from tf1_wd.graph.update_ops import learning_rate_input, op_ignores_weights
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import DecayPlan, check_rows
-from tf1_wd.plan.options import LAZY, Rules, make_rules
+from tf1_wd.plan.options import DECOUPLE, LAZY, Rules, make_rules
 from tf1_wd.plan.reasons import over_updates
 from tf1_wd.plan.same_variable import copies_of
 
@@ -92,6 +92,11 @@ def attach(train_op: Any, report: Callable[[DecayPlan], Any] | None = None, **op
         raise InvalidOptionError(
             "attach takes an Operation, a Tensor or an object with a train_op, such as an EstimatorSpec; got %r"
             % (train_op,)
+        )
+    if rules.others == DECOUPLE:
+        raise InvalidOptionError(
+            "others='decouple' takes terms out of the gradient, and attach leaves the gradient as it is: put "
+            "tf1_wd.decoupled_weight_decay around the code that builds the train_op, or leave others= out"
         )
     if rules.sparse == LAZY:
         raise UnsupportedUpdateError(

@@ -111,7 +111,7 @@ def coupled_rules(**options: Any) -> Rules:
         raise InvalidOptionError("sparse='lazy' is a decay of weights: in a gradient, use 'all_rows' or 'touched_rows'")
     # Every optimizer multiplies the gradient by its learning rate.
     scale = 1.0 if isinstance(rules.scale, str) and rules.scale == LEARNING_RATE else rules.scale
-    return replace(rules, order=COUPLED, scale=scale)
+    return replace(rules, order=COUPLED, scale=scale, others=COUPLED)
 
 
 def couple(applied: AppliedUpdate, pairs: Pairs) -> Pairs:

@@ -50,6 +50,7 @@ def refuse_keras(optimizer: Any) -> NoReturn:
 def refuse_inputs(applied: AppliedUpdate) -> None:
     """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
     asked = [("the rate of %s" % d.name, d.rate) for d in applied.update.decays] + [("scale", applied.scale)]
+    asked += [(r.term.tensor.op.name, factor) for r in applied.update.replayed for factor in r.factors.values()]
     asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]
     if not asked or not graph.is_taken(applied.update.gradients):
         return

@@ -33,6 +33,11 @@ PARTS = frozenset(["Slice", "StridedSlice", "Split", "SplitV", "Unpack"])
 # op type -> which of its inputs are the parts
 JOINS = {"ConcatV2": slice(0, -1), "Concat": slice(1, None), "Pack": slice(0, None)}
 BROADCASTS = frozenset(["Tile", "BroadcastTo"])
+# what depends on the shape of a tensor, whatever its numbers are
+SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank", "VariableShape", "ZerosLike", "OnesLike"])
+
+# ops that are called stateful, and depend on their inputs alone
+COMPUTED = frozenset(["CheckNumerics", "Print", "ResourceGather", "ResourceGatherNd", "VariableShape"])
 
 # arithmetic
 PLUS = frozenset(["Add", "AddV2"])

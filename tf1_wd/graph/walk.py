@@ -7,14 +7,18 @@ from typing import AbstractSet, Callable, Iterable, Iterator, Sequence
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
-from tf1_wd.graph.op_types import BROADCASTS
+from tf1_wd.graph.op_types import BROADCASTS, COMPUTED
 from tf1_wd.graph.variables import is_variable
+
+_LISTS = ("TensorArray", "Stack")
 
 
 def is_input(op: tf.Operation) -> bool:
     """True for an op whose value comes from outside of the graph and its variables: fed, read, drawn or queued."""
     op = _tf.outer_op(op)
-    if is_variable(op) or op.type in ("Const", "ReadVariableOp"):
+    if is_variable(op) or op.type in ("Const", "ReadVariableOp") or op.type in COMPUTED:
+        return False
+    if op.type.startswith(_LISTS) and op.inputs:  # loops keep what they compute in these
         return False
     return not op.inputs or op.type == "PlaceholderWithDefault" or op.op_def.is_stateful
 

@@ -33,7 +33,7 @@ class PlanListener(hooks.Listener):
 
     def gradients(self, compute: Callable[..., list], arguments: dict[str, Any]) -> list:
         """Takes the L2 out of one call of tf.gradients."""
-        call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"], self._variables)
+        call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"], of=self._variables)
         self._calls.append(call)
         constants = as_list(arguments["stop_gradients"]) + call.constants
         return call.keep(compute(**dict(arguments, ys=call.ys, stop_gradients=constants)))

@@ -251,7 +251,7 @@ def _rate_now(weight_decay: WeightDecay, global_step: tf.Variable | None) -> flo
     _check_rate(weight_decay)
     if isinstance(weight_decay, tf.Variable):
         return _tf.fresh_read(weight_decay)
-    known = _tf.constant_value(weight_decay) if tf.is_tensor(weight_decay) else None
+    known = _tf.constant_value(weight_decay) if isinstance(weight_decay, tf.Tensor) else None
     if known is not None and known == 0:
         return 0.0
     return weight_decay if tf.is_tensor(weight_decay) else float(weight_decay)

@@ -12,11 +12,13 @@ from typing import Any, ContextManager, Optional, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.graph.op_types import SHAPES
 from tf1_wd.graph.subgraph import can_be_copied, copy_ops
 
 Seeds = Optional[Sequence[Optional["tf.Tensor"]]]  # grad_ys of tf.gradients
 
 _UNKNOWN = object()
+_MANY = 5000  # ops between a scalar deep in a model and the loss
 
 
 def coefficients(
@@ -56,9 +58,47 @@ def depends(y: tf.Tensor, tensors: Sequence[tf.Tensor]) -> bool:
             return True
 
 
+def constant_coefficients(ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor]) -> list[float | None]:
+    """As `coefficients`, but None for what is known only at run time. Adds nothing to the graph."""
+    sources = [t.op for t in tensors]
+    ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
+    if not tensors or not all(can_be_copied(op) for op in ops):
+        return [None] * len(tensors)
+    found = [_number(d) for d in _derivatives(ys, tensors, None, ops)]
+    return [None if value is _UNKNOWN else value for value in found]
+
+
+def numbers_behind(
+    ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds = None
+) -> list[list[tf.Tensor] | None] | None:
+    """For each scalar tensor the tensors whose numbers make d ys / d tensor: none for a constant.
+
+    What only gives a shape, or decides (as in where(is_nan(loss), 0, loss)), is left out. None stands for a tensor that
+    no gradient reaches. Returns None if the ops between cannot be copied, or are very many. Adds nothing to the graph.
+    """
+    sources = [t.op for t in tensors]
+    ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
+    if len(ops) > _MANY or not all(can_be_copied(op) for op in ops):
+        return None
+    outside: dict[tf.Operation, tf.Tensor] = {}
+    found = _derivatives(ys, tensors, grad_ys, ops, outside)
+    behind = [None if d is None else graph.ancestors([d], inputs=numeric_inputs) for d in found]
+    return [None if ops is None else [outside[op] for op in ops if op in outside] for ops in behind]
+
+
+def numeric_inputs(op: tf.Operation) -> list[tf.Tensor]:
+    """The tensors whose numbers go into what an op computes: neither for their shape alone, nor to decide."""
+    return [] if op.type in SHAPES else [t for t in op.inputs if t.dtype.base_dtype != tf.bool]
+
+
 def _derivatives(
-    ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds, ops: Sequence[tf.Operation]
+    ys: Sequence[tf.Tensor],
+    tensors: Sequence[tf.Tensor],
+    grad_ys: Seeds,
+    ops: Sequence[tf.Operation],
+    outside: dict[tf.Operation, tf.Tensor] | None = None,
 ) -> list[tf.Tensor | None]:
+    """The derivatives in a copy of `ops`. outside: takes up {op in the copy: the tensor that it stands for}."""
     with tf.Graph().as_default():
         stand_ins = {t.name: tf.placeholder(t.dtype.base_dtype, t.shape) for t in tensors}
 
@@ -71,7 +111,11 @@ def _derivatives(
 
         copy = copy_ops(ops, stand_in, "copy")
         seeds = None if grad_ys is None else [None if g is None else stand_in(g) for g in grad_ys]
-        return _tf.gradients([copy(y) for y in ys], [stand_in(t) for t in tensors], grad_ys=seeds)
+        found = _tf.gradients([copy(y) for y in ys], [stand_in(t) for t in tensors], grad_ys=seeds)
+    if outside is not None:
+        get = tensors[0].graph.get_tensor_by_name
+        outside.update((placeholder.op, get(name)) for name, placeholder in stand_ins.items())
+    return found
 
 
 def _number(derivative: tf.Tensor | None) -> Any:

@@ -18,8 +18,20 @@ from typing import Iterable, List, Sequence, Tuple
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import Scalar
-from tf1_wd.penalties.coefficients import Seeds, coefficients, depends, undelayed
+from tf1_wd.graph.variables import trainable_variables
+from tf1_wd.penalties.coefficients import (
+    Seeds,
+    coefficients,
+    constant_coefficients,
+    depends,
+    numbers_behind,
+    numeric_inputs,
+    undelayed,
+)
 from tf1_wd.penalties.forms import form_of
+from tf1_wd.penalties.linear_map import IS_L2, Kind, Probed
+from tf1_wd.penalties.probe import probe
+from tf1_wd.penalties.summands import split
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,9 @@ class Penalty:
 class Term:
     """An entry of the loss collection: its penalties, and what else it is.
 
-    rest: None if variables go into it by penalties alone; "variables" if by other terms of variables too (L1,
-    orthogonality); "inputs" if such terms also depend on what is fed or read (activities).
+    rest: None if variables go into it by penalties alone; VARIABLES if by other terms of variables too (L1,
+    orthogonality); INPUTS if such terms also depend on what is fed or read (activities). LINEAR if all of the others
+    are L2 whose gradient is no multiple of its variables; ANCHORED if some of it is a distance from other weights.
     """
 
     tensor: tf.Tensor
@@ -44,6 +57,7 @@ class Term:
     variables: tuple[tf.Operation, ...]  # those that the rest reaches
 
 
+VARIABLES, INPUTS, LINEAR, ANCHORED = "variables", "inputs", "linear", "anchored"
 Weighed = List[Tuple[Penalty, Scalar]]  # penalties, each with its coefficient in the loss
 
 
@@ -92,23 +106,82 @@ def rates(weighed: Weighed) -> dict[tf.Operation, Scalar]:
         for variable, factor in penalty.factors.items():
             with undelayed(penalty.tensor):
                 rate = coefficient if factor == 1.0 else factor * coefficient
-                found[variable] = found[variable] + rate if variable in found else rate
+                found[variable] = _sum(found[variable], rate) if variable in found else rate
     return found
+
+
+def _sum(a: Scalar, b: Scalar) -> Scalar:
+    """a + b; of two dtypes, in float64."""
+    if not isinstance(a, float) and not isinstance(b, float) and a.dtype != b.dtype:
+        return tf.cast(a, tf.float64) + tf.cast(b, tf.float64)
+    return a + b
 
 
 def read_collection(name: str = tf.GraphKeys.REGULARIZATION_LOSSES) -> list[Term]:
     """The terms of a loss collection of the default graph, in their order."""
-    return [_term(_tf.collection_tensor(entry)) for entry in tf.get_collection(name)]
+    tensors = [_tf.collection_tensor(entry) for entry in tf.get_collection(name)]
+    terms = [_term(tensor) for tensor in tensors]
+    others = [(i, t) for i, term in enumerate(terms) if term.rest == VARIABLES for t in _others(term)]
+    weights = {graph.variable_op(v) for v in trainable_variables(tf.get_default_graph())}
+    known = {p.tensor.op for term in terms for p in term.penalties}
+    read: dict[int, list[tuple[tf.Tensor, Probed]]] = {}
+    for (i, tensor), probed in zip(others, probe([t for _, t in others], weights, known)):
+        read.setdefault(i, []).append((tensor, probed))
+    return [_reread(term, read[i]) if i in read else term for i, term in enumerate(terms)]
 
 
 def _term(tensor: tf.Tensor) -> Term:
-    penalties = tuple(find_penalties(graph.ancestors([tensor]), [tensor]))
+    """A term with the penalties that have a form."""
+    ops = graph.ancestors([tensor])
+    candidates = find_penalties(ops, [tensor])
+    plain = {t.op for t in split(tensor, _moving(ops), {p.tensor.op for p in candidates})}
+    penalties = [p for p in candidates if p.tensor.op in plain or _enters_linearly(p, tensor)]
+    return _term_of(tensor, tuple(penalties))
+
+
+def _enters_linearly(penalty: Penalty, tensor: tf.Tensor) -> bool:
+    """True if the derivative of a term by a penalty in it does not change with the penalty's weights."""
+    behind = numbers_behind([tensor], [penalty.tensor])
+    if behind is None or behind[0] is None:
+        return True
+    return not set(penalty.factors).intersection(graph.ancestors(behind[0], inputs=numeric_inputs))
+
+
+def _moving(ops: Sequence[tf.Operation]) -> set[tf.Operation]:
+    return set(graph.between([op for op in ops if graph.is_variable(_tf.outer_op(op))], ops))
+
+
+def _term_of(tensor: tf.Tensor, penalties: tuple[Penalty, ...], kind: str = VARIABLES) -> Term:
+    """A term of known penalties. kind: of what else is in it, if that is no input."""
     rest = graph.ancestors([tensor], stop=frozenset(p.tensor.op for p in penalties))
-    variables = tuple(outer for outer in map(_tf.outer_op, rest) if graph.is_variable(outer))
-    kind = None
-    if variables:
-        kind = "inputs" if any(graph.is_input(op) for op in rest) else "variables"
-    return Term(tensor, penalties, kind, variables)
+    variables = variables_behind(tensor, penalties)
+    if not variables:
+        return Term(tensor, penalties, None, variables)
+    return Term(tensor, penalties, INPUTS if any(graph.is_input(op) for op in rest) else kind, variables)
+
+
+def variables_behind(tensor: tf.Tensor, penalties: Sequence[Penalty]) -> tuple[tf.Operation, ...]:
+    """The ops of the variables that a scalar depends on by another way than through some penalties in it."""
+    rest = graph.ancestors([tensor], stop=frozenset(p.tensor.op for p in penalties))
+    return tuple(outer for outer in map(_tf.outer_op, rest) if graph.is_variable(outer))
+
+
+def _others(term: Term) -> list[tf.Tensor]:
+    """The summands of a term that are no known penalties."""
+    known = {p.tensor.op for p in term.penalties}
+    ops = graph.ancestors([term.tensor], stop=known)
+    return list(split(term.tensor, _moving(ops) - known))
+
+
+def _reread(term: Term, read: Sequence[tuple[tf.Tensor, Probed]]) -> Term:
+    """The term with what its other summands turned out to be: penalties, or the kind of its rest."""
+    l2 = [(t, p) for t, p in read if p.kind in IS_L2]
+    signs = zip(l2, constant_coefficients([term.tensor], [t for t, _ in l2]))
+    l2 = [pair for pair, c in signs if c is None or c * pair[1].sign >= 0.0]
+    penalties = term.penalties + tuple(Penalty(t, p.factors) for t, p in l2 if p.kind is Kind.MULTIPLE)
+    kinds = {p.kind for _, p in l2}
+    kind = VARIABLES if len(l2) < len(read) else ANCHORED if Kind.ANCHORED in kinds else LINEAR
+    return _term_of(term.tensor, penalties, kind)
 
 
 def _penalty(op: tf.Operation) -> Penalty | None:

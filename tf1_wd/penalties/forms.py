@@ -42,8 +42,8 @@ def _sum_of_squares(tensor: tf.Tensor) -> Weights:
     factor = 2.0
     while True:
         op = tensor.op
-        if op.type in ("Square", "Pow"):
-            inner = _squared(op)
+        inner = _squared(op)
+        if inner is not None or op.type in ("Square", "Pow"):
             return None if inner is None else _weights(inner, factor)
         variable = graph.read_source(op.inputs[0]) if op.type == "Mul" else None
         if variable is not None and graph.read_source(op.inputs[1]) is variable:

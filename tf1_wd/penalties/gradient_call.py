@@ -7,8 +7,8 @@ from typing import Any, Collection, Tuple
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import as_list, tensors_of
-from tf1_wd.graph.op_types import SUMS_OF_TERMS
 from tf1_wd.penalties.find import Penalty, find_penalties, gated_variables, rates, weigh
+from tf1_wd.penalties.other_words import OtherWords, read_other_words
 
 Key = Tuple[tf.Operation, int]  # what graph.key returns
 
@@ -16,36 +16,57 @@ Key = Tuple[tf.Operation, int]  # what graph.key returns
 class GradientCall:
     """One call of tf.gradients: the penalties in its ys, the rates they give, and what it returned.
 
-    ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. constants: the tensors to treat
-    as constants, so that no gradient flows through a penalty. terms: names of other terms of variables alone in ys.
-    norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2 inside a branch
-    or a loop. functions_with_l2: names of functions that ys call.
-    of: ops of the variables whose penalties are taken out; None: all.
+    ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. own: OwnTerms, whose step is no
+    multiple of their variables. freed: ops of the variables with one of both. constants: the tensors to treat as
+    constants, so that no gradient flows through a penalty or an own term. terms: names of other terms of variables
+    alone in ys. norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2
+    inside a branch or a loop. functions_with_l2: names of functions that ys call.
+    of: ops of the variables whose penalties are taken out; None: all, and what is L2 in other words.
     After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
     variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
+
+    decouples_others: True to make own terms also of those that are not L2.
     """
 
-    def __init__(self, ys: Any, xs: Any, grad_ys: Any, of: Collection[tf.Operation] | None = None) -> None:
+    def __init__(
+        self,
+        ys: Any,
+        xs: Any,
+        grad_ys: Any,
+        decouples_others: bool = False,
+        of: Collection[tf.Operation] | None = None,
+    ) -> None:
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
         self.ops = graph.ancestors(self.ys)
         candidates = find_penalties(self.ops, self.ys)
         self.is_weighted = any(g is not None for g in as_list(grad_ys))
-        weighed = weigh(candidates, self.ys, None if grad_ys is None else as_list(grad_ys))
+        seeds = None if grad_ys is None else as_list(grad_ys)
+        weighed = weigh(candidates, self.ys, seeds)
         weighed = [pair for pair in weighed if of is None or set(pair[0].factors) <= set(of)]
-        self.penalties = [penalty for penalty, _ in weighed]
-        kept = set(map(id, self.penalties))
+        kept = {id(penalty) for penalty, _ in weighed}
         others = [(p.tensor.op.name, self._functions_behind(p)) for p in candidates if id(p) not in kept]
-        self.norms = [name for name, functions in others if not functions]
+        begin, known = self._differentiated_by(), [penalty for penalty, _ in weighed]
+        impure = set(graph.between(begin, self.ops, {p.tensor.op for p in known}))
+        words = OtherWords()
+        if of is None:
+            words = read_other_words(self.ys, self.ops, begin, impure, known, seeds, decouples_others)
+        if words.tensors:
+            impure = set(graph.between(begin, self.ops, {t.op for t in [*words.tensors, *(p.tensor for p in known)]}))
+        inside = {op.name for op in graph.ancestors(words.tensors)}  # what is L2 as a whole is no norm of its own
+        self.norms = [name for name, functions in others if not functions and name not in inside]
+        weighed += words.weighed
+        self.penalties = [penalty for penalty, _ in weighed]
         self.rates = rates(weighed)
+        self.own = words.own
+        self.freed = {*self.rates, *(op for own in self.own for op in own.term.variables)}
+        self.terms = words.coupled
         self.gated = gated_variables(self.ops, self.ys)
         self.functions_with_l2 = sorted({*_functions_with_l2(self.ops), *(f for _, found in others for f in found)})
-        impure = self._dependent_otherwise()
         self.constants = self._outermost(impure)
-        self.terms = self._terms_of_variables(impure)
         self.derivatives: dict[tf.Operation, list[tf.Tensor]] = {}
         self.raw: dict[Key, list[tf.Operation]] = {}
-        self.is_decay_alone = bool(self.rates)
+        self.is_decay_alone = bool(self.freed)
 
     def keep(self, results: list) -> list:
         """Takes note of what the call returned for each variable, and returns it.
@@ -56,7 +77,7 @@ class GradientCall:
         kept = []
         for x, gradient in zip(self._xs, results):
             op = graph.variable_op(x)
-            if gradient is None and op in self.rates:
+            if gradient is None and op in self.freed:
                 gradient = tf.zeros_like(x)
             elif gradient is not None:
                 self.is_decay_alone = False
@@ -73,6 +94,7 @@ class GradientCall:
         Resource variables: the reads. Reference variables: the penalties, as a read aliases the buffer.
         """
         penalties = [p.tensor for p in self.penalties if variable in p.factors]
+        penalties += [own.term.tensor for own in self.own if variable in own.term.variables]
         if variable.type != "VarHandleOp":
             return [tensor.op for tensor in penalties]
         ops = graph.ancestors(penalties)
@@ -91,19 +113,19 @@ class GradientCall:
         behind = graph.between([penalty.tensor.op], self.ops)
         return [op.name for op in behind if op.type in graph.CALLS or _tf.is_function(op)]
 
-    def _dependent_otherwise(self) -> set[tf.Operation]:
-        """The ops of ys that depend on xs by another way than through penalties."""
-        stop = frozenset(p.tensor.op for p in self.penalties)
+    def _differentiated_by(self) -> list[tf.Operation]:
+        """The ops among the ancestors of ys that xs stand for."""
         variables = [(x, graph.variable_op(x)) for x in self._xs if hasattr(x, "op")]
         sources = {x.op if op is None else op for x, op in variables}
-        return set(graph.between([op for op in self.ops if _tf.outer_op(op) in sources], self.ops, stop))
+        return [op for op in self.ops if _tf.outer_op(op) in sources]
 
     def _outermost(self, impure: set[tf.Operation]) -> list[tf.Tensor]:
-        """The outermost tensors that depend on xs through penalties alone.
+        """The outermost tensors that depend on xs through penalties and own terms alone.
 
+        impure: the ops that depend on xs otherwise.
         Stopping at the outermost tensor also skips the gradient ops of the arithmetic around the penalties.
         """
-        inner = {p.tensor.op for p in self.penalties}
+        inner = {p.tensor.op for p in self.penalties} | {own.term.tensor.op for own in self.own}
         pure = (inner | set(graph.between(list(inner), self.ops))) - impure
         consumers = graph.consumers_among(self.ops)
         return [
@@ -111,21 +133,6 @@ class GradientCall:
             for op in self.ops
             if op in pure and not all(consumer in pure for consumer in consumers.get(op, [None]))
             for tensor in op.outputs
-        ]
-
-    def _terms_of_variables(self, impure: set[tf.Operation]) -> list[str]:
-        """Names of scalar summands of ys that depend on variables alone and are no penalties."""
-        inputs = [op for op in self.ops if graph.is_input(op)]
-        fed = set(inputs) | set(graph.between(inputs, self.ops))
-        consumers = graph.consumers_among(self.ops)
-        return [
-            op.name
-            for op in self.ops
-            if op in impure
-            and op not in fed
-            and op.outputs[0].shape.num_elements() == 1
-            and graph.read_source(op.outputs[0]) is None
-            and any(c in fed and c.type in SUMS_OF_TERMS for c in consumers.get(op, ()))
         ]
 
 

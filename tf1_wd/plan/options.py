@@ -30,6 +30,8 @@ PRESETS = {
 }
 ORDERS = (AFTER, BEFORE)
 COUPLED = "coupled"  # the order of coupled_weight_decay: the decay goes into the gradient, and comes before all else
+DECOUPLE = "decouple"
+OTHERS = (COUPLED, DECOUPLE)  # what becomes of terms of the loss that are not L2
 SOURCES = ("auto", "loss", "collection")
 BACKENDS = ("auto", "native", "tensorflow")
 # which rows of a variable decay whose gradient is sparse (tf.IndexedSlices)
@@ -50,6 +52,7 @@ class Rules:
     backend: str
     sparse: str
     summary: bool
+    others: str
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,14 @@ def _make(
     sparse: str = ALL_ROWS,
     multipliers: Any = None,
     summary: bool = False,
+    others: str = COUPLED,
 ) -> Rules:
     _one_of("source", source, SOURCES)
     _one_of("convention", convention, tuple(PRESETS))
     _one_of("backend", backend, BACKENDS)
     _one_of("sparse", sparse, SPARSE)
     check_flag("summary", summary)
+    _one_of("others", others, OTHERS)
     default_scale, default_order = PRESETS[convention]
     order = default_order if order is None else order
     _one_of("order", order, ORDERS)
@@ -115,6 +120,7 @@ def _make(
         backend=backend,
         sparse=sparse,
         summary=summary,
+        others=others,
     )
 
 

@@ -52,20 +52,33 @@ class _Said(str, enum.Enum):
 
 
 class Fate(_Said):
-    """What became of an entry of the loss collection that is more than L2."""
+    """What became of a term of the loss, or of an entry of the loss collection, that no rate of a variable says."""
 
     IN_LOSS = "not L2, in the loss: stays there"
     NO_VARIABLE = "not L2, and this update decays none of its variables: not applied"
     NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
     OTHER_SOURCE = "not L2, in the collection only, and source='loss': not applied"
     OWN_STEP = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
+    OWN_L2 = "L2, but no multiple of its variables: its own SGD step, times scale, on the weights the decay sees"
+    TOWARDS = "L2 towards other weights than 0: its own SGD step, times scale, on the weights the decay sees"
+    IN_GRADIENT = "no multiple of its variables: its gradient, times scale, goes into that of the loss"
+    DECOUPLED = "not L2, out of the gradient: its own SGD step, times scale, on the weights the decay sees"
+    LEFT_OUT = (
+        "no multiple of its variables: not applied, as rates= gives these another decay, or include=, exclude= or "
+        "source= leaves it out"
+    )
     NORM = "a norm of variables whose weight in the loss changes with them, or that has no gradient: no decay"
     STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
 
     @property
+    def is_own_step(self) -> bool:
+        """True for a term that moves weights beside the optimizer."""
+        return self in (Fate.OWN_STEP, Fate.OWN_L2, Fate.TOWARDS, Fate.DECOUPLED)
+
+    @property
     def is_idle(self) -> bool:
         """True for a term of the collection that moves nothing in an update; another update may apply it."""
-        return self in (Fate.NOT_APPLIED, Fate.OTHER_SOURCE, Fate.NO_VARIABLE)
+        return self in (Fate.NOT_APPLIED, Fate.OTHER_SOURCE, Fate.NO_VARIABLE, Fate.LEFT_OUT)
 
 
 def over_updates(notes: Iterable[tuple[str, Fate]]) -> list[tuple[str, Fate]]:
@@ -121,9 +134,9 @@ def stored_reason(variable: Mapping[str, Any]) -> Reason | None:
 
 def stored_own_steps(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(name, text) of the terms of DecayPlan.as_dict() that took an SGD step of their own."""
-    fates = plan.get("fates", {})
+    fates, own_steps = plan.get("fates", {}), {fate.name.lower() for fate in Fate if fate.is_own_step}
     return [
         (name, fate)
         for name, fate in plan.get("terms", {}).items()
-        if (fates[name] == Fate.OWN_STEP.name.lower() if name in fates else _OWN_STEP in fate)
+        if (fates[name] in own_steps if name in fates else _OWN_STEP in fate)
     ]

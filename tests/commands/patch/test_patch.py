@@ -331,3 +331,16 @@ def test_the_diffs_of_the_documentation_are_those_of_the_command():
     for name, text in shown:
         diff = reporting.diff(name, source_of(name), patched(source_of(name), arguments(name)).source)
         assert text == "".join(diff.splitlines(keepends=True)[2:]), name
+
+
+def test_a_file_whose_functions_import_tensorflow_imports_it_for_the_call_that_disables_v2_behavior():
+    source = (
+        "def build():\n    import tensorflow as tf\n\n"
+        "    loss = tf.nn.l2_loss(tf.get_variable('w', [2]))\n"
+        "    return tf.train.AdamOptimizer(0.1).minimize(loss)\n\n\n"
+        "if __name__ == '__main__':\n    build()\n"
+    )
+    lines = patched(source.encode(), ["--to-compat-v1"]).source.decode().splitlines()
+    at = lines.index("tf.disable_v2_behavior()")
+    assert "import tensorflow.compat.v1 as tf" in lines[:at]
+    assert "    import tensorflow.compat.v1 as tf" in lines

@@ -363,3 +363,22 @@ def test_a_graph_that_was_exported_decays_when_it_is_imported(execute, tmp_path,
     result, program, plans = execute(lines, train="", backend=backend)
     assert (result.error, result.raised, plans, result.has_own_scope) == (None, None, [], True)
     assert_close(program["result"], adamw(steps=6))
+
+
+L1_BESIDE_L2 = """\
+w = weights()
+loss = data_loss(w + tf.placeholder_with_default(np.zeros([2, 3]), [2, 3])) + RATE * tf.nn.l2_loss(-w)
+train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss + RATE * tf.reduce_sum(tf.abs(w)))
+"""
+
+
+@pytest.mark.parametrize("others", ["coupled", "decouple"])
+def test_other_terms_stay_in_the_gradient_or_take_a_step_of_their_own(others, execute):
+    _, program, (plan,) = execute(L1_BESIDE_L2, convention="snippet", others=others)
+    want = W0
+    for _ in range(5):
+        l1 = RATE * np.sign(want) if others == "coupled" else 0.0
+        stepped = want - LR * (gradient(want) + l1)
+        want = (1 - RATE) * stepped - (0.0 if others == "coupled" else RATE * np.sign(stepped))
+    assert_close(program["result"][0], want)
+    assert len(plan.terms) == 1

@@ -205,6 +205,17 @@ def schedules():
     return found
 
 
+def refused_in_fit():
+    """What comes out of the tf.function that fit makes, with the class of the error that went in."""
+    model = net()
+    decoupled(model)
+    model.optimizer.weight_decay = 0.1
+    try:
+        model.fit(X, Y, verbose=0)
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+
+
 def real(name):
     """Weights of a real architecture after `fit`, against a loop of its own on the loss of the data."""
     K.backend.clear_session()
@@ -244,6 +255,8 @@ def real(name):
 
 FACTS = [trajectories, fit, plan, excluded, given_another_rate, value_of_the_loss, as_a_function, not_l2]
 FACTS += [compiled_anew, attribute_after_build, saved, schedules]
+if MODE != "graph":
+    FACTS.append(refused_in_fit)
 if MODE != "keras3":
     FACTS.append(added_by_a_function)
 result = {}

@@ -8,7 +8,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from tf1_wd.commands.patch.gradient_chains import Refusal, Refused
-from tf1_wd.commands.patch.rewrite import insert_after_tensorflow
+from tf1_wd.commands.patch.rewrite import imports_tensorflow, insert_after_tensorflow
 from tf1_wd.commands.patch.syntax import code, dotted, imports
 from tf1_wd.commands.patch.training_calls import find_units
 
@@ -72,6 +72,8 @@ def to_compat_v1(module, original):
         has_guard = m.findall(original, m.Comparison(left=m.Name("__name__")))
         if not (has_guard or units[0].runs or units[0].events):
             return changed, [(1, "no program starts here: call tf.disable_v2_behavior() in the file where it does")]
+        if not any(map(imports_tensorflow, changed.body)):  # functions import it, and the call stands outside of them
+            changed = insert_after_tensorflow(changed, "import tensorflow.compat.v1 as %s" % rewrite.moved_tensorflow)
         changed = insert_after_tensorflow(changed, "%s.disable_v2_behavior()" % rewrite.moved_tensorflow)
     return changed, []
 

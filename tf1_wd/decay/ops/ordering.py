@@ -123,9 +123,10 @@ def build_after(applied: AppliedUpdate, rules: Rules) -> list[tf.Operation]:
     """Ops of order "after", on the weights that the control dependencies in force let through."""
     update, scale = applied.update, applied.scale
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
-    with tf.control_dependencies([amount for _, amount in amounts]):
+    computed = [amount for _, amount in amounts]  # all of them from the same weights
+    with tf.control_dependencies(computed):
         ops = _decay(applied, rules)
-    with tf.control_dependencies(ops):
+    with tf.control_dependencies(computed + ops):
         ops = ops + weights_ops.subtract(amounts)
     # The snippet's second step goes through the optimizer, which applies constraints again.
     with tf.control_dependencies(ops):
@@ -143,9 +144,10 @@ def build_before(
     update, scale = applied.update, applied.scale
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
     if in_place:
-        with tf.control_dependencies([amount for _, amount in amounts]):
+        computed = [amount for _, amount in amounts]
+        with tf.control_dependencies(computed):
             ops = _decay(applied, rules)
-        with tf.control_dependencies(ops):
+        with tf.control_dependencies(computed + ops):
             return ops + weights_ops.subtract(amounts), lambda: []
     amounts += weights_ops.differences(update.whole, scale)
     of_rows = sparse_rows.differences(update.by_rows, scale)

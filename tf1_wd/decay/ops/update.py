@@ -8,13 +8,14 @@ from typing import Sequence
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import sparse_rows
+from tf1_wd.decay.ops.other_terms import Replay
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
 from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.penalties.coefficients import undelayed
-from tf1_wd.penalties.find import Term, find_penalties, rates, read_collection, weigh
+from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.plan.decisions import Decay, Trained, decide
-from tf1_wd.plan.options import ALL_ROWS, Rules, check_matches, check_rate, selected
+from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, check_rate, given_rate, multiplier, selected
 from tf1_wd.plan.reasons import Fate
 
 
@@ -30,15 +31,15 @@ class Collection:
 class Update:
     """What happens to the weights together with one update.
 
-    decisions: a Decay for each variable of the update. replayed: the Terms with a step of their own.
-    movable: {op: tf.Variable} that they may move. notes: (name of a term, its Fate).
+    decisions: a Decay for each variable of the update. replayed: what has a step of its own.
+    movable: {op: tf.Variable} that these may move. notes: (name of a term, its Fate).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
     reads: {op of a variable: ops that read it for a penalty}; these must run before the variable is written.
     rows: {op of a variable that decays by rows: Rows}. tables: ops of the variables with a sparse gradient.
     """
 
     decisions: tuple[Decay, ...]
-    replayed: tuple[Term, ...]
+    replayed: tuple[Replay, ...]
     movable: dict[tf.Operation, tf.Variable]
     notes: tuple[tuple[str, Fate], ...]
     gradients: tuple[tf.Tensor, ...]
@@ -86,8 +87,8 @@ class AppliedUpdate:
 def collection_now() -> Collection:
     """The loss collection of the default graph, as it stands."""
     terms = read_collection()
-    ys = [term.tensor for term in terms]
-    return Collection(tuple(terms), rates(weigh(find_penalties(graph.ancestors(ys), ys), ys)) if ys else {})
+    penalties = {p.tensor.op: p for term in terms for p in term.penalties}
+    return Collection(tuple(terms), rates(weigh(list(penalties.values()), [term.tensor for term in terms])))
 
 
 def plan_update(
@@ -96,10 +97,12 @@ def plan_update(
     calls: Sequence[GradientCall],
     loss_rates: dict[tf.Operation, Scalar],
     collection: Collection,
+    own: Sequence[Replay] = (),
 ) -> Update:
     """Decides what happens together with an update; adds nothing to the graph but the multiples of run-time rates.
 
-    calls: those whose results are applied. loss_rates: {op of a variable: rate}. Raises NoMatchError, InvalidRateError.
+    calls: those whose results are applied. loss_rates: {op of a variable: rate}. own: terms of the loss with a step of
+    their own. Raises NoMatchError, InvalidRateError.
     """
     gradients: dict[tf.Operation, list[Gradient]] = {}
     for gradient, variable in pairs:
@@ -111,16 +114,19 @@ def plan_update(
     ]
     check_matches(rules, known)
     movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)}
-    fates = [(term, _fate(term, rules, calls, movable)) for term in collection.terms]
+    of_loss = [_allowed(replay, rules, movable) for replay in own]
+    of_collection = [_allowed(Replay(t, dict.fromkeys(t.variables, 1.0)), rules, movable) for t in collection.terms]
+    fates: list[tuple[Replay, Fate | None]] = [(r, _fate_in_loss(r, rules)) for r in of_loss]
+    fates += [(r, _fate(r, rules, calls, movable)) for r in of_collection]
     decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
     by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
     # The loss is then not computed in the run of the update, and to read its penalties would be in vain.
     apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
     return Update(
         decisions=tuple(decisions),
-        replayed=tuple(term for term, fate in fates if fate is Fate.OWN_STEP),
+        replayed=tuple(replay for replay, fate in fates if fate is not None and fate.is_own_step),
         movable=movable,
-        notes=tuple((term.tensor.op.name, fate) for term, fate in fates if fate is not None),
+        notes=tuple((r.term.tensor.op.name, _said(fate, rules)) for r, fate in fates if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
         reads={key: [] if apart else [op for c in calls for op in c.reads_of(key)] for key in trained},
@@ -136,20 +142,56 @@ def _times(rate: Scalar, factor: float) -> Scalar:
         return tf.cast(rate, tf.float64) * factor
 
 
+def _allowed(replay: Replay, rules: Rules, movable: dict[tf.Operation, tf.Variable]) -> Replay:
+    """A term on the variables that the rules let it move: as penalties do, L2 gives way to rates= and is multiplied."""
+    is_l2, factors = replay.term.rest in (LINEAR, ANCHORED), {}
+    for op, factor in replay.factors.items():
+        if op not in movable:
+            continue
+        variable, name = movable[op], checkpoint_name(movable[op])
+        if replay.term.rest == LINEAR and given_rate(rules, variable, name)[0] is not None:
+            continue
+        factors[op] = _times(factor, multiplier(rules, variable, name)[0]) if is_l2 else factor
+    return replay._replace(factors=factors)
+
+
+def _fate_in_loss(replay: Replay, rules: Rules) -> Fate:
+    if not replay.factors or (rules.source == "collection" and replay.term.rest != VARIABLES):
+        return Fate.LEFT_OUT
+    return {ANCHORED: Fate.TOWARDS, LINEAR: Fate.OWN_L2}.get(replay.term.rest or "", Fate.DECOUPLED)
+
+
 def _fate(
-    term: Term, rules: Rules, calls: Sequence[GradientCall], movable: dict[tf.Operation, tf.Variable]
+    replay: Replay, rules: Rules, calls: Sequence[GradientCall], movable: dict[tf.Operation, tf.Variable]
 ) -> Fate | None:
+    """What becomes of a term of the collection."""
+    term = replay.term
     if term.rest is None:
         return None
-    if any(call.contains(term.tensor) for call in calls):
-        return Fate.IN_LOSS
+    is_l2 = term.rest in (LINEAR, ANCHORED)
+    holding = [call for call in calls if call.contains(term.tensor)]
+    if holding:
+        return None if any(_holds(call, term) for call in holding) else Fate.IN_LOSS
     if not any(op in movable for op in term.variables):
         return None if term.penalties else Fate.NO_VARIABLE
-    if term.rest == "inputs":
+    if term.rest == INPUTS:
         return Fate.NOT_APPLIED
+    if is_l2 and (rules.source == "loss" or not replay.factors):
+        return Fate.LEFT_OUT
     if rules.source == "loss":
         return Fate.OTHER_SOURCE
-    return Fate.OWN_STEP
+    return Fate.OWN_STEP if not is_l2 else Fate.TOWARDS if term.rest == ANCHORED else Fate.OWN_L2
+
+
+def _holds(call: GradientCall, term: Term) -> bool:
+    """True if a call took a part of a term out of the gradient that has a step of its own."""
+    own = [own.term.tensor for own in call.own]
+    behind = graph.ancestors([term.tensor]) if own else []
+    return any(o.type == t.op.type and graph.same_structure(o.outputs[0], t) for o in behind if o.outputs for t in own)
+
+
+def _said(fate: Fate, rules: Rules) -> Fate:
+    return Fate.IN_GRADIENT if fate.is_own_step and rules.order == COUPLED else fate
 
 
 def _trained(gradients: list[Gradient], variable: tf.Variable) -> Trained:

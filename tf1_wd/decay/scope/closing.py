@@ -127,8 +127,8 @@ def _updated(record: Record) -> set[tf.Operation]:
 def _unused_gradients(record: Record) -> list[str]:
     """Names of gradients without their L2 that go into no variable: the program may log them, or compute with them."""
     updated = _updated(record)
-    freed = [(c, op) for c in record.calls for op, rate in c.rates.items() if op in updated and not is_zero(rate)]
-    tensors = [tensor for call, op in freed for tensor in call.derivatives.get(op, [])[:1]]
+    freed = [(call, op) for call in record.calls for op in call.derivatives if op in updated.intersection(call.freed)]
+    tensors = [t for call, op in freed if not is_zero(call.rates.get(op, 1.0)) for t in call.derivatives[op][:1]]
     seen = {graph.key(t): t for t in tensors if t.graph is _tf.outermost(t.graph)}  # of no function's body
     return [t.op.name for t in seen.values() if not any(True for _ in destinations(t, updated))]
 
@@ -144,7 +144,7 @@ def _trained_elsewhere(record: Record) -> set[tf.Operation]:
     }
     found = set()
     for call in record.calls:
-        for op in set(call.rates).intersection(call.derivatives) - updated:
+        for op in set(call.freed).intersection(call.derivatives) - updated:
             if any(to in decided for tensor in call.derivatives[op][:1] for to in destinations(tensor, updated)):
                 found.add(op)
     return found
@@ -187,7 +187,7 @@ def _refuse_nothing_updated(record: Record) -> None:
 def _refuse_other_optimizers(record: Record) -> None:
     """Raises if a variable that has a rate is updated in the scope by something else than a tf.train optimizer."""
     movers = _movers(record)
-    penalised = {op for call in record.calls for op in call.rates}
+    penalised = {op for call in record.calls for op in call.freed}
     for variable in _trainable() if movers else ():
         op, name = graph.variable_op(variable), checkpoint_name(variable)
         has_rate = op in penalised or given_rate(record.rules, variable, name)[0] is not None
@@ -229,7 +229,7 @@ def _movers(record: Record) -> dict[tf.Operation, tf.Operation]:
 def _refuse_lost_penalties(record: Record) -> None:
     updated = _updated(record) | _trained_elsewhere(record)
     for call in record.calls:
-        penalised = set(call.derivatives).intersection(call.rates)
+        penalised = set(call.derivatives).intersection(call.freed)
         if penalised and not penalised & updated:
             words = _words(_movers(record))
             raise NothingUpdatedError(
@@ -244,7 +244,7 @@ def _undecayed(record: Record, plan: DecayPlan) -> Iterator[str]:
     for name, fate in plan.terms:
         if fate is Fate.NOT_APPLIED:
             yield "%s of the loss collection %s" % (name, fate)
-    lost = {op for call in record.calls for op in call.derivatives if op in call.rates}
+    lost = {op for call in record.calls for op in call.derivatives if op in call.freed}
     lost -= _updated(record) | _trained_elsewhere(record)
     if lost:
         yield "the penalties of %s left the gradient, but no update of the scope trains them: they do not decay" % (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Callable, Mapping, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -60,7 +60,7 @@ def loss_rates(
             )
         if given_rate(rules, variable, name)[0] is None and rules.source != "collection":
             rate = net_rate(gradient, variable, name, behind[id(variable)], upstream)
-            _read_in_time(rate, gradient)
+            read_in_time(rate, gradient)
         else:
             if gradient is not None and not behind[id(variable)]:
                 refuse_l2_from_outside(gradient, op, name)
@@ -80,24 +80,36 @@ def net_rate(
 
     behind: what `calls_behind` found. Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
+    return net_coefficient(gradient, variable, name, behind, upstream, lambda call: call.rates)
+
+
+def net_coefficient(
+    gradient: Gradient,
+    variable: tf.Variable,
+    name: str,
+    behind: list[GradientCall],
+    upstream: Upstream,
+    rates_of: Callable[[GradientCall], Mapping[tf.Operation, Scalar]],
+) -> Scalar | None:
+    """As `net_rate`. rates_of: function from a call to {op of a variable: what is to be summed up}."""
     op = graph.variable_op(variable)
     if gradient is not None:
         _refuse_other_copies(gradient, op, upstream.calls, has_own=bool(behind))
         _refuse_accumulated(gradient, upstream.of(behind or upstream.calls), op, name)
     if gradient is not None and not behind:
         behind = _foreign(gradient, op, name, upstream.calls)
-    if not any(op in call.rates for call in behind):
+    if not any(op in rates_of(call) for call in behind):
         return None
     if gradient is None and not all(call.derivatives[op] for call in behind):
         return None  # it is None because another loss, of another optimizer say, does not reach the variable
-    if gradient is None or not any(op in call.rates and call.derivatives[op] for call in behind):
+    if gradient is None or not any(op in rates_of(call) and call.derivatives[op] for call in behind):
         if len(behind) > 1:
             raise AmbiguousRateError(
                 "%d tf.gradients calls of the scope may give %s its rate, and no gradient in the update tells which. "
                 "Pass the net rate of an update as rates=" % (len(behind), name),
                 variable=name,
             )
-        return behind[0].rates[op]
+        return rates_of(behind[0])[op]
     reached = [call for call in behind if call.derivatives[op]]
     factors = factors_of(
         tensors_of(gradient)[0],
@@ -106,10 +118,10 @@ def net_rate(
         upstream,
         is_sparse=isinstance(gradient, tf.IndexedSlices),
     )
-    return _combined([(call.rates[op], factor) for call, factor in zip(reached, factors) if op in call.rates])
+    return _combined([(rates_of(call)[op], factor) for call, factor in zip(reached, factors) if op in rates_of(call)])
 
 
-def _read_in_time(rate: Scalar | None, gradient: Gradient) -> None:
+def read_in_time(rate: Scalar | None, gradient: Gradient) -> None:
     """Makes the gradient wait for a rate known at run time: the update may overwrite what the rate is computed from.
 
     A loss scale in a reference variable, say, is doubled when all gradients are finite.
@@ -137,7 +149,7 @@ def _foreign(gradient: Gradient, op: tf.Operation, name: str, calls: Sequence[Gr
     """The calls that tell the rate of a variable whose gradient comes from none of them directly."""
     found = [call for call in calls if op in call.derivatives]
     refuse_l2_from_outside(gradient, op, name)
-    if any(op in call.rates and call.derivatives[op] for call in found):
+    if any(op in call.freed and call.derivatives[op] for call in found):
         raise UnsupportedUpdateError.of_gradient(
             name,
             "was not computed by tf.gradients inside the scope%s, though the loss has L2 of it: move compute_gradients "
@@ -176,7 +188,7 @@ def refuse_gradient_of_gradient(call: GradientCall, earlier_calls: Sequence[Grad
     inside = set(call.ops)
     for earlier in earlier_calls:
         for op, tensors in earlier.derivatives.items():
-            if op in earlier.rates and any(t.op in inside for t in tensors):
+            if op in earlier.freed and any(t.op in inside for t in tensors):
                 raise UnsupportedUpdateError(
                     "a gradient by %s, from which the penalties were taken out, goes into another loss of this "
                     "scope (as in MAML): compute that gradient before the scope" % op.name
@@ -195,7 +207,7 @@ def _refuse_other_copies(
     So it is where every tower has variables of its own: how far their L2 was one of this variable is not known.
     """
     seen, pending = set(), tensors_of(gradient)[:1]
-    while pending and any(call.rates for call in calls):
+    while pending and any(call.freed for call in calls):
         tensor = pending.pop()
         other = _other_copy(tensor, variable, calls)
         if other is not None:
@@ -217,14 +229,14 @@ def _other_copy(tensor: tf.Tensor, variable: tf.Operation, calls: Sequence[Gradi
         if variable in others:
             continue
         for op in others:
-            if op in call.rates and graph.key(call.derivatives[op][0]) == key and op.get_attr("shape") == shape:
+            if op in call.freed and graph.key(call.derivatives[op][0]) == key and op.get_attr("shape") == shape:
                 return op
     return None
 
 
 def _refuse_accumulated(gradient: Gradient, upstream: Upstream, variable: tf.Operation, name: str) -> None:
     """Raises AmbiguousRateError if the gradient reads variables to which a gradient with L2 is assigned."""
-    with_rate = [call for call in upstream.calls if variable in call.rates and call.derivatives.get(variable)]
+    with_rate = [call for call in upstream.calls if variable in call.freed and call.derivatives.get(variable)]
     raw = {tensor.op: call for call in with_rate for tensor in call.derivatives[variable]}
     holders = upstream.behind(tensors_of(gradient)).variables
     assigned = [
@@ -236,7 +248,7 @@ def _refuse_accumulated(gradient: Gradient, upstream: Upstream, variable: tf.Ope
         for tensor in list(consumer.inputs)[1:]
     ]
     behind = graph.ancestors(assigned, inputs=lambda op: [t for t in op.inputs if t.dtype.base_dtype.is_floating])
-    rates = [raw[op].rates[variable] for op in behind if op in raw]
+    rates = [raw[op].rates.get(variable) for op in behind if op in raw]
     if rates:
         raise AmbiguousRateError.of_gradient(
             name,

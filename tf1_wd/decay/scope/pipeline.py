@@ -23,6 +23,7 @@ from tf1_wd.decay.scope.closing import Record, check, plan_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.decay.scope.hooks import Listener
 from tf1_wd.decay.scope.net_rate import calls_behind, loss_rates, refuse_gradient_of_gradient, refuse_unseen
+from tf1_wd.decay.scope.own_terms import loss_terms
 from tf1_wd.decay.scope.replicas import Replica, apply_in_replicas
 from tf1_wd.errors import NothingUpdatedError, UnsupportedUpdateError
 from tf1_wd.graph.gradients import Pairs, Scalar, as_list, is_zero
@@ -31,7 +32,7 @@ from tf1_wd.penalties.added_by_hand import refuse_by_hand
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.own_decay import refuse_own_decay
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import COUPLED, Rules, given_rate, selected
+from tf1_wd.plan.options import COUPLED, DECOUPLE, LAZY, Rules, given_rate, selected
 
 
 class ScopeListener(Listener):
@@ -58,19 +59,19 @@ class ScopeListener(Listener):
     @property
     def raw_gradients(self) -> set[tf.Operation]:
         """The ops of gradients from which penalties were taken out."""
-        return {t.op for call in self.record.calls for op in call.rates for t in call.derivatives.get(op, ())}
+        return {t.op for call in self.record.calls for op in call.freed for t in call.derivatives.get(op, ())}
 
     @property
     def has_zero_coefficients(self) -> bool:
         """True if there are penalties, each with the constant coefficient 0, so that no gradient misses any."""
         rates = [rate for call in self.record.calls for rate in call.rates.values()]
-        return bool(rates) and all(map(is_zero, rates))
+        return bool(rates) and all(map(is_zero, rates)) and not any(call.own for call in self.record.calls)
 
     @property
     def has_terms(self) -> bool:
         """True if a loss, or the loss collection of the default graph, has penalties, or what may be some."""
         calls = self.record.calls
-        in_losses = any(c.penalties or c.norms or c.terms or c.gated or c.functions_with_l2 for c in calls)
+        in_losses = any(c.freed or c.norms or c.terms or c.gated or c.functions_with_l2 for c in calls)
         return in_losses or bool(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))
 
     def check(self, may_be_empty: bool = False) -> None:
@@ -81,7 +82,7 @@ class ScopeListener(Listener):
         """Takes the penalties out of one call of tf.gradients."""
         refuse_eager()
         refuse_strategy()
-        call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"])
+        call = GradientCall(arguments["ys"], arguments["xs"], arguments["grad_ys"], self.rules.others == DECOUPLE)
         refuse_gradient_of_gradient(call, self.record.calls)
         constants = as_list(arguments["stop_gradients"]) + call.constants
         results = call.keep(compute(**dict(arguments, ys=call.ys, stop_gradients=constants)))
@@ -110,7 +111,8 @@ class ScopeListener(Listener):
         rates = loss_rates(pairs, behind, self.rules, upstream)
         if tf.distribute.has_strategy():
             return self._apply_in_replicas(call, gradient_calls, rates)
-        update = plan_update(pairs, self.rules, gradient_calls, rates, collection_now())
+        own = loss_terms(pairs, behind, self.rules, upstream)
+        update = plan_update(pairs, self.rules, gradient_calls, rates, collection_now(), own)
         self._refuse(call, update)
         applied = AppliedUpdate(update, _scale_of(update, self.rules, call), tf.get_default_graph())
         refuse_inputs(applied)
@@ -173,6 +175,14 @@ class ScopeListener(Listener):
 
     def _refuse(self, call: UpdateCall, update: Update) -> None:
         """Raises before anything is built, if the gradients or the optimizer of an update leave no room for a decay."""
+        lazy = {graph.variable_op(d.variable): d.name for d in update.decays if d.rows == LAZY}
+        for replay in update.replayed:
+            moved = [lazy[op] for op in replay.factors if op in lazy]
+            if moved:
+                raise UnsupportedUpdateError(
+                    "the term %s takes a step of its own on all rows of %s, and under sparse='lazy' these may be "
+                    "overdue: use another sparse=" % (replay.term.tensor.op.name, moved[0])
+                )
         if update.is_empty:
             self.record.optimizers.append(call.optimizer)
         else:

@@ -87,7 +87,7 @@ def _net_update(replicas: Sequence[Replica], rules: Rules) -> Update:
         raise UnsupportedUpdateError(
             "%s of the loss collection is not L2 and not in the loss, and under a distribution strategy it cannot be "
             "told on which copies of the variables it should act: add it to the loss, or take it out of the collection"
-            % update.replayed[0].tensor.op.name
+            % update.replayed[0].term.tensor.op.name
         )
     return update
 

@@ -46,6 +46,8 @@ def decoupled_weight_decay(build: Callable[..., Any] | None = None, **options: A
         "all_rows", "touched_rows" (those in the gradient, each once), or "lazy" (all, but each when it is next touched,
         to the same weights; see `Scope.catch_up`).
       backend: "auto", "native" (the compiled op or an error) or "tensorflow" (its twin in public ops).
+      others: "coupled" leaves terms of the loss that are not L2 (L1, an orthogonality) where they are; "decouple" makes
+        the gradient step of each a part of the decay, times scale. The plan names them in both cases.
       summary: True adds scalar summaries, weight_decay/scale and weight_decay/largest_rate (rate * scale).
 
     Returns: the decorated function (its attribute `decay` is the scope of the last call), or the scope. `scope.plan` is

@@ -20,7 +20,6 @@ from tf1_wd.graph.marks import is_decay
 from tf1_wd.graph.variables import later_copies, trainable_variables
 from tf1_wd.plan.optimizer_table import MIGRATED
 from tf1_wd.plan.options import COUPLED, check_matches
-from tf1_wd.plan.reasons import Fate
 
 _NOT_KNOWN = (
     "Whether the program runs its optimizers in one run or in turn is not in the graph. The code has a step for each "
@@ -62,9 +61,7 @@ def from_facts(program, facts, results=None, scopes=(), rules=None, rates=None, 
         *differences.of_updates(updates, facts),
         *differences.of_second_step(facts, updates, decays.second, run, report),
         *differences.of_assignments(facts, updates),
-        *migration.terms_difference(
-            [term for scope in scopes for term in scope.plan.terms if term[1] is Fate.OWN_STEP]
-        ),
+        *migration.terms_difference([term for scope in scopes for term in scope.plan.terms if term[1].is_own_step]),
     ]
     notes = differences.notes_on(facts, updates, report, is_decoupled=bool(scopes))
     if len(steps) > 1 and run is None:
