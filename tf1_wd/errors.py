@@ -153,6 +153,10 @@ class NoDataError(Tf1WdError, OSError):
     """A data set is not where the program looks for it: put the files that are named there."""
 
 
+# what a program needs and does not have, whether it is decoupled or not
+OF_LEGACY = (KerasChosenError, NoStandInError, NoStandInImportError, MissingPackageError, GoneError, NoDataError)
+
+
 # warnings
 
 

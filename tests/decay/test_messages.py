@@ -87,6 +87,25 @@ def test_a_rate_out_of_range_names_its_variable(rate, place):
     assert not [op for op in tf.get_default_graph().get_operations()[before:] if "Apply" in op.type]
 
 
+@pytest.mark.parametrize("place", ["rates", "loss"])
+def test_a_rate_beyond_1_decays_where_its_learning_rate_makes_it_less(place, kind, backend):
+    def build(learning_rate):
+        w = weights("kernel")
+        loss = tf.reduce_sum(w) + (8.0 * tf.nn.l2_loss(w) if place == "loss" else 0.0)
+        rates = {"kernel": 8.0} if place == "rates" else None
+        with tf1_wd.decoupled_weight_decay(rates=rates, convention="adamw", backend=backend):
+            return w, tf.train.GradientDescentOptimizer(learning_rate).minimize(loss)
+
+    for as_tensor in (False, True):
+        with tf.Graph().as_default():
+            tf.get_variable_scope().set_use_resource(kind == "resource")
+            w, train_op = build(tf.constant(0.0625) if as_tensor else 0.0625)
+            np.testing.assert_allclose(run(train_op, w), np.full(3, 1 - 0.0625 - 0.5), rtol=1e-6)
+    with pytest.raises(errors.InvalidRateError, match=r"kernel.*times scale 0.5") as caught:
+        build(0.5)
+    assert caught.value.variable == "kernel"
+
+
 def test_a_rate_that_is_no_number_is_refused():
     with pytest.raises(errors.InvalidRateError, match="'fast'"):
         tf1_wd.decoupled_weight_decay(rates="fast")

@@ -304,6 +304,14 @@ def test_an_own_class_of_assignments_is_refused_with_variable_and_op(kind):
             Own().minimize(loss, w)
 
 
+def test_l2_of_looked_up_rows_is_no_decay_of_the_programs_own(kind):
+    table, rows = weights("table"), tf.placeholder(tf.int32, [None])
+    looked_up = tf.nn.embedding_lookup(table, rows)
+    with tf1_wd.decoupled_weight_decay(rates=RATE) as decay:
+        sgd().minimize(tf.reduce_sum(looked_up) + RATE * tf.nn.l2_loss(looked_up))
+    assert [d.name for d in decay.plan.decaying] == ["table"]
+
+
 # --- gradients applied by NumPy
 
 

@@ -52,6 +52,19 @@ def test_native_and_twin_are_equal_to_the_last_bit(kind, dtype, rates):
 
 
 @both_kinds
+@all_dtypes
+def test_a_rate_of_zero_leaves_infinite_weights_alone_in_the_twin_too(kind, dtype):
+    wide = np.array([np.inf, -np.inf, np.nan, 1.0, -2.0])
+    with session() as opened:
+        ws = [variable(name, wide.astype(dtype), kind) for name in ("still", "moves")]
+        native = decayed(opened, ws, [0.0, 0.25], 1.0, backend="native")
+        twin = decayed(opened, ws, [0.0, 0.25], 1.0, backend="tensorflow")
+    for one, other in zip(native, twin):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(twin[0], wide)
+
+
+@both_kinds
 def test_every_half_precision_number_decays_as_in_the_twin(kind):
     bits = np.arange(65536, dtype=np.uint16).view(np.float16)
     finite = bits[np.isfinite(bits)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -59,9 +61,21 @@ def test_nesterov_momentum_and_half_precision_decay_too(kind, backend):
 
 def test_l2_in_the_loss_stays_there_and_the_decay_comes_on_top(kind):
     w = weights(regularizer=l2(0.25))
-    train_op = optimizer().minimize(data_loss(w) + tf.losses.get_regularization_loss())
+    with pytest.warns(tf1_wd.Tf1WdWarning, match="the loss holds L2 of w, .* comes on top"):
+        train_op = optimizer().minimize(data_loss(w) + tf.losses.get_regularization_loss())
     want = oracle.train("sgd", LR, W0, lambda w: gradient(w) + 0.25 * w, 3, "before", RATE)
     assert_close(run(*[train_op] * 3, w), want)
+
+
+def test_of_l2_only_what_decays_too_is_warned_of(kind):
+    w, other = weights(), weights("other")
+    loss = data_loss(w) + data_loss(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", tf1_wd.Tf1WdWarning)
+        optimizer().minimize(loss)
+        with_l2 = loss + RATE * tf.nn.l2_loss(w)
+        optimizer().minimize(with_l2, decay_var_list=[other])
+        tf1_wd.AdamWOptimizer(tf.zeros([]), LR).minimize(with_l2)
 
 
 def test_a_constraint_sees_the_decayed_weights(kind):

@@ -62,6 +62,8 @@ ASSIGNMENTS = {
     "v -= 0.125 of its gradient": (lambda s: s.v.assign_sub(0.125 * gradient(s.v)), False),
     "v <- 0.75 v + 0.25 m": (lambda s: s.v.assign(0.75 * s.v + 0.25 * s.m), False),
     "v -= fed (v - m)": (lambda s: s.v.assign_sub(s.fed * (s.v - s.m)), False),
+    "v -= 0.125 (m + 0 v)": (lambda s: s.v.assign_sub(0.125 * (s.m + 0.0 * s.v)), False),
+    "lamb without decay": (lambda s: s.v.assign(s.v - 0.1 * tf.norm(s.v) * (adam(s) + 0.0 * s.v)), False),
     "v <- v / |v|": (lambda s: s.v.assign(s.v / tf.norm(s.v)), False),
     "v <- v, its norm clipped": (lambda s: s.v.assign(tf.clip_by_norm(s.v, 1.0)), False),
     "m <- 0.75 m": (lambda s: s.m.assign(0.75 * s.m), False),

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tf1_wd.errors import InvalidRateError
-from tf1_wd.plan.decisions import DecayPlan, Trained, decide, half_life
+from tf1_wd.plan.decisions import Decay, DecayPlan, Trained, decide, half_life, in_two_updates
 from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.reasons import Fate, over_updates
 
 
 def trained(name="w", shape=(2, 3), has_gradient=True):
@@ -86,3 +87,52 @@ def test_the_parts_of_a_plan_are_values():
     assert [d.name for d in plan.decaying] == ["a"]
     assert [d.name for d in plan.left_alone] == ["b"]
     assert "scale lr:0" in str(plan)
+
+
+# --- several updates
+
+
+def decay_of(rate, why="why", scale=1.0):
+    return Decay("w", "w", (2,), rate, why, scale)
+
+
+def test_a_variable_of_two_updates_has_both_rates():
+    both = in_two_updates(decay_of(0.3), decay_of(0.1))
+    assert (both.rate, both.others) == (0.3, ((0.1, 1.0),))
+    assert both.why == "why; with another update at rate 0.1"
+    assert in_two_updates(both, decay_of(0.1)) == both
+    assert in_two_updates(both, decay_of(0.1, scale=0.5)).others == ((0.1, 1.0), (0.1, 0.5))
+
+
+def test_a_variable_of_two_updates_says_which_does_the_same_and_which_nothing():
+    assert in_two_updates(decay_of(0.3), decay_of(0.3)).why == "why; again with another update"
+    for first, second in ((0.3, None), (None, 0.3)):
+        both = in_two_updates(decay_of(first), decay_of(second))
+        assert (both.rate, both.why) == (0.3, "why; no decay with another update")
+    assert in_two_updates(decay_of(None, "first"), decay_of(None, "second")).why == "first"
+
+
+def test_a_term_that_acts_in_one_update_is_not_called_idle():
+    said = [("l1", Fate.NO_VARIABLE), ("a", Fate.NO_VARIABLE), ("l1", Fate.IN_LOSS), ("a", Fate.NOT_APPLIED)]
+    assert over_updates(said) == [("l1", Fate.IN_LOSS), ("a", Fate.NOT_APPLIED)]
+    assert over_updates([*said, ("l1", Fate.OWN_STEP)])[:2] == [("l1", Fate.IN_LOSS), ("l1", Fate.OWN_STEP)]
+
+
+# --- rates beyond 1
+
+
+@pytest.mark.parametrize("scale", [0.01, "learning_rate", lambda step: step])
+def test_a_rate_is_checked_with_what_multiplies_it(scale):
+    assert make_rules(rates=5, scale=scale).rates == ((None, 5.0),)
+    assert decision(loss=5.0, scale=scale).rate == 5.0
+    for wrong in (-0.1, math.inf, math.nan):
+        with pytest.raises(InvalidRateError):
+            make_rules(rates={"w": wrong}, scale=scale)
+        with pytest.raises(InvalidRateError, match="of variable w"):
+            decision(loss=wrong, scale=scale)
+
+
+def test_a_multiplier_counts_before_a_rate_is_checked():
+    assert decision(rates=5, multipliers={"w": 0.1}).rate == 0.5
+    with pytest.raises(InvalidRateError, match="of variable w"):
+        decision(rates=0.5, multipliers={"w": 2.0})

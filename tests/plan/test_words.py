@@ -8,7 +8,8 @@ import types
 import pytest
 
 from tf1_wd import conventions, errors
-from tf1_wd.plan.options import ORDERS, PRESETS, is_rate, make_rules
+from tf1_wd.plan.options import ORDERS, PRESETS, make_rules
+from tf1_wd.plan.rates import is_rate
 from tf1_wd.plan.same_variable import copies_of, parts
 from tf1_wd.plan.scale_option import LEARNING_RATE, check_scalar
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -10,6 +12,7 @@ import tf1_wd
 from support import oracle
 from support.programs import LR, RATE, W0, assert_close, data_loss, gradient, l2, run, weights
 from tf1_wd import errors
+from tf1_wd.plan.reasons import Note
 
 V0 = np.array([[-0.5, 1.25, 2.0], [0.75, -3.0, 1.0]])
 COUPLING = 0.25
@@ -240,3 +243,104 @@ def test_an_optimizer_of_all_variables_takes_no_rate_from_the_loss_of_another(or
     got = run(first, second, first, second, {"w": w, "v": v})
     assert_close(got["w"], oracle.train("adam", LR, W0, gradient, 2, order, RATE))
     assert_close(got["v"], oracle.train("adam", LR, V0, gradient, 2, order, 2 * RATE))
+
+
+# --- what is said of several updates
+
+
+def test_a_variable_of_two_losses_is_shown_with_both_rates(kind):
+    w, v = weights(), weights("v", value=V0)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        for rate, trained in ((RATE, [w, v]), (2 * RATE, [w])):
+            sgd().minimize(data_loss(w) + data_loss(v) + rate * tf.nn.l2_loss(w), var_list=trained)
+        adam().minimize(data_loss(w), var_list=[w])
+    of_w = decay.plan.decays[0]
+    assert (of_w.rate, of_w.others) == (RATE, ((2 * RATE, 1.0),))
+    assert "with another update at rate 0.125; no decay with another update" in of_w.why
+    assert decay.plan.as_dict()["variables"][0]["others"] == [[2 * RATE, 1.0]]
+
+
+def test_a_term_in_the_loss_of_one_update_is_not_called_unapplied_for_another(kind):
+    train_ops = []
+    with tf1_wd.decoupled_weight_decay(source="loss") as decay:
+        for name in ("actor", "critic"):
+            with tf.variable_scope(name):
+                w = weights(regularizer=lambda w: 0.25 * tf.reduce_sum(tf.abs(w)))
+                b = weights("b", l2(), value=V0)
+            terms = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, scope=name)
+            train_ops.append(sgd().minimize(data_loss(w) + data_loss(b) + tf.add_n(terms), var_list=[w, b]))
+    l1 = {name: fate for name, fate in decay.plan.terms if "Regularizer" in name}
+    assert len(l1) == 2
+    assert not any(fate.is_idle for fate in l1.values())
+    got_w, got_b = run(*train_ops, tf.trainable_variables()[:2])
+    assert_close(got_w, W0 - LR * (gradient(W0) + 0.25 * np.sign(W0)))
+    assert_close(got_b, (1 - RATE) * (V0 - LR * gradient(V0)))
+
+
+# --- gradients of a copy, and gradients that no update takes
+
+
+def local_copy(**options):
+    """A3C: gradients of a worker's copy are applied to the global variable. (the copy's name, the run, the scope)"""
+    ours = weights("global/w")
+    local = weights("worker/w")
+    with tf1_wd.decoupled_weight_decay(**options) as decay:
+        loss = data_loss(local) + 2 * RATE * tf.nn.l2_loss(local)
+        gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, [local]), 1000.0)
+        train_op = sgd().apply_gradients(zip(gradients, [ours]))
+    return run(train_op, train_op, ours), decay
+
+
+def test_gradients_of_a_local_copy_ask_for_the_rate_and_train_with_it(kind):
+    with pytest.raises(errors.AmbiguousRateError, match=r"global/w .*worker/w.*rates=\{'global/w': \.\.\.\}"):
+        local_copy()
+    for rates in ({"global/w": RATE}, RATE):
+        with tf.Graph().as_default(), warnings.catch_warnings():
+            tf.get_variable_scope().set_use_resource(kind == "resource")
+            warnings.simplefilter("error", tf1_wd.Tf1WdWarning)
+            got, decay = local_copy(rates=rates)
+        step = LR * gradient(W0)  # of the copy, which stays as it is
+        assert_close(got, (1 - RATE) * ((1 - RATE) * (W0 - step) - step))
+        assert [d.name for d in decay.plan.decaying] == ["global/w"]
+        assert not decay.plan.notes
+
+
+def test_the_l2_of_a_copy_may_be_left_out_and_is_lost_in_no_other_way(kind):
+    other, ours, local = weights("other"), weights("global/w"), weights("worker/w")
+    loss = data_loss(local) + RATE * tf.nn.l2_loss(local)
+    with tf1_wd.decoupled_weight_decay(exclude="^global", rates={"other": RATE}):
+        sgd().minimize(data_loss(other), var_list=[other])
+        sgd().apply_gradients([(tf.gradients(loss, local)[0], ours)])
+    with pytest.raises(errors.NothingUpdatedError, match="penalties of worker/w"):
+        with tf1_wd.decoupled_weight_decay(rates={"other": RATE}):
+            sgd().minimize(data_loss(other), var_list=[other])
+            tf.norm(tf.gradients(loss, local)[0])
+
+
+def test_a_gradient_that_is_only_logged_is_said_to_lack_the_l2(kind):
+    w = weights()
+    loss = data_loss(w) + RATE * tf.nn.l2_loss(w)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        logged = tf.gradients(loss, [w])[0]
+        tf.summary.scalar("norm", tf.norm(logged))
+        train_op = sgd().minimize(loss)
+    assert decay.plan.notes == ((logged.op.name, Note.UNUSED),)
+    assert_close(run(logged), gradient(W0))
+    assert_close(run(train_op, w), (1 - RATE) * (W0 - LR * gradient(W0)))
+
+
+@pytest.mark.parametrize("way", ["accumulated", "queued"])
+def test_a_gradient_that_is_kept_for_an_update_is_no_logged_one(way, kind):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay(rates=RATE) as decay:
+        raw = tf.gradients(data_loss(w) + RATE * tf.nn.l2_loss(w), [w])[0]
+        if way == "accumulated":
+            kept = tf.get_variable("kept", initializer=np.zeros_like(W0), trainable=False)
+            kept.assign_add(raw)
+            taken = tf.identity(kept)
+        else:
+            queue = tf.FIFOQueue(1, [tf.float64], [W0.shape])
+            queue.enqueue(raw)
+            taken = queue.dequeue()
+        sgd().apply_gradients([(taken, w)])
+    assert not decay.plan.notes

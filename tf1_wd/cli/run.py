@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 import traceback
 
 from tf1_wd import legacy
-from tf1_wd.cli.shared_options import add_program, add_rules, program_of, rules_of, writable
+from tf1_wd.cli.shared_options import RULES, add_program, add_rules, program_of, rules_of, writable
 from tf1_wd.commands.run import execute
 from tf1_wd.errors import AmbiguousRateError, NothingToDecayError
 from tf1_wd.plan import text_table
@@ -58,6 +59,9 @@ def run(args):
         return execute.end(execute.attempt(target))
     from tf1_wd.commands.run import run as runner
 
+    ours = ours_behind(target)
+    if ours:
+        _say("%s, behind %s, is its own: an option of tf1-wd run stands before it" % (", ".join(ours), target))
     say_once = functools.lru_cache(maxsize=None)(_say)  # an Estimator makes the same graph anew for each call
     result = runner.Run()
 
@@ -71,16 +75,28 @@ def run(args):
         if not result.plans and (result.raised is None or isinstance(result.raised, SystemExit)):
             _say(_NOT_TRAINED[result.has_own_scope])
         return execute.end(result.raised)
-    _say("%s%s%s" % (_short(str(result.error)), _where(result.error), _HINTS.get(type(result.error), "")))
-    if args.if_impossible == UNCHANGED:
+    hint = "" if result.fails_alike else _HINTS.get(type(result.error), "")
+    _say("%s%s%s" % (_short(str(result.error)), _where(result.error), hint))
+    if args.if_impossible == UNCHANGED and not result.fails_alike:
         if not result.plans:
             _say("the program starts anew, unchanged")
             _start_anew(target, *surroundings)
         _say("it has trained already, so it does not start anew")
-    elif not result.plans:
+    elif not result.plans and not result.fails_alike:
         _say("to run it as it is: tf1-wd run --decay off %s" % str(target))
     code = result.raised.code if isinstance(result.raised, SystemExit) else None
     return code if isinstance(code, int) and code else 1
+
+
+def ours_behind(target):
+    """Options of the command among the program's arguments, of which the program's own file says no word."""
+    text = execute.source_of(target)
+    ours = [name for name in (*RULES, "decay", "if-impossible") if not {name, name.replace("-", "_")} & _words(text)]
+    return [word for word in (w.partition("=")[0] for w in target.arguments) if word in ["--" + name for name in ours]]
+
+
+def _words(text):
+    return set(re.findall(r"[\w-]+", text.replace("--", " ")))
 
 
 def _write(report, target, result, is_finished):
@@ -119,7 +135,7 @@ def _where(error):
 
 def _summary(plan):
     said = {
-        "rate {0}: {1}": [(_rate(d), d.name) for d in plan.decaying],
+        "rate {0}: {1}": [(_rate(d, plan.half_life(d)), d.name) for d in plan.decaying],
         "left alone ({0}): {1}": [(d.why, d.name) for d in plan.left_alone],
         "term {1}: {0}": [(text, name) for name, text in plan.terms],
         "note {1}: {0}": [(text, name) for name, text in plan.notes],
@@ -133,8 +149,13 @@ def _summary(plan):
     return "\n".join(lines)
 
 
-def _rate(decay):
+def _rate(decay, half_life):
     rate = "%g" % decay.rate if isinstance(decay.rate, float) else "known at run time"
+    if isinstance(half_life, float):
+        steps = f"{half_life:,.0f}" if half_life >= 100.0 else f"{half_life:.3g}"
+        rate += " (half-life %s steps)" % steps
+    elif half_life is not None and isinstance(decay.rate, float):
+        rate += " (half-life known at run time)"
     return "%s, %s" % (rate, decay.why)
 
 
@@ -142,13 +163,14 @@ def _facts(target, result):
     from tf1_wd import __version__
     from tf1_wd._tf import tf
 
-    decoupled = result.plans or result.has_own_scope
+    decoupled = any(plan.decaying for plan in result.plans) or result.has_own_scope
+    outcome = "refused" if result.error else "decoupled" if decoupled else "no decay" if result.plans else "no training"
     return {
         "program": str(target),
         "arguments": list(target.arguments),
         "tensorflow": tf.version.VERSION,
         "tf1_wd": __version__,
-        "outcome": "refused" if result.error else "decoupled" if decoupled else "no training",
+        "outcome": outcome,
         "error": result.error and "%s: %s" % (type(result.error).__name__, result.error),
         "warnings": result.warnings,
         "graphs": [plan.as_dict() for plan in result.plans],

@@ -15,6 +15,7 @@ _DEFAULTS = {
     **dict.fromkeys(("order", "scale", "rate", "include", "exclude", "report")),
     **{"convention": "adamw", "source": "loss", "sparse": SPARSE[0], "backend": "auto", "others": COUPLED},
 }
+RULES = tuple(_DEFAULTS)
 
 
 def add_program(parser):

@@ -29,6 +29,7 @@ from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import DecayPlan, check_rows
 from tf1_wd.plan.options import DECOUPLE, LAZY, Rules, make_rules
+from tf1_wd.plan.reasons import over_updates
 from tf1_wd.plan.same_variable import copies_of
 
 Updates = List[Tuple[tf.Variable, List[tf.Operation]]]
@@ -159,8 +160,8 @@ def _groups(updates: Updates, rules: Rules, collection: Collection) -> list[Grou
 
 def _plan_of(groups: list[Group], rules: Rules) -> DecayPlan:
     decisions = [with_scale(d, applied.scale) for applied, _ in groups for d in applied.update.decisions]
-    notes = dict(note for applied, _ in groups for note in applied.update.notes)
-    return DecayPlan(tuple(decisions), tuple(notes.items()), rules.order)
+    notes = over_updates(note for applied, _ in groups for note in applied.update.notes)
+    return DecayPlan(tuple(decisions), tuple(notes), rules.order)
 
 
 def _behind(train_op: tf.Operation | tf.Tensor, followers: list[tf.Operation]) -> tf.Operation | tf.Tensor:

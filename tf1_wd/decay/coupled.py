@@ -226,7 +226,7 @@ def _refuse_rate(d: Decay, scale: Scalar) -> None:
     if d.rows == LAZY:
         raise InvalidOptionError("%s decays lazily, which a gradient cannot: make the plan without sparse=" % d.name)
     if isinstance(d.rate, float) and isinstance(scale, float):
-        check_rate(d.rate * scale, d.name, "%s, times scale %g" % (d.why, scale))
+        check_rate(d.rate, d.name, d.why, scale)
     if tf.is_tensor(d.rate) and _tf.outermost(d.rate.graph) is not _tf.outermost(tf.get_default_graph()):
         raise InvalidRateError("the rate of %s is known at the run of another graph only: pass rates=" % d.name)
 

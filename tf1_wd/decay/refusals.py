@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import Any, NoReturn
 
+import numpy as np
+
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.update import AppliedUpdate
@@ -107,9 +109,15 @@ def own_decay_of(optimizer: tf.train.Optimizer) -> str | None:
         value = getattr(optimizer, name, None)
         # A function that the object holds is a rate that it calls; one of its class is a method.
         is_method = callable(value) and name not in getattr(optimizer, "__dict__", {})
-        if value is not None and not is_method and not (isinstance(value, numbers.Number) and value == 0):
+        if value is not None and not is_method and not _is_zero(value):
             return "%s decays weights by itself (%s=%r)" % (type(optimizer).__name__, name, value)
     return None
+
+
+def _is_zero(value: Any) -> bool:
+    """True for the number 0, and for a Tensor that is the constant 0."""
+    value = _tf.constant_value(value) if isinstance(value, tf.Tensor) else value
+    return isinstance(value, (numbers.Number, np.ndarray)) and bool(np.all(value == 0))
 
 
 def refuse_decoupled(optimizer: tf.train.Optimizer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import Container, Iterable, Iterator, Sequence
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
@@ -12,6 +12,8 @@ from tf1_wd.graph.variables import holder, is_variable, variable_op
 from tf1_wd.graph.walk import ancestors, argument
 
 _UPDATES = ASSIGNMENTS | SCATTERS
+# ops that show a number to people, and hand it to nobody else
+_LOGS = frozenset(["Assert", "Print", "PrintV2", "WriteHistogramSummary", "WriteScalarSummary", "WriteSummary"])
 
 
 def updates_among(ops: Iterable[tf.Operation], train_op: tf.Operation) -> list[tuple[tf.Operation, list[tf.Operation]]]:
@@ -46,6 +48,28 @@ def written_variable(op: tf.Operation) -> tf.Operation | None:
         return None
     written = holder(op.inputs[0])
     return written if is_variable(written) else None
+
+
+def destinations(tensor: tf.Tensor, trained: Container[tf.Operation]) -> Iterator[tf.Operation | None]:
+    """The variables (ops) that a tensor goes into, as they are met; None for what the graph does not show, as a queue.
+
+    trained: variables that are not followed further; another, as an accumulator is, leads on to what reads it.
+    """
+    seen: set[tf.Operation] = set()
+    pending = [tensor]
+    while pending:
+        for op in pending.pop().consumers():
+            if op in seen:
+                continue
+            seen.add(op)
+            written = written_variable(op)
+            if written is not None:
+                yield written
+                pending += [] if written in trained else written.outputs
+            elif op.type not in _LOGS and (not op.outputs or op.type in CALLS or op.op_def.is_stateful):
+                yield None
+            else:
+                pending += op.outputs
 
 
 def gradient_of(op: tf.Operation) -> tf.Tensor:

@@ -11,6 +11,11 @@ Gradient = Union[tf.Tensor, tf.IndexedSlices, None]
 Pairs = Sequence[Tuple[Gradient, tf.Variable]]
 
 
+def is_zero(number: Scalar) -> bool:
+    """True for the number 0, not for a tensor that may be 0 at run time."""
+    return isinstance(number, float) and number == 0.0
+
+
 def as_list(value: Any) -> list[Any]:
     """A list of what an argument of tf.gradients holds: one thing, several, or none."""
     if value is None:

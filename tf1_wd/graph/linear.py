@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable, Mapping, NamedTuple
 
-from tf1_wd.graph.op_types import SIGNS
+from tf1_wd.graph.op_types import SIGNS, TIMES
 
 if TYPE_CHECKING:
     from tf1_wd._tf import tf
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
         if op.type in self.signs:
             return [Part(tensor, sign) for tensor, sign in zip(op.inputs, self.signs[op.type])]
         divides = op.type in self.divisions
-        place = self.scalar_at(op) if divides or op.type == "Mul" else None
+        place = self.scalar_at(op) if divides or op.type in TIMES else None
         if place is None or (divides and place != 1):
             return None
         return [Part(op.inputs[1 - place], 1.0, op.inputs[place], divides)]

@@ -47,6 +47,7 @@ SUMS_OF_TERMS = PLUS | {"AddN", "Sub", "Pack"}  # by which a program puts a loss
 SIGNS = {**dict.fromkeys(PLUS, (1.0, 1.0)), "Sub": (1.0, -1.0), "Neg": (-1.0,)}  # op type -> signs of its inputs
 REDUCTIONS = frozenset(["Sum", "Mean"])
 DIVISIONS = frozenset(["RealDiv", "DivNoNan"])
+TIMES = frozenset(["Mul", "MulNoNan"])
 PRODUCTS = DIVISIONS | {"Mul"}
 SELECTS = frozenset(["Select", "SelectV2"])
 LIMITS = frozenset(["Maximum", "Minimum", "ClipByValue"])

@@ -10,7 +10,8 @@ from tf1_wd.keras import layers as keras_layers
 from tf1_wd.keras import optimizer, regularizers
 from tf1_wd.keras.layers import BIAS, DEPTHWISE, EMBEDDINGS, KERNEL, RECURRENT
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import is_rate, make_rules, number_of
+from tf1_wd.plan.options import make_rules, number_of
+from tf1_wd.plan.rates import is_rate
 
 
 def plan(

@@ -157,9 +157,7 @@ def _note(weight: Weight, decay: Decay, by_regularizers: bool) -> Note | None:
 def _decide(weight: Weight, rates: Rates | None, rules: Rules) -> Decay:
     rate, why, reason = _rate(weight, rates, rules)
     if rate is not None:
-        check_rate(rate, weight.name, why)
-        if isinstance(rules.scale, float):
-            check_rate(rate * rules.scale, weight.name, "%s, times scale %g" % (why, rules.scale))
+        check_rate(rate, weight.name, why, rules.scale)
         rate, reason = (rate, reason) if rate else (None, Reason.ZERO_RATE)
     shape = tuple(weight.variable.shape)
     shape = tuple(getattr(n, "value", n) for n in shape)  # tf.Dimension, in TensorFlow 1

@@ -12,7 +12,8 @@ from tf1_wd.errors import InvalidOptionError, InvalidRateError
 from tf1_wd.native import twin
 from tf1_wd.native.choose import native_ops_for
 from tf1_wd.native.twin import eager_name
-from tf1_wd.plan.options import BACKENDS, is_rate
+from tf1_wd.plan.options import BACKENDS
+from tf1_wd.plan.rates import is_coefficient, is_rate
 
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
@@ -108,7 +109,7 @@ def check_rates(variables: Sequence[tf.Variable], rates: tf.Tensor, scale: tf.Te
     if known_rates is None:
         return
     for variable, rate in zip(variables, np.broadcast_to(known_rates, [count])):
-        if not is_rate(rate):
+        if not (is_coefficient(rate) if known_scale is None else known_scale != 1 or is_rate(rate)):
             raise InvalidRateError(
                 "the decay rate of %s is %g: it must be a number in [0, 1)" % (eager_name(variable), rate),
                 variable=eager_name(variable),

@@ -75,16 +75,19 @@ def _write(variable: tf.Variable, read: tf.Tensor, factor: tf.Tensor, use_lockin
 def _amounts(read: tf.Tensor, factor: tf.Tensor) -> list[tf.Tensor]:
     """What to take off a weight, one after the other."""
     # Products are rounded before they are subtracted; half types are computed in float32 and rounded once.
+    # A factor of 0 takes nothing off, of an infinite weight neither: the op leaves such weights alone.
     dtype = read.dtype
     if dtype.name not in HALF_TYPES:
-        return [factor * read]
+        return [tf.math.multiply_no_nan(read, factor)]
     # Everything is computed from one copy: a read of a reference variable changes when the variable does.
     weight = tf.cast(read, tf.float32)
     result = tf.cast(tf.cast(weight - factor * weight, dtype), tf.float32)
     difference = tf.cast(weight - result, dtype)
     # The difference to a result below half of the weight is itself rounded.
     rest = weight - tf.cast(difference, tf.float32) - result
-    return [difference, tf.cast(rest, dtype)]
+    moves = tf.cast(tf.not_equal(factor, 0.0), tf.float32)
+    kept = [tf.math.multiply_no_nan(tf.cast(amount, tf.float32), moves) for amount in (difference, rest)]
+    return [tf.cast(amount, dtype) for amount in kept]
 
 
 def eager_name(variable: tf.Variable) -> str:

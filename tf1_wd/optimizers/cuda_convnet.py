@@ -16,7 +16,8 @@ from tf1_wd.native.twin import as_scalar
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.plan.decisions import Decay
 from tf1_wd.plan.layer_params import BIASES, WEIGHTS, LayerParams, Learning, assign, read_layer_params
-from tf1_wd.plan.options import check_flag, is_rate
+from tf1_wd.plan.options import check_flag
+from tf1_wd.plan.rates import is_rate
 from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.scale_option import check_scalar
 from tf1_wd.plan.text_table import table

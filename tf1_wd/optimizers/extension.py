@@ -12,12 +12,22 @@ from tf1_wd._tf import tf
 from tf1_wd.decay.ops.ordering import apply_with
 from tf1_wd.decay.ops.update import AppliedUpdate, Collection, plan_update
 from tf1_wd.decay.refusals import refuse_eager, refuse_strategy
-from tf1_wd.errors import InvalidOptionError, InvalidRateError, UndecayedWarning, UnsupportedUpdateError
+from tf1_wd.errors import (
+    InvalidOptionError,
+    InvalidRateError,
+    Tf1WdWarning,
+    UndecayedWarning,
+    UnsupportedUpdateError,
+)
+from tf1_wd.graph.gradients import Pairs, tensors_of
 from tf1_wd.graph.marks import by_an_optimizer
 from tf1_wd.graph.update_ops import step_ignores_weights
-from tf1_wd.graph.variables import checkpoint_name
-from tf1_wd.plan.options import is_rate, make_rules
+from tf1_wd.graph.variables import checkpoint_name, size_of
+from tf1_wd.penalties.in_gradients import holds_l2
+from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.rates import is_rate
 from tf1_wd.plan.same_variable import parts
+from tf1_wd.plan.text_table import some
 
 WeightDecay = Union[float, tf.Tensor, tf.Variable, Callable[..., Any]]
 VarList = Union[tf.Variable, Iterable[tf.Variable], None]  # None stands for all variables
@@ -160,11 +170,25 @@ class DecoupledWeightDecayExtension:
         rate = _rate_now(self._weight_decay, global_step) if chosen else 0.0
         if isinstance(rate, float) and rate == 0.0:
             return apply()
+        _warn_of_l2(pairs, chosen, type(self).__name__)
         rules = make_rules(source="loss", convention="contrib", sparse="touched_rows", backend=self.backend)
         update = plan_update(pairs, rules, [], dict.fromkeys(chosen, rate), Collection((), {}))
         applied = AppliedUpdate(update, 1.0, tf.get_default_graph())
         with by_an_optimizer():
             return apply_with(applied, rules, self, apply, in_place=_step_ignores_weights(type(self)))
+
+
+def _warn_of_l2(pairs: Pairs, decaying: Sequence[tf.Operation], optimizer: str) -> None:
+    """Warns if a gradient holds L2 of a variable that decays; of one element, any gradient may look like that."""
+    gradients = {graph.variable_op(v): tensors_of(g)[0] for g, v in pairs if g is not None}
+    found = [op.name for op in decaying if size_of(op) != 1 and holds_l2(gradients[op], op)]
+    if found:
+        warnings.warn(
+            "the loss holds L2 of %s, which goes through %s as any gradient does, and its weight_decay comes on top: "
+            "take that L2 out of the loss, or leave these variables out of decay_var_list" % (some(found), optimizer),
+            Tf1WdWarning,
+            stacklevel=5,
+        )
 
 
 def _step_ignores_weights(optimizer_class: type) -> bool:
@@ -227,6 +251,9 @@ def _rate_now(weight_decay: WeightDecay, global_step: tf.Variable | None) -> flo
     _check_rate(weight_decay)
     if isinstance(weight_decay, tf.Variable):
         return _tf.fresh_read(weight_decay)
+    known = _tf.constant_value(weight_decay) if isinstance(weight_decay, tf.Tensor) else None
+    if known is not None and known == 0:
+        return 0.0
     return weight_decay if tf.is_tensor(weight_decay) else float(weight_decay)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, ClassVar, Dict, Iterable, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, AbstractSet, ClassVar, Dict, Iterable, Sequence, Tuple, Union
 
 from tf1_wd import _tf, graph
 from tf1_wd.errors import AlreadyDecoupledError
@@ -27,12 +27,17 @@ if TYPE_CHECKING:
 # has another factor besides, which depends on the variable.
 Terms = Dict[Union["tf.Operation", Tuple["tf.Operation", int]], Tuple[float, bool]]
 
+Gradients = AbstractSet[Tuple["tf.Operation", int]]  # keys of tensors, of graph.key
+
 _CHOICES = SELECTS | {"Merge"}
 
 
-def refuse_own_decay(variables: Iterable[tf.Variable]) -> None:
-    """Raises AlreadyDecoupledError if the graph decays one of `variables` by an op that is not of a scope or attach."""
-    found = own_decays([graph.variable_op(v) for v in variables])
+def refuse_own_decay(variables: Iterable[tf.Variable], gradients: Gradients = frozenset()) -> None:
+    """Raises AlreadyDecoupledError if the graph decays one of `variables` by an op that is not of a scope or attach.
+
+    gradients: as for `own_decays`.
+    """
+    found = own_decays([graph.variable_op(v) for v in variables], gradients)
     if found:
         raise AlreadyDecoupledError(
             "the program decays these variables by itself, and a second decay would come on top: %s. Take that out, or "
@@ -41,28 +46,33 @@ def refuse_own_decay(variables: Iterable[tf.Variable]) -> None:
         )
 
 
-def own_decays(variables: Sequence[tf.Operation]) -> list[tuple[tf.Operation, tf.Operation]]:
-    """[(variable, op that takes a fraction of it off)], leaving out the ops of scopes and attach."""
+def own_decays(
+    variables: Sequence[tf.Operation], gradients: Gradients = frozenset()
+) -> list[tuple[tf.Operation, tf.Operation]]:
+    """[(variable, op that takes a fraction of it off)], leaving out the ops of scopes and attach.
+
+    gradients: keys of what tf.gradients returned. What the loss puts into them is no decay, L2 of looked-up rows say.
+    """
     wanted, scalars, found = set(variables), Scalars(), []
     for g in {id(variable.graph): variable.graph for variable in variables}.values():
         for op in made_by_optimizers(g):
             found += [(variable, op) for variable in map(graph.holder, op.inputs) if variable in wanted]
         for op in g.get_operations():
             variable = written_variable(op)
-            if variable in wanted and shrinks(op, variable, scalars) and not is_decay(op):
+            if variable in wanted and shrinks(op, variable, scalars, gradients) and not is_decay(op):
                 found.append((variable, op))
     return found
 
 
-def shrinks(op: tf.Operation, variable: tf.Operation, scalars: Scalars) -> bool:
+def shrinks(op: tf.Operation, variable: tf.Operation, scalars: Scalars, gradients: Gradients = frozenset()) -> bool:
     """True if `op` assigns its variable v <- c * v + rest with c < 1, and is no moving average.
 
     In a moving average the factors in `rest` sum to 1 - c. Scalars that are known only at run time count as small
-    positive numbers. variable: the op of the variable that `op` updates.
+    positive numbers. variable: the op of the variable that `op` updates. gradients: as for `own_decays`.
     """
     if "Apply" in op.type:
         return False
-    terms = _terms(op, variable, scalars)
+    terms = _terms(op, variable, scalars, gradients)
     own, bent = terms.pop(variable, (0.0, False))
     rest = sum(factor for factor, _ in terms.values())
     if own <= 0.0 or own > 1.0:
@@ -80,10 +90,10 @@ def rests(op: tf.Operation, variable: tf.Operation, scalars: Scalars) -> list[tf
     return [key[0].outputs[key[1]] for key in terms if isinstance(key, tuple)] if variable in terms else []
 
 
-def _terms(op: tf.Operation, variable: tf.Operation, scalars: Scalars) -> Terms:
+def _terms(op: tf.Operation, variable: tf.Operation, scalars: Scalars, gradients: Gradients = frozenset()) -> Terms:
     """The value that the variable has after an assignment, as _Sum.of has it."""
     amount = gradient_of(op)
-    terms = dict(_Sum(variable, scalars).of(amount))
+    terms = dict(_Sum(variable, scalars, gradients).of(amount))
     adds, subtracts = op.type.endswith(("Add", "AddVariableOp")), op.type.endswith(("Sub", "SubVariableOp"))
     if subtracts:
         terms = {key: (-factor, bent) for key, (factor, bent) in terms.items()}
@@ -96,8 +106,9 @@ def _terms(op: tf.Operation, variable: tf.Operation, scalars: Scalars) -> Terms:
 class _Sum:
     """Reads tensors as sums of multiples of other tensors, one of which may be a variable."""
 
-    def __init__(self, variable: tf.Operation, scalars: Scalars) -> None:
+    def __init__(self, variable: tf.Operation, scalars: Scalars, gradients: Gradients) -> None:
         self._variable = variable
+        self._gradients = gradients
         self._scalars = scalars
         self._known: dict[tuple[tf.Operation, int], Terms] = {}
         self._reading = Reading(self._scalar_at, same=PASSED_BY_OWN_DECAY, sums=frozenset(["AddN"]))
@@ -113,6 +124,8 @@ class _Sum:
         op = tensor.op
         if op is self._variable:
             return {op: (1.0, False)}
+        if graph.key(tensor) in self._gradients:
+            return {graph.key(tensor): (1.0, False)}
         parts = self._reading.parts(op)
         if parts is not None:
             return self._sum(parts)
@@ -139,6 +152,8 @@ class _Sum:
         number = self._scalars.number(scalar)
         if divides:
             number = _divided(1.0, number)
+        if number == 0.0:
+            return {}  # a decay that a program switches off
         return {key: (number * factor, bent) for key, (factor, bent) in terms.items()}
 
     def _scalar_at(self, op: tf.Operation) -> int | None:

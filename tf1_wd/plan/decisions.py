@@ -49,6 +49,7 @@ class Decay:
     why: where the rate comes from, or why there is none. scale: what multiplies the rate: a float, or the text that
     names what is known only at run time. rows: which rows decay, and when: a word of options.SPARSE. reason: what `why`
     says, as a value. scale_tensor: the scale that is known only at run time, once its ops are built.
+    others: (rate, scale) of other updates of the variable that decay it differently.
     """
 
     variable: Any
@@ -60,11 +61,43 @@ class Decay:
     rows: str = ALL_ROWS
     reason: Reason | None = None
     scale_tensor: Any = field(default=None, repr=False, compare=False)
+    others: tuple[tuple[Any, float | str], ...] = ()
 
     @property
     def size(self) -> int:
         """Number of elements; 0 where a dimension is unknown."""
         return functools.reduce(operator.mul, [d or 0 for d in self.shape], 1)
+
+
+def in_two_updates(first: Decay, second: Decay) -> Decay:
+    """The Decay of a variable that two updates train: the first that decays, and what the other does."""
+    if first.rate is None and second.rate is None:
+        return first
+    if first.rate is None or second.rate is None:
+        return _and(first if second.rate is None else second, "no decay with another update")
+    if _alike(first.rate, second.rate) and _alike(first.scale, second.scale):
+        return _and(first, "again with another update")
+    words = "with another update at rate %s" % _number(second.rate)
+    if not _alike(first.scale, second.scale):
+        words += " times scale %s" % _number(second.scale)
+    if any(_alike(rate, second.rate) and _alike(scale, second.scale) for rate, scale in first.others):
+        return first
+    return replace(_and(first, words), others=(*first.others, (second.rate, second.scale)))
+
+
+def _and(decay: Decay, words: str) -> Decay:
+    return replace(decay, why="%s; %s" % (decay.why, words))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return a is b or (isinstance(a, (float, str)) and isinstance(b, (float, str)) and a == b)
+
+
+def _number(value: Any) -> str:
+    """A rate or scale in a sentence."""
+    if isinstance(value, float):
+        return "%g" % value
+    return value if isinstance(value, str) else "known at run time"
 
 
 @dataclass(frozen=True)
@@ -93,7 +126,7 @@ class DecayPlan:
         return tuple(d for d in self.decays if d.rate is None)
 
     def __str__(self) -> str:
-        rows = [(d.name, text_table.shape(d.shape), _rate(d.rate), self._half_life(d), d.why) for d in self.decays]
+        rows = [(d.name, text_table.shape(d.shape), _rate(d.rate), self.half_life(d), d.why) for d in self.decays]
         lines = [text_table.table(rows, ("variable", "shape", "rate r", "half-life", "why"))]
         lines += ["term %s: %s" % term for term in self.terms]
         for text in dict.fromkeys(text for _, text in self.notes):
@@ -102,7 +135,8 @@ class DecayPlan:
         explained = "" if self.order == COUPLED else " Half-life: steps in which a weight that gets no gradient halves."
         return "\n".join([*lines, self.summary() + "." + explained])
 
-    def _half_life(self, decay: Decay) -> float | str | None:
+    def half_life(self, decay: Decay) -> float | str | None:
+        """Steps in which a weight that gets no gradient halves, "run time", or None where a decay does not tell."""
         if self.order == COUPLED:
             return None  # what is left of r w is up to the optimizer
         if decay.rate is None or decay.rows == TOUCHED_ROWS:
@@ -136,8 +170,9 @@ class DecayPlan:
                     "shape": list(d.shape),
                     "rate": _rate(d.rate),
                     "scale": d.scale,
-                    "half_life": self._half_life(d),
+                    "half_life": self.half_life(d),
                     "rows": d.rows,
+                    "others": [[_rate(rate), scale] for rate, scale in d.others],
                     "why": d.why,
                     "reason": None if d.reason is None else d.reason.value,
                 }
@@ -203,9 +238,7 @@ def _yes(trained: Trained, rate: Any, why: str, reason: Reason, rules: Rules, ti
     if text:
         rate, why = times(rate, factor), "%s, %s" % (why, text)
     if isinstance(rate, float):
-        options.check_rate(rate, trained.name, why)
-        if isinstance(rules.scale, float):
-            options.check_rate(rate * rules.scale, trained.name, "%s, times scale %g" % (why, rules.scale))
+        options.check_rate(rate, trained.name, why, rules.scale)
         if rate == 0.0:
             return _no(trained, why + ", with rate 0", Reason.ZERO_RATE)
     rows = _rows(trained, rules)

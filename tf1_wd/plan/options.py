@@ -16,6 +16,7 @@ from typing import Any, Callable, Sequence
 
 from tf1_wd.conventions.table import AFTER, BEFORE, CONVENTIONS, ETA, LEARNING_RATE, NOTHING
 from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
+from tf1_wd.plan.rates import problem_of
 from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.same_variable import is_same, parts
 from tf1_wd.plan.scale_option import check_scale
@@ -107,13 +108,14 @@ def _make(
             "convention='paper' needs scale=, the schedule multiplier eta of each step: a float, a scalar Tensor or a "
             "callable of the global step"
         )
+    scale = check_scale(scale)
     return Rules(
         source=source,
         include=_selectors("include", include),
         exclude=_selectors("exclude", exclude),
-        rates=_rates(rates),
+        rates=_rates(rates, scale if scale == 1.0 and multipliers is None else None),
         multipliers=_multipliers(multipliers),
-        scale=check_scale(scale),
+        scale=scale,
         order=order,
         backend=backend,
         sparse=sparse,
@@ -167,19 +169,13 @@ def check_matches(rules: Rules, variables: Sequence[tuple[Any, str]]) -> None:
             )
 
 
-def check_rate(rate: float, name: str, where: str) -> None:
-    """Raises InvalidRateError unless `rate`, that of the variable `name`, is a finite number in [0, 1)."""
-    if not is_rate(rate):
+def check_rate(rate: float, name: str, where: str, scale: Any = 1.0) -> None:
+    """Raises InvalidRateError if `rate`, that of the variable `name`, makes no decay with a scale; see `problem_of`."""
+    problem = problem_of(rate, scale)
+    if problem:
         advice = "Correct the coefficient, or give another with rates="
-        raise InvalidRateError(_NO_RATE % (rate, "of variable %s (%s)" % (name, where), advice), variable=name)
-
-
-def is_rate(value: Any) -> bool:
-    """True for a number in [0, 1): what a step may take off a weight, which is never all of it. NaN is none."""
-    return 0.0 <= value < 1.0
-
-
-_NO_RATE = "decay rate %r %s is not a finite number in [0, 1): a step would not shrink the weight. %s"
+        words = "decay rate %r of variable %s (%s)%s. %s" % (rate, name, where, problem, advice)
+        raise InvalidRateError(words, variable=name)
 
 
 def _near(selector: Selector, variables: Sequence[tuple[Any, str]]) -> str:
@@ -252,15 +248,15 @@ def _answer(predicate: Callable[[Any], Any], variable: Any, what: str) -> bool:
         raise InvalidOptionError(text % (what, type(error).__name__, error)) from error
 
 
-def _rates(value: Any) -> tuple[tuple[Selector | None, float], ...]:
+def _rates(value: Any, scale: Any) -> tuple[tuple[Selector | None, float], ...]:
     if value is None:
         return ()
     if hasattr(value, "items"):
         if not value:
             raise InvalidOptionError("rates is empty; leave it out, or map patterns to rates")
         pairs = [(_selector("rates", key), rate) for key, rate in value.items()]
-        return tuple((selector, _rate(rate, "rates[%s]" % selector.text)) for selector, rate in pairs)
-    return ((None, _rate(value, "rates")),)
+        return tuple((selector, _rate(rate, "rates[%s]" % selector.text, scale)) for selector, rate in pairs)
+    return ((None, _rate(value, "rates", scale)),)
 
 
 def _multipliers(value: Any) -> tuple[tuple[Selector, float], ...]:
@@ -289,8 +285,9 @@ def number_of(value: Any, option: str) -> float:
         raise InvalidRateError("%s=%r is not a number" % (option, value), option=option) from error
 
 
-def _rate(value: Any, option: str) -> float:
+def _rate(value: Any, option: str, scale: Any) -> float:
     rate = number_of(value, option)
-    if not is_rate(rate):
-        raise InvalidRateError(_NO_RATE % (rate, "given as %s" % option, "Give another"), option=option)
+    problem = problem_of(rate, scale)
+    if problem:
+        raise InvalidRateError("decay rate %r given as %s%s. Give another" % (rate, option, problem), option=option)
     return rate

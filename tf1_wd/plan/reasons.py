@@ -6,7 +6,7 @@ Programs compare these values. The texts beside them are for people, and may be 
 from __future__ import annotations
 
 import enum
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from tf1_wd.errors import InvalidOptionError
 
@@ -33,6 +33,11 @@ class Reason(enum.Enum):
     UNKNOWN_LAYER = "unknown_layer"
     UNKNOWN_WEIGHT = "unknown_weight"
     NEVER = "never"  # a role that never decays, such as a normalization's
+
+    @property
+    def is_a_choice(self) -> bool:
+        """True where somebody said that a variable is not to decay."""
+        return self in (Reason.EXCLUDED, Reason.NOT_INCLUDED, Reason.ZERO_RATE)
 
 
 # variables that are not updated, so that they are no part of what trains
@@ -71,6 +76,24 @@ class Fate(_Said):
         """True for a term that moves weights beside the optimizer."""
         return self in (Fate.OWN_STEP, Fate.OWN_L2, Fate.OWN_ROWS, Fate.TOWARDS, Fate.DECOUPLED)
 
+    @property
+    def is_idle(self) -> bool:
+        """True for a term of the collection that moves nothing in an update; another update may apply it."""
+        return self in (Fate.NOT_APPLIED, Fate.OTHER_SOURCE, Fate.NO_VARIABLE, Fate.LEFT_OUT)
+
+
+def over_updates(notes: Iterable[tuple[str, Fate]]) -> list[tuple[str, Fate]]:
+    """(name of a term, Fate) of several updates, each once; what acts in one of them counts, not that others idle."""
+    said: dict[str, list[Fate]] = {}
+    for name, fate in notes:
+        said.setdefault(name, []).append(fate)
+    found = []
+    for name, fates in said.items():
+        acting = [fate for fate in fates if not fate.is_idle]
+        idle = min(fates, key=lambda fate: fate is not Fate.NOT_APPLIED)  # of which a scope warns
+        found += [(name, fate) for fate in dict.fromkeys(acting or [idle])]
+    return found
+
 
 class Note(_Said):
     """What is to be said of a part of the graph that the decay matters for."""
@@ -79,6 +102,7 @@ class Note(_Said):
         "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
     )
     TAKEN_OUT = "has an L2 regularizer, which decouple takes out of the gradient; the loss still reports it"
+    UNUSED = "a gradient that no update takes: the L2 of the loss is not in it, nor in those that train"
     STAYS_COUPLED = "has a regularizer and does not decay: its gradient goes through the optimizer"
 
 

@@ -13,6 +13,7 @@ import pytest
 from support import oracle
 from support.paths import ROOT
 from support.programs import LR, RATE, W0, assert_close, gradient
+from tf1_wd.commands.run.execute import Program
 
 SCRIPT = """\
 import argparse, sys
@@ -74,7 +75,7 @@ def test_a_script_trains_with_true_decay_and_ends_as_it_does(script):
     assert (stdout, code) == ("started\n", 7), stderr
     assert said.splitlines() == [
         "tf1-wd run: 1 of 2 variables decay, 6 of 12 weights: w <- w - step - r w, r times scale %g" % LR,
-        "  rate %g, penalty in the loss: w" % RATE,
+        "  rate %g (half-life 88.4 steps), penalty in the loss: w" % RATE,
         "  left alone (no penalty, no rate given): v",
     ]
     w, v = np.load(str(script / "weights.npy"))
@@ -132,7 +133,8 @@ def test_an_error_of_the_program_is_its_own(script):
     [
         ([], "which program"),
         (["--rate", "a=0.1", "--rate", "0.2", "x.py"], "PATTERN=RATE"),
-        (["--rate", "2", "x.py"], "not a finite number in [0, 1)"),
+        (["--rate", "2", "--convention", "contrib", "x.py"], "not a finite number in [0, 1)"),
+        (["--rate", "-2", "x.py"], "not a finite number, 0 or more"),
         (["--exclude", "(", "x.py"], "not a regular expression"),
         (["--scale", "much", "x.py"], "learning_rate"),
         (["--convention", "paper", "x.py"], "needs scale="),
@@ -144,6 +146,16 @@ def test_wrong_options_are_named_before_anything_runs(words, message, capsys):
 
     assert main.main(["run", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "parser.add_argument('--if-impossible')", "flags.DEFINE_string('if_impossible')"])
+def test_an_option_of_ours_behind_a_program_that_does_not_know_it_is_told(text, tmp_path):
+    from tf1_wd.cli import run
+
+    (tmp_path / "gan.py").write_text(text)
+    target = Program(str(tmp_path / "gan.py"), ("--if-impossible=stop", "b", "--steps", "1"))
+    assert run.ours_behind(target) == ([] if text else ["--if-impossible"])
+    assert run.ours_behind(Program("package.gan", ("--exclude", "b"), True)) == ["--exclude"]
 
 
 def test_a_missing_program_is_named(tmp_path):
@@ -175,6 +187,6 @@ def test_what_is_said_of_many_variables_is_short_on_the_screen():
     notes = tuple(("average of v%d" % i, "not ordered") for i in range(7))
     lines = run._summary(DecayPlan(decays, (), "before", notes)).splitlines()
     assert lines[1:] == [
-        "  rate 0.1, penalty in the loss: v0, v1, v2, v3, v4, and 2 more",
+        "  rate 0.1 (half-life 6.58 steps), penalty in the loss: v0, v1, v2, v3, v4, and 2 more",
         "  note average of v0, average of v1, average of v2, average of v3, average of v4, and 2 more: not ordered",
     ]

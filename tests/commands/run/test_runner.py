@@ -16,7 +16,7 @@ from tf1_wd.commands.run import run as runner
 from tf1_wd.commands.run.execute import Program
 from tf1_wd.errors import AlreadyDecoupledError, NothingToDecayError, NothingUpdatedError
 from tf1_wd.plan.options import make_rules
-from tf1_wd.plan.reasons import Fate
+from tf1_wd.plan.reasons import Fate, Reason
 
 MODEL = """\
 import sys
@@ -53,8 +53,8 @@ def execute(tmp_path, monkeypatch, kind):
     return run
 
 
-def adamw(optimizer="adam", steps=5, **kwargs):
-    return oracle.train(optimizer, LR, W0, gradient, steps, "before", RATE, **dict(dict(scale=LR), **kwargs))
+def adamw(optimizer="adam", steps=5, rate=RATE, **kwargs):
+    return oracle.train(optimizer, LR, W0, gradient, steps, "before", rate, **dict(dict(scale=LR), **kwargs))
 
 
 L2_IN_THE_LOSS = """\
@@ -88,10 +88,51 @@ def test_a_penalty_that_was_never_added_is_not_switched_on(execute):
     assert "result" not in program  # it did not train
 
 
-def test_a_coefficient_of_zero_is_named(execute):
-    result, _, _ = execute(L2_IN_THE_LOSS.replace("RATE *", "0.0 *"))
+def test_a_coefficient_of_zero_is_named_and_trains_as_it_is(execute):
+    result, program, plans = execute(L2_IN_THE_LOSS.replace("RATE *", "0.0 *"))
+    assert result.error is None
+    assert result.warnings == [runner._ALL_ZERO]
+    assert [d.reason for d in plans[0].decays] == [Reason.ZERO_RATE]
+    assert_close(program["result"][0], adamw(rate=0.0))
+
+
+def test_a_sweep_goes_on_after_a_coefficient_of_zero(execute):
+    turn = textwrap.indent(L2_IN_THE_LOSS.replace("RATE *", "rate *") + TRAIN, "        ")
+    graph = "    with tf.Graph().as_default():\n        tf.get_variable_scope().set_use_resource(resource)\n" + turn
+    lines = "results = []\nfor rate in (0.0, RATE, 0.0):\n" + graph + "        results.append(result[0])\n"
+    result, program, plans = execute(lines, train="")
+    assert result.error is None
+    assert [len(plan.decaying) for plan in plans] == [0, 1, 0]
+    for weights, rate in zip(program["results"], (0.0, RATE, 0.0)):
+        assert_close(weights, adamw(rate=rate))
+
+
+def test_a_sweep_may_build_its_first_graph_without_a_penalty(execute):
+    model = L2_IN_THE_LOSS.replace(" + RATE * tf.nn.l2_loss(w)", "\nif rate:\n    loss += rate * tf.nn.l2_loss(w)")
+    turn = textwrap.indent(model + TRAIN, "        ")
+    graph = "    with tf.Graph().as_default():\n        tf.get_variable_scope().set_use_resource(resource)\n" + turn
+    lines = "results = []\nfor rate in %s:\n" + graph + "        results.append(result[0])\n"
+    result, program, _ = execute(lines % "(0.0, RATE)", train="")
+    assert (result.error, result.warnings) == (None, [runner._WITHOUT])
+    for weights, rate in zip(program["results"], (0.0, RATE)):
+        assert_close(weights, adamw(rate=rate))
+    result, program, _ = execute(lines % "(0.0, 0.0)", train="")
+    assert isinstance(result.error, NothingToDecayError)  # once it ended, as nothing decayed in all of it
+    assert_close(program["results"][1], adamw(rate=0.0))
+
+
+def test_a_program_that_names_no_l2_stops_before_its_first_step(execute):
+    result, program, _ = execute("w = weights()\ntrain_op = tf.train.AdamOptimizer(LR).minimize(data_loss(w))\n")
     assert isinstance(result.error, NothingToDecayError)
-    assert "The penalties have the coefficient 0" in str(result.error)
+    assert "result" not in program
+
+
+def test_a_rate_of_another_variable_is_no_reason_to_go_on(execute):
+    more = "u = weights('u', regularizer=l2())\nloss += tf.reduce_sum(u) + RATE * tf.nn.l2_loss(u)\n"
+    lines = L2_IN_THE_LOSS.replace("RATE *", "0.0 *").replace("train_op", more + "train_op")
+    result, program, _ = execute(lines, exclude="u")
+    assert isinstance(result.error, NothingToDecayError)
+    assert "result" not in program
 
 
 def test_a_penalty_that_was_never_added_decays_when_asked_for(execute):
@@ -235,6 +276,28 @@ def test_a_scope_of_the_program_wins(execute):
     result, program, plans = execute(lines)
     assert_close(program["result"][0], oracle.train("sgd", LR, W0, gradient, 5, "after", 0.25))
     assert (result.error, plans, result.has_own_scope) == (None, [], True)
+
+
+@pytest.mark.parametrize(
+    ("error", "alike"),
+    [("NothingToDecayError", True), ("MissingPackageError", True), ("NestedScopeError", False)],
+)
+def test_an_error_that_ends_the_program_without_us_too_is_told_from_a_refusal(execute, error, alike):
+    result, _, _ = execute("import tf1_wd.errors\nraise tf1_wd.errors.%s('its own')\n" % error, train="")
+    assert (type(result.error).__name__, result.fails_alike) == (error, alike)
+    assert not execute(IN_THE_COLLECTION)[0].fails_alike
+
+
+def test_a_decay_of_the_programs_own_is_not_answered_with_a_rate(execute):
+    own = "own = tf.assign(w, 0.75 * w)\ntrain_op = tf.train.AdamOptimizer(LR).minimize(data_loss(w))\n"
+    result, program, _ = execute("w = weights()\n" + own)
+    assert isinstance(result.error, AlreadyDecoupledError)
+    assert "result" not in program
+    result, _, _ = execute(
+        "u = weights('u')\ntrain_op = tf.train.FtrlOptimizer(LR, l2_regularization_strength=0.1)\n"
+        "train_op = train_op.minimize(data_loss(u))\n"
+    )
+    assert isinstance(result.error, AlreadyDecoupledError)
 
 
 def test_what_looks_like_decay_and_is_not_applied_is_reported(execute):

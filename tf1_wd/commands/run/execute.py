@@ -31,6 +31,14 @@ class Program(NamedTuple):
         return "-m %s" % self.target if self.is_module else self.target
 
 
+def source_of(program):
+    """The text of the program's own file; "" of a module, of a directory, and of a file that is no such text."""
+    if program.is_module or not os.path.isfile(program.target):
+        return ""
+    with open(program.target, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def execute(program):
     """Executes the program in this process; returns when its last line has run. What it raises is passed on.
 

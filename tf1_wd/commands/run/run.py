@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from tf1_wd.commands.run import execute as programs
 from tf1_wd.commands.run.watch import Watch
 from tf1_wd.decay.scope.pipeline import ScopeListener
-from tf1_wd.errors import NothingUpdatedError, Tf1WdError, Tf1WdWarning
+from tf1_wd.errors import (
+    OF_LEGACY,
+    NestedScopeError,
+    NothingToDecayError,
+    NothingUpdatedError,
+    Tf1WdError,
+    Tf1WdWarning,
+)
 from tf1_wd.graph.marks import made_in
 from tf1_wd.native import loader
 
@@ -20,7 +27,8 @@ class Run:
 
     plans: the DecayPlan of each graph that trained. warnings: sentences. error: the Tf1WdError because of which it is
     not decoupled, or None. raised: what ended the program, a SystemExit say, or None. has_own_scope: True if it uses
-    tf1_wd itself, or imported a graph that decays by it.
+    tf1_wd itself, or imported a graph that decays by it. fails_alike: True if the error is the program's own, which
+    ends it without a scope around it too.
     """
 
     plans: list = field(default_factory=list)
@@ -28,6 +36,7 @@ class Run:
     error: Tf1WdError | None = None
     raised: BaseException | None = None
     has_own_scope: bool = False
+    fails_alike: bool = False
 
 
 def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None, result=None):
@@ -39,12 +48,21 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
 
     Returns the Run. Raises ProgramNotFoundError.
     """
-    result, plans = Run() if result is None else result, {}
+    result, plans, without = Run() if result is None else result, {}, []
+    names_l2 = any(word in programs.source_of(program) for word in _WORDS_OF_L2)
 
     def on_training(tf_graph, scope):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", Tf1WdWarning)
-            scope.check()
+            try:
+                scope.check()
+            except NothingToDecayError as error:
+                is_of_a_sweep = names_l2 or any(plan.decaying for plan in result.plans)
+                if not scope.has_zero_coefficients and (scope.has_terms or not is_of_a_sweep):
+                    raise
+                if not scope.has_zero_coefficients:
+                    without.append(error)
+                warnings.warn(_ALL_ZERO if scope.has_zero_coefficients else _WITHOUT, Tf1WdWarning, stacklevel=1)
         plans[id(tf_graph)] = scope.plan
         result.plans[:] = plans.values()
         for warning in caught:
@@ -66,9 +84,19 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
     seen = plans or result.has_own_scope or watch.has_updates
     if result.error is None and watch.graphs and not seen and _ended_well(result.raised):
         result.error = _nothing_seen()
+    if without and result.error is None and not any(plan.decaying for plan in result.plans):
+        result.error = without[0]
     if isinstance(result.raised, Tf1WdError):
         result.error = result.raised
+        result.fails_alike = watch.error is None and not isinstance(result.raised, NestedScopeError)
+    result.fails_alike = result.fails_alike or isinstance(result.error, OF_LEGACY)
     return result
+
+
+# by which the text of a program tells that it has L2, if not in each of its graphs
+_WORDS_OF_L2 = ("l2_loss", "l2_regularizer", "regularizers.l2", "regularizers.L2")
+_WITHOUT = "this graph has no L2, though the program has: nothing decays, and it trains as it is"
+_ALL_ZERO = "the coefficient of every penalty in this graph is the constant 0: nothing decays, and it trains as it is"
 
 
 def _ended_well(raised):

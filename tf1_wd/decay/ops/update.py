@@ -15,7 +15,7 @@ from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, ROWS, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.plan.decisions import Decay, Trained, by_lookups, decide
-from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, given_rate, multiplier, selected
+from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, check_rate, given_rate, multiplier, selected
 from tf1_wd.plan.reasons import Fate
 
 
@@ -76,6 +76,12 @@ class AppliedUpdate:
     update: Update
     scale: Scalar
     graph: tf.Graph
+
+    def __post_init__(self) -> None:
+        """Raises InvalidRateError for a rate that makes no decay with this scale, once the learning rate is known."""
+        for d in self.update.decays:
+            if isinstance(d.rate, float):
+                check_rate(d.rate, d.name, d.why, self.scale)
 
 
 def collection_now() -> Collection:

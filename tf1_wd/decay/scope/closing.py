@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
-from typing import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Iterator
 
-from tf1_wd import graph
+from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import lazy_rows
 from tf1_wd.decay.ops.scale import with_scale
 from tf1_wd.decay.ops.update import AppliedUpdate
-from tf1_wd.decay.refusals import refuse_eager
+from tf1_wd.decay.refusals import refuse_decoupled, refuse_eager
 from tf1_wd.decay.scope.moving_averages import notes_on_averages
 from tf1_wd.decay.scope.step_counter import warn_of_uncounted
 from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, UndecayedWarning
-from tf1_wd.graph.assignments import written_variable
+from tf1_wd.graph.assignments import destinations, written_variable
+from tf1_wd.graph.gradients import is_zero
 from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.penalties.find import read_collection
-from tf1_wd.penalties.gradient_call import GradientCall
+from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
-from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows
+from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows, in_two_updates
 from tf1_wd.plan.options import Rules, given_rate, selected
-from tf1_wd.plan.reasons import Fate, Reason
+from tf1_wd.plan.reasons import Fate, Note, Reason, over_updates
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,35 @@ class Record:
     rules: Rules
     calls: list[GradientCall] = field(default_factory=list)
     updates: list[AppliedUpdate] = field(default_factory=list)
+    optimizers: list[Any] = field(default_factory=list)  # of updates without a decay
+
+    @property
+    def gradient_keys(self) -> set[Key]:
+        """The keys (graph.key) of what tf.gradients returned, of sparse gradients the values and indices."""
+        return {graph.key(t) for call in self.calls for found in call.derivatives.values() for t in found}
 
 
 def plan_of(record: Record) -> DecayPlan:
     """Every decision taken, with its reason: a DecayPlan."""
-    decisions: dict[tuple[int, str], Decay] = {}
-    notes: dict[str, Fate] = {}
+    decisions: dict[tuple[int, str], tuple[Decay, bool]] = {}
+    notes: list[tuple[str, Fate]] = []
     for applied in record.updates:
         for d in applied.update.decisions:
-            key = (id(applied.graph), d.name)
-            before = decisions.get(key)
-            if before is not None and before.rate is not None and d.rate is not None:
-                if graph.variable_op(before.variable) is not graph.variable_op(d.variable):
-                    continue  # another replica's copy of it
-                decisions[key] = replace(before, why=before.why + "; again with another update")
-            elif before is None or d.rate is not None:
-                decisions[key] = with_scale(d, applied.scale)
-        notes.update(applied.update.notes)
-    notes.update((name, Fate.STAYS) for call in record.calls for name in call.terms)
-    notes.update((name, Fate.NORM) for call in record.calls for name in call.norms)
-    plain = [*decisions.values(), *_not_updated(record)]
-    return DecayPlan(tuple(plain), tuple(notes.items()), record.rules.order, notes_on_averages(record.updates))
+            op, key, decay = graph.variable_op(d.variable), (id(applied.graph), d.name), with_scale(d, applied.scale)
+            trains = d.rate is not None or op in applied.update.updated
+            before, trained = decisions.get(key, (None, False))
+            if before is None or (trains and not trained):
+                decisions[key] = decay, trains
+            elif trains and graph.variable_op(before.variable) is op:  # and no other replica's copy of it
+                decisions[key] = in_two_updates(before, decay), True
+        notes += applied.update.notes
+    in_loss = {name: Fate.STAYS for call in record.calls for name in call.terms}
+    in_loss.update((name, Fate.NORM) for call in record.calls for name in call.norms)
+    notes = [(name, in_loss.get(name, fate) if fate is Fate.IN_LOSS else fate) for name, fate in notes]
+    notes += in_loss.items()
+    plain = [*(decay for decay, _ in decisions.values()), *_not_updated(record)]
+    said = (*notes_on_averages(record.updates), *((name, Note.UNUSED) for name in _unused_gradients(record)))
+    return DecayPlan(tuple(plain), tuple(over_updates(notes)), record.rules.order, said)
 
 
 def check(record: Record, may_be_empty: bool) -> None:
@@ -63,11 +72,12 @@ def check(record: Record, may_be_empty: bool) -> None:
     if not record.updates and not may_be_empty:
         refuse_eager()
         _refuse_nothing_updated(record)
-    refuse_own_decay([d.variable for applied in record.updates for d in applied.update.decays])
+    refuse_own_decay([d.variable for applied in record.updates for d in applied.update.decays], record.gradient_keys)
     _refuse_lost_penalties(record)
     _refuse_other_optimizers(record)
     plan = plan_of(record)
     if record.updates and all(applied.update.is_empty for applied in record.updates):
+        _refuse_own_decay_instead(record)
         raise NothingToDecayError(
             "none of %d variables decays. Looked at the loss (%d penalties), the collection REGULARIZATION_LOSSES "
             "(%d entries) and rates=%s.%s Declare penalties, or pass rates=. Per variable:\n%s"
@@ -88,6 +98,14 @@ def check(record: Record, may_be_empty: bool) -> None:
     warn_of_uncounted(record.rules, record.updates, stacklevel=4)
 
 
+def _refuse_own_decay_instead(record: Record) -> None:
+    """Raises AlreadyDecoupledError where no variable decays, and the program decays one: rates= would not help."""
+    for optimizer in record.optimizers:
+        refuse_decoupled(optimizer)
+    all_of_them = [d for applied in record.updates for d in applied.update.decisions]
+    refuse_own_decay([d.variable for d in all_of_them if d.reason is Reason.NO_RATE], record.gradient_keys)
+
+
 def _cause(record: Record, plan: DecayPlan) -> str:
     functions = sorted({name for call in record.calls for name in call.functions_with_l2})
     if functions:
@@ -104,6 +122,32 @@ def _trainable() -> list[tf.Variable]:
 
 def _updated(record: Record) -> set[tf.Operation]:
     return {graph.variable_op(d.variable) for applied in record.updates for d in applied.update.decisions}
+
+
+def _unused_gradients(record: Record) -> list[str]:
+    """Names of gradients without their L2 that go into no variable: the program may log them, or compute with them."""
+    updated = _updated(record)
+    freed = [(call, op) for call in record.calls for op in call.derivatives if op in updated.intersection(call.freed)]
+    tensors = [t for call, op in freed if not is_zero(call.rates.get(op, 1.0)) for t in call.derivatives[op][:1]]
+    seen = {graph.key(t): t for t in tensors if t.graph is _tf.outermost(t.graph)}  # of no function's body
+    return [t.op.name for t in seen.values() if not any(True for _ in destinations(t, updated))]
+
+
+def _trained_elsewhere(record: Record) -> set[tf.Operation]:
+    """Variables that no update trains, but whose gradients train others that have a decay, as A3C's workers do."""
+    updated = _updated(record)
+    decided = {
+        graph.variable_op(d.variable)
+        for applied in record.updates
+        for d in applied.update.decisions
+        if d.rate is not None or (d.reason is not None and d.reason.is_a_choice)
+    }
+    found = set()
+    for call in record.calls:
+        for op in set(call.freed).intersection(call.derivatives) - updated:
+            if any(to in decided for tensor in call.derivatives[op][:1] for to in destinations(tensor, updated)):
+                found.add(op)
+    return found
 
 
 def _not_updated(record: Record) -> Iterator[Decay]:
@@ -183,7 +227,7 @@ def _movers(record: Record) -> dict[tf.Operation, tf.Operation]:
 
 
 def _refuse_lost_penalties(record: Record) -> None:
-    updated = _updated(record)
+    updated = _updated(record) | _trained_elsewhere(record)
     for call in record.calls:
         penalised = set(call.derivatives).intersection(call.freed)
         if penalised and not penalised & updated:
@@ -200,7 +244,8 @@ def _undecayed(record: Record, plan: DecayPlan) -> Iterator[str]:
     for name, fate in plan.terms:
         if fate is Fate.NOT_APPLIED:
             yield "%s of the loss collection %s" % (name, fate)
-    lost = {op for call in record.calls for op in call.derivatives if op in call.freed} - _updated(record)
+    lost = {op for call in record.calls for op in call.derivatives if op in call.freed}
+    lost -= _updated(record) | _trained_elsewhere(record)
     if lost:
         yield "the penalties of %s left the gradient, but no update of the scope trains them: they do not decay" % (
             ", ".join(sorted(op.name for op in lost))

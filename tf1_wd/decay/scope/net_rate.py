@@ -94,7 +94,7 @@ def net_coefficient(
     """As `net_rate`. rates_of: function from a call to {op of a variable: what is to be summed up}."""
     op = graph.variable_op(variable)
     if gradient is not None:
-        _refuse_other_copies(gradient, op, upstream.calls)
+        _refuse_other_copies(gradient, op, upstream.calls, has_own=bool(behind))
         _refuse_accumulated(gradient, upstream.of(behind or upstream.calls), op, name)
     if gradient is not None and not behind:
         behind = _foreign(gradient, op, name, upstream.calls)
@@ -199,7 +199,9 @@ def refuse_gradient_of_gradient(call: GradientCall, earlier_calls: Sequence[Grad
 _COMBINE = SUMS.union(REDUCTIONS, PRODUCTS, JOINS, RESHAPES) | {"Identity", "Cast"}
 
 
-def _refuse_other_copies(gradient: Gradient, variable: tf.Operation, calls: Sequence[GradientCall]) -> None:
+def _refuse_other_copies(
+    gradient: Gradient, variable: tf.Operation, calls: Sequence[GradientCall], has_own: bool
+) -> None:
     """Raises AmbiguousRateError if gradients by other variables, with L2 of these, are parts of the gradient.
 
     So it is where every tower has variables of its own: how far their L2 was one of this variable is not known.
@@ -211,8 +213,8 @@ def _refuse_other_copies(gradient: Gradient, variable: tf.Operation, calls: Sequ
         if other is not None:
             raise AmbiguousRateError.of_gradient(
                 variable.name,
-                "is made of gradients of %s too, with L2 of that (variables of each tower's own, say), so its net rate "
-                "is not known. Pass it as rates=" % other.name,
+                "is made of gradients of %s%s, with L2 of that (a worker's or tower's own copy, say), so its net rate "
+                "is not known. Pass it as rates={%r: ...}" % (other.name, " too" if has_own else "", variable.name),
             )
         if tensor.op not in seen and tensor.op.type in _COMBINE:
             seen.add(tensor.op)

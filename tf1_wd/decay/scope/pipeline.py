@@ -33,7 +33,7 @@ from tf1_wd.decay.scope.net_rate import calls_behind, loss_rates, refuse_gradien
 from tf1_wd.decay.scope.own_terms import loss_terms
 from tf1_wd.decay.scope.replicas import Replica, apply_in_replicas
 from tf1_wd.errors import NothingUpdatedError, UnsupportedUpdateError
-from tf1_wd.graph.gradients import Pairs, Scalar, as_list
+from tf1_wd.graph.gradients import Pairs, Scalar, as_list, is_zero
 from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.added_by_hand import refuse_by_hand
 from tf1_wd.penalties.gradient_call import GradientCall, Key
@@ -61,12 +61,25 @@ class ScopeListener(Listener):
     @property
     def gradient_keys(self) -> set[Key]:
         """The keys (graph.key) of what tf.gradients returned, of sparse gradients the values and indices."""
-        return {graph.key(t) for call in self.record.calls for found in call.derivatives.values() for t in found}
+        return self.record.gradient_keys
 
     @property
     def raw_gradients(self) -> set[tf.Operation]:
         """The ops of gradients from which penalties were taken out."""
         return {t.op for call in self.record.calls for op in call.freed for t in call.derivatives.get(op, ())}
+
+    @property
+    def has_zero_coefficients(self) -> bool:
+        """True if there are penalties, each with the constant coefficient 0, so that no gradient misses any."""
+        rates = [rate for call in self.record.calls for rate in call.rates.values()]
+        return bool(rates) and all(map(is_zero, rates)) and not any(call.own for call in self.record.calls)
+
+    @property
+    def has_terms(self) -> bool:
+        """True if a loss, or the loss collection of the default graph, has penalties, or what may be some."""
+        calls = self.record.calls
+        in_losses = any(c.freed or c.norms or c.terms or c.gated or c.functions_with_l2 for c in calls)
+        return in_losses or bool(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))
 
     def check(self, may_be_empty: bool = False) -> None:
         """Raises, or warns, as leaving the scope does, of what was built so far."""
@@ -180,9 +193,11 @@ class ScopeListener(Listener):
                     "use another sparse="
                     % (replay.term.tensor.op.name, "rows" if replay.is_of_rows else "all rows", moved[0])
                 )
-        if not update.is_empty:
+        if update.is_empty:
+            self.record.optimizers.append(call.optimizer)
+        else:
             refuse_decoupled(call.optimizer)
-            refuse_own_decay([d.variable for d in update.decays])
+            refuse_own_decay([d.variable for d in update.decays], self.record.gradient_keys)
         refuse_by_hand(call.pairs, update.decays, self.record.calls)
         refuse_unseen(call.pairs, update.decays, self.rules, self.record.calls)
 
