@@ -9,8 +9,9 @@ import os
 import sys
 
 from tf1_wd.errors import KerasChosenError
-from tf1_wd.legacy.imports.alias_finder import find_again, find_by, import_or_none
+from tf1_wd.legacy.imports.alias_finder import find_again
 from tf1_wd.legacy.imports.contrib_finder import load, put_contrib
+from tf1_wd.legacy.imports.keras_finder import put_keras
 from tf1_wd.legacy.imports.tensorflow_facade import put_facade
 from tf1_wd.legacy.repairs.estimator import put_back
 from tf1_wd.legacy.repairs.numpy_scipy import put_others
@@ -53,6 +54,8 @@ def install():
             stack.callback(os.environ.pop, _SWITCH, None)
         tensorflow = importlib.import_module("tensorflow")
         if tensorflow.__version__.startswith("1."):
+            if importlib.util.find_spec("keras") is None:
+                put_keras("tensorflow.python.keras", stack)
             return stack.pop_all()
         for owner, name, value in _missing():
             setattr(owner, name, value)
@@ -71,14 +74,9 @@ def install():
 
 
 def _put_keras(stack):
-    """Makes `import keras` give Keras 2, as programs of that time mean it, where tf-keras is installed."""
-    if "keras" in sys.modules or os.environ.get(_SWITCH) != "1" or importlib.util.find_spec("tf_keras") is None:
-        return
-
-    def resolve(name):
-        return import_or_none("tf_" + name) if name.split(".")[0] == "keras" else None
-
-    find_by(resolve, stack)
+    """Makes `import keras` give Keras 2, as programs of that time mean it, where Keras 2 is."""
+    if _is_keras_2_there():
+        put_keras(_keras_2() + ".src", stack)
 
 
 def _refuse_keras_3():
@@ -123,9 +121,18 @@ def _repair_normalization(stack):
     stack.callback(setattr, owner, name, broken)
 
 
-def _keras_2():
-    """Where Keras 2 is: in tf-keras, which TF 2.15 and before need not have."""
+def _is_keras_2_there():
+    if _is_before_keras_3():
+        return True
+    return os.environ.get(_SWITCH) == "1" and importlib.util.find_spec("tf_keras") is not None
+
+
+def _is_before_keras_3():
     from tensorflow import __version__ as version
 
-    before_keras_3 = tuple(map(int, version.split(".")[:2])) < (2, 16)
-    return "keras" if before_keras_3 and importlib.util.find_spec("tf_keras") is None else "tf_keras"
+    return tuple(map(int, version.split(".")[:2])) < (2, 16)
+
+
+def _keras_2():
+    """Where Keras 2 is: in tf-keras, which TF 2.15 and before need not have."""
+    return "keras" if _is_before_keras_3() and importlib.util.find_spec("tf_keras") is None else "tf_keras"
