@@ -8,13 +8,16 @@ import importlib.util
 import os
 import sys
 
-from tf1_wd.errors import KerasChosenError
-from tf1_wd.legacy.imports.alias_finder import find_again
+from tf1_wd.errors import KerasChosenError, MissingPackageError
+from tf1_wd.legacy.imports.alias_finder import find_by, import_or_none
 from tf1_wd.legacy.imports.contrib_finder import load, put_contrib
 from tf1_wd.legacy.imports.keras_finder import put_keras
 from tf1_wd.legacy.imports.tensorflow_facade import put_facade
 from tf1_wd.legacy.repairs.estimator import put_back
+from tf1_wd.legacy.repairs.gone_modules import put_gone
+from tf1_wd.legacy.repairs.missing_packages import Missing, put_missing_keras
 from tf1_wd.legacy.repairs.numpy_scipy import put_others
+from tf1_wd.legacy.repairs.tf_data import put_counts
 from tf1_wd.legacy.repairs.v1_behavior import put_behavior
 from tf1_wd.legacy.tables.core import MODULES, ROWS
 
@@ -52,7 +55,7 @@ def install():
             _refuse_keras_3()
             os.environ[_SWITCH] = "1"
             stack.callback(os.environ.pop, _SWITCH, None)
-        tensorflow = importlib.import_module("tensorflow")
+        tensorflow = _import_tensorflow()
         if tensorflow.__version__.startswith("1."):
             if importlib.util.find_spec("keras") is None:
                 put_keras("tensorflow.python.keras", stack)
@@ -61,22 +64,30 @@ def install():
             setattr(owner, name, value)
             stack.callback(delattr, owner, name)
         _repair_normalization(stack)
+        put_gone(stack)
         put_back(stack)
         put_behavior(stack)
         put_others(stack)
+        put_counts(stack)
         if importlib.util.find_spec("tensorflow.contrib") is None:
             put_contrib(stack)
             # first: a package's path would find its modules a second time, under their old names
-            find_again({old: new for old, new in MODULES.items() if not _is_there(old)}, stack)
+            find_by(_resolver_of_modules(), stack)
         put_facade(stack)
-        _put_keras(stack)
+        if _is_keras_2_there():
+            put_keras(_keras_2() + ".src", stack)
+        elif importlib.util.find_spec("tf_keras") is None:
+            put_missing_keras(stack)
         return stack.pop_all()
 
 
-def _put_keras(stack):
-    """Makes `import keras` give Keras 2, as programs of that time mean it, where Keras 2 is."""
-    if _is_keras_2_there():
-        put_keras(_keras_2() + ".src", stack)
+def _import_tensorflow():
+    try:
+        return importlib.import_module("tensorflow")
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise MissingPackageError.of("tf1_wd", "tensorflow") from None
 
 
 def _refuse_keras_3():
@@ -102,6 +113,21 @@ def _missing():
             yield owner, name, load(row)
 
 
+def _resolver_of_modules():
+    """Resolves the old names of modules that moved, but for those that are there."""
+    homes = {old: new for old, new in MODULES.items() if not _is_there(old)}
+
+    def resolve(name):
+        if name not in homes:
+            return None
+        package = homes[name].partition(".")[0]
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackageError.of(name, package)
+        return import_or_none(homes[name])
+
+    return resolve
+
+
 def _is_there(module):
     try:
         return importlib.util.find_spec(module) is not None
@@ -117,7 +143,9 @@ def _repair_normalization(stack):
         return
     from tensorflow.python.util.lazy_loader import LazyLoader  # lazy as before: Keras takes a second to import
 
-    setattr(owner, name, LazyLoader(name, vars(owner), "%s.src.legacy_tf_layers.normalization" % _keras_2()))
+    lazy = LazyLoader(name, vars(owner), "%s.src.legacy_tf_layers.normalization" % _keras_2())
+    is_missing = not _is_before_keras_3() and importlib.util.find_spec("tf_keras") is None
+    setattr(owner, name, Missing("tensorflow.layers", "tf_keras") if is_missing else lazy)
     stack.callback(setattr, owner, name, broken)
 
 

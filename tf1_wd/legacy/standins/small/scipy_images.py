@@ -9,7 +9,7 @@ from tf1_wd.errors import MissingPackageError
 try:
     from PIL import Image
 except ImportError as error:
-    raise MissingPackageError("the images of scipy.misc need a package: pip install pillow") from error
+    raise MissingPackageError.of("scipy.misc.imread", "PIL") from error
 
 _RESAMPLING = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "cubic": 3}
 
