@@ -77,8 +77,8 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1(capsys):
 @pytest.mark.parametrize(
     ("package", "verb", "what"),
     [
-        *(("tensorflow", verb, "tf1_wd") for verb in ("audit", "run", "migrate")),
-        *((package, "demo", "the demo") for package in ("tensorflow", "tf_slim", "matplotlib", "tqdm")),
+        *(("tensorflow", verb, "tf1_wd") for verb in ("audit", "run", "migrate", "demo")),
+        *((package, "demo", "the demo") for package in ("tf_slim", "matplotlib", "tqdm")),
         ("libcst", "patch", "this command"),
     ],
 )

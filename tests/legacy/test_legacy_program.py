@@ -155,9 +155,14 @@ print(again.executing_eagerly(), again.compat.v1.resource_variables_enabled())
 
 
 @pytest.mark.skipif(not IS_TF1, reason="TensorFlow 2 has no tf.contrib")
-def test_on_tensorflow_1_install_changes_nothing_at_all():
+@pytest.mark.parametrize("has_keras", [True, False])
+def test_on_tensorflow_1_install_changes_nothing_at_all_where_a_keras_is(has_keras, tmp_path):
+    """Where none is, it adds a finder behind all others, for `import keras`."""
+    if has_keras:
+        (tmp_path / "keras.py").write_text("")
     script = (
-        """
+        "import sys; sys.path.append(%r)" % str(tmp_path)
+        + """
 import sys, os
 import tensorflow
 before = dict(sys.modules), list(sys.meta_path), dict(os.environ), tensorflow.resource_variables_enabled()
@@ -165,11 +170,12 @@ before = dict(sys.modules), list(sys.meta_path), dict(os.environ), tensorflow.re
         + INSTALL
         + """
 new = [name for name in sys.modules if name not in before[0] and not name.startswith("tf1_wd")]
-same = [sys.meta_path == before[1], dict(os.environ) == before[2], sys.modules["tensorflow"] is tensorflow]
+finders = sys.meta_path[: len(before[1])] if HAS_NO_KERAS else sys.meta_path
+same = [finders == before[1], dict(os.environ) == before[2], sys.modules["tensorflow"] is tensorflow]
 import tensorflow.contrib.layers
 real = os.path.dirname(os.path.dirname(tensorflow.__file__))
 print([n for n in new if "tensorflow" in n], *same, tensorflow.contrib.layers.__file__.startswith(real))
-"""
+""".replace("HAS_NO_KERAS", str(not has_keras))
     )
     assert printed(script) == ["[]", "True", "True", "True", "True"]
 

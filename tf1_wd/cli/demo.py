@@ -63,7 +63,7 @@ def run(args):
         package = (error.name or "").split(".")[0]
         if package not in PACKAGES:
             raise
-        raise MissingPackageError.of("the demo", package) from error
+        raise MissingPackageError.of("tf1_wd" if package == "tensorflow" else "the demo", package) from error
     print(text(report))
     from tf1_wd.commands.demo import curves
 

@@ -40,8 +40,8 @@ def install():
       back too; TPUs and distribution strategies in it are not. All are imported when they are asked for.
     - names of tensorflow.python that moved are at their old place too; so is what NumPy took away.
 
-    Call it before TensorFlow is imported. It imports TensorFlow itself. On TF 1.15 it changes nothing. A second call
-    changes nothing either, and nor does its end.
+    Call it before TensorFlow is imported. It imports TensorFlow itself. On TF 1.15 it changes nothing, but that
+    `import keras` gives tf.keras where no Keras is. A second call changes nothing, and nor does its end.
 
     close() takes everything back, but for modules that hold the names already, and, where the default graph was used
     meanwhile, v2 behavior: TensorFlow does not go back to eager execution then.
@@ -58,7 +58,7 @@ def install():
         tensorflow = _import_tensorflow()
         if tensorflow.__version__.startswith("1."):
             if importlib.util.find_spec("keras") is None:
-                put_keras("tensorflow.python.keras", stack)
+                put_keras("tensorflow.python.keras", stack, last=True)
             return stack.pop_all()
         for owner, name, value in _missing():
             setattr(owner, name, value)

@@ -16,12 +16,13 @@ from tf1_wd.legacy.imports.alias_finder import find_by, import_or_none
 _OURS = "tf1_wd.legacy.standins.small.keras"
 
 
-def put_keras(source, stack):
+def put_keras(source, stack, last=False):
     """Makes `import keras`, and the module paths of Keras 2, give the classes of compat.v1.keras.
 
     They are those that train in graph mode. A Keras that is installed beside keeps its other modules.
 
     source: the package of Keras 2's own source, "tf_keras.src" say. stack: contextlib.ExitStack that takes it back.
+    last: behind all other finders.
     """
     beside = importlib.util.find_spec("keras")
     path = list(beside.submodule_search_locations or ()) if beside else []
@@ -32,7 +33,7 @@ def put_keras(source, stack):
         below = _below_keras(name)
         return _Module(name, below, source, path) if below in table.HOMES else None
 
-    find_by(resolve, stack)
+    find_by(resolve, stack, last)
 
 
 def _below_keras(name):
