@@ -294,7 +294,7 @@ def test_without_libcst_the_extra_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "libcst", None)
     monkeypatch.delattr("tf1_wd.commands.patch")
     assert main(["patch", in_file(tmp_path, SCRIPT)]) == 2
-    assert "needs libcst: pip install 'tf1-wd[patch]'" in capsys.readouterr().err
+    assert "needs a package: pip install 'libcst>=1.0.1,<2'" in capsys.readouterr().err
 
 
 def test_it_runs_where_no_tensorflow_is_installed(tmp_path):
