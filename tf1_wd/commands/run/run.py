@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from tf1_wd.commands.run import execute as programs
 from tf1_wd.commands.run.watch import Watch
 from tf1_wd.decay.scope.pipeline import ScopeListener
-from tf1_wd.errors import NothingUpdatedError, Tf1WdError, Tf1WdWarning
+from tf1_wd.errors import NothingToDecayError, NothingUpdatedError, Tf1WdError, Tf1WdWarning
 from tf1_wd.graph.marks import made_in
+from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.native import loader
+from tf1_wd.penalties.own_decay import refuse_own_decay
 
 
 @dataclass
@@ -44,7 +46,7 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
     def on_training(tf_graph, scope):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", Tf1WdWarning)
-            scope.check()
+            _check(scope, tf_graph)
         plans[id(tf_graph)] = scope.plan
         result.plans[:] = plans.values()
         for warning in caught:
@@ -69,6 +71,15 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
     if isinstance(result.raised, Tf1WdError):
         result.error = result.raised
     return result
+
+
+def _check(scope, tf_graph):
+    """As scope.check(). Where the program decays by itself that is told first: a rate would be refused for it."""
+    try:
+        scope.check()
+    except NothingToDecayError:
+        refuse_own_decay(trainable_variables(tf_graph))
+        raise
 
 
 def _ended_well(raised):
