@@ -62,7 +62,7 @@ def by_layers(tf_graph):
         if kinds[kind]:
             layers.append(o)
     trainable = set(map(graph.variable_op, trainable_variables(tf_graph)))
-    found = {}
+    found: dict = {}
     for weight, regularizer in regularizers_of(layers):
         op = graph.variable_op(weight) if getattr(weight, "graph", None) is tf_graph else None
         if op in trainable:

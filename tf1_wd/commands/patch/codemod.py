@@ -12,7 +12,7 @@ import libcst as cst
 
 from tf1_wd.commands.patch import to_compat_v1 as compat
 from tf1_wd.commands.patch.gradient_chains import Refusal, Refused, find_chains
-from tf1_wd.commands.patch.known_patterns import find_snippets, own_decay, refuse_other_training, uses_tensorflow
+from tf1_wd.commands.patch.known_patterns import find_snippets, own_decay, refuse_other_training, second_steps, uses_tensorflow
 from tf1_wd.commands.patch.placement import Decorate, decide
 from tf1_wd.commands.patch.rewrite import apply_scopes
 from tf1_wd.commands.patch.syntax import imported_roots, last_name
@@ -81,7 +81,7 @@ def _with_scopes(module, options):
     if own is not None and (updates or snippets):
         return LEFT_ALONE, [(own[0], "decays by itself already (%s): left as it is" % own[1])], module
     chains, more = find_chains(units)
-    refusals += more
+    refusals += [*more, *second_steps(chains)]
     if not chains and not refusals:
         refusals += _gradients_alone(units)
         if not refusals:
@@ -121,7 +121,8 @@ def _told(scope):
     updates = sorted({chain.update.line for chain in scope.chains})
     lines = "line %d" % updates[0] if len(updates) == 1 else "lines %s" % ", ".join(map(str, updates))
     if isinstance(scope, Decorate):
-        return "decorated %s (update in %s)" % (scope.unit.title, lines)
+        told = "decorated %s (update in %s)" % (scope.unit.title, lines)
+        return told if scope.calls < 2 else told + "; each of its %d calls needs L2: one without stops" % scope.calls
     return "wrapped in `with` (update in %s)" % lines
 
 

@@ -40,27 +40,43 @@ class Snippet:
     replacement: str  # "" where nothing needs to
 
 
+_NO_SNIPPET = (
+    "a second optimizer decays the weights, in another form than the known snippet "
+    "(GradientDescentOptimizer(1.0).minimize(add_n of REGULARIZATION_LOSSES) under control_dependencies([train_op]))"
+)
+
+
 def find_snippets(units):
     """(snippets, refusals); takes the snippets' calls out of the units' events."""
     snippets, refusals = [], []
     for unit in units:
         assigned = _assigned(unit.body)
-        for event in [e for e in unit.events if e.kind in (MINIMIZE, GRADIENTS)]:
-            loss = first_argument(event.call, "loss")
-            if loss is None or not _PENALTIES.fullmatch(_resolved(loss, assigned)):
-                continue
+        for event in [e for e in unit.events if e.kind == MINIMIZE and _is_of_penalties(e, assigned)]:
             unit.events.remove(event)
             snippet = _as_snippet(event, assigned)
             if snippet is None:
-                why = (
-                    "a second optimizer decays the weights, in another form than the known snippet "
-                    "(GradientDescentOptimizer(1.0).minimize(add_n of REGULARIZATION_LOSSES) under "
-                    "control_dependencies([train_op]))"
-                )
-                refusals.append(Refusal(event.line, why, "remove this second step, and run this again"))
+                refusals.append(_second_step(event))
             else:
                 snippets.append(snippet)
     return snippets, refusals
+
+
+def second_steps(chains):
+    """Refusals for the updates that apply gradients of penalties and no others."""
+    for chain in chains:
+        assigned = _assigned(chain.unit.body)
+        gradients = [event for event in chain.events if event.kind == GRADIENTS]
+        if gradients and all(event.call is not None and _is_of_penalties(event, assigned) for event in gradients):
+            yield _second_step(gradients[0])
+
+
+def _second_step(event):
+    return Refusal(event.line, _NO_SNIPPET, "remove this second step, and run this again")
+
+
+def _is_of_penalties(event, assigned):
+    loss = first_argument(event.call, "loss")
+    return loss is not None and _PENALTIES.fullmatch(_resolved(loss, assigned)) is not None
 
 
 def _assigned(body):
