@@ -76,7 +76,9 @@ def origins(ops, collections):
     TensorFlow 2 makes a regularizer's term anew where it is used. ops: those of the loss. collections: {name:
     Declared}.
     """
-    inside, found, copies, consumers = set(ops), {}, None, {}
+    inside, copies = set(ops), None
+    found: dict = {}
+    consumers: dict = {}
     for tensor, penalties in (term for declared in collections.values() for term in declared.terms):
         if tensor.op in inside:
             found.update((p.tensor.op, p.tensor.op) for p in penalties)
