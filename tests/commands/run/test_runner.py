@@ -251,6 +251,14 @@ def test_own_decay_is_refused_before_the_first_step(execute):
     assert "result" not in program
 
 
+def test_own_decay_without_any_l2_is_told_instead_of_a_rate_that_would_be_refused(execute):
+    own = "decay = tf.assign(w, 0.95 * w)\n"
+    result, program, _ = execute(L2_IN_THE_LOSS.replace("RATE * tf.nn.l2_loss(w)", "0.0") + own)
+    assert isinstance(result.error, AlreadyDecoupledError)
+    assert "w (in " in str(result.error)
+    assert "result" not in program
+
+
 def test_gradients_that_are_applied_in_numpy_are_refused(execute):
     lines = "w = weights()\ngradient = tf.gradients(data_loss(w) + RATE * tf.nn.l2_loss(w), w)\n"
     result, _, _ = execute(lines, train=TRAIN.replace("train_op", "gradient"))
