@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 import warnings
 
@@ -11,61 +10,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from support import oracle
+from support.executing import IN_THE_COLLECTION, L2_IN_THE_LOSS, TRAIN, adamw
 from support.programs import LR, RATE, W0, assert_close, gradient
 from tf1_wd.commands.run import run as runner
-from tf1_wd.commands.run.execute import Program
 from tf1_wd.errors import AlreadyDecoupledError, NothingToDecayError, NothingUpdatedError
-from tf1_wd.plan.options import make_rules
-from tf1_wd.plan.reasons import Fate, Reason
-
-MODEL = """\
-import sys
-import numpy as np
-import tensorflow.compat.v1 as tf
-from support.programs import LR, RATE, W0, data_loss, l2, weights
-resource = {resource}
-tf.get_variable_scope().set_use_resource(resource)
-"""
-TRAIN = """\
-with tf.Session() as session:
-    session.run(tf.global_variables_initializer())
-    for _ in range(5):
-        session.run(train_op)
-    result = session.run(tf.trainable_variables())
-"""
-
-
-@pytest.fixture
-def execute(tmp_path, monkeypatch, kind):
-    """Executes lines between MODEL and TRAIN as a program; returns (Run, its globals, the plans that were reported)."""
-    monkeypatch.setattr(sys, "argv", list(sys.argv))
-    monkeypatch.setattr(sys, "path", ["", *sys.path])
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-
-    def run(lines, train=TRAIN, arguments=(), **options):
-        script = tmp_path / "train.py"
-        script.write_text(MODEL.format(resource=kind == "resource") + textwrap.dedent(lines) + train)
-        plans = []
-        rules = make_rules(**dict(dict(convention="adamw", source="loss"), **options))
-        result = runner.run(Program(str(script), arguments), rules, plans.append)
-        return result, vars(sys.modules["__main__"]), plans
-
-    return run
-
-
-def adamw(optimizer="adam", steps=5, rate=RATE, **kwargs):
-    return oracle.train(optimizer, LR, W0, gradient, steps, "before", rate, **dict(dict(scale=LR), **kwargs))
-
-
-L2_IN_THE_LOSS = """\
-w = weights()
-loss = data_loss(w) + RATE * tf.nn.l2_loss(w)
-train_op = tf.train.AdamOptimizer(LR).minimize(loss)
-"""
-IN_THE_COLLECTION = """\
-w = weights(regularizer=l2())
-train_op = tf.train.AdamOptimizer(LR).minimize(data_loss(w))
-"""
+from tf1_wd.plan.reasons import Reason
 
 
 def test_l2_in_the_loss_becomes_adamw(execute, backend):
@@ -371,41 +320,3 @@ def test_a_graph_that_was_exported_decays_when_it_is_imported(execute, tmp_path,
     result, program, plans = execute(lines, train="", backend=backend)
     assert (result.error, result.raised, plans, result.has_own_scope) == (None, None, [], True)
     assert_close(program["result"], adamw(steps=6))
-
-
-L1_BESIDE_L2 = """\
-w = weights()
-loss = data_loss(w + tf.placeholder_with_default(np.zeros([2, 3]), [2, 3])) + RATE * tf.nn.l2_loss(-w)
-train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss + RATE * tf.reduce_sum(tf.abs(w)))
-"""
-
-
-@pytest.mark.parametrize("others", ["coupled", "decouple"])
-def test_other_terms_stay_in_the_gradient_or_take_a_step_of_their_own(others, execute):
-    _, program, (plan,) = execute(L1_BESIDE_L2, convention="snippet", others=others)
-    want = W0
-    for _ in range(5):
-        l1 = RATE * np.sign(want) if others == "coupled" else 0.0
-        stepped = want - LR * (gradient(want) + l1)
-        want = (1 - RATE) * stepped - (0.0 if others == "coupled" else RATE * np.sign(stepped))
-    assert_close(program["result"][0], want)
-    assert len(plan.terms) == 1
-
-
-ROWS_OF_A_BATCH = """\
-w, ids = weights(), tf.placeholder_with_default([1, 1], [None])
-rows = tf.nn.embedding_lookup(w, ids)
-loss = tf.reduce_sum(tf.nn.softplus(rows[:, 0])) + RATE * tf.nn.l2_loss(rows)
-train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss)
-"""
-
-
-def test_rows_that_a_batch_looks_up_decay_by_the_rate_of_the_program(execute):
-    result, program, (plan,) = execute(ROWS_OF_A_BATCH)
-    want = W0.copy()
-    for _ in range(5):
-        slope = np.array([2.0 / (1.0 + np.exp(-want[1, 0])), 0.0, 0.0])
-        want[1] -= LR * (slope + 2 * RATE * want[1])  # under SGD that is what L2 in the gradient does
-    assert result.error is None
-    assert_close(program["result"][0], want)
-    assert [fate for _, fate in plan.terms] == [Fate.OWN_ROWS]

@@ -1,0 +1,227 @@
+"""Programs that have a finding of an audit, each beside one that is near it and has it not."""
+
+from __future__ import annotations
+
+import tensorflow.compat.v1 as tf
+
+from support.watching import (
+    LR,
+    RATE,
+    adam,
+    collected,
+    data,
+    regularization,
+    sgd,
+    weights,
+)
+
+
+def coupled():
+    w = weights()
+    adam(data(w) + collected(w))
+
+
+def not_coupled():
+    w, u = weights(), weights("u", regularizer=collected)
+    sgd(data(w) + collected(w), var_list=[w])
+    tf.train.MomentumOptimizer(LR, 0.5).minimize(data(u) + collected(u), var_list=[u])
+
+
+def doubled_by_hand():
+    w = weights(regularizer=collected)
+    sgd(data(w) + regularization() + 0.5 * tf.nn.l2_loss(w))
+
+
+def doubled_by_the_collection():
+    w = weights(regularizer=collected)
+    tf.losses.add_loss(data(w))
+    sgd(tf.losses.get_total_loss() + tf.losses.get_regularization_loss())
+
+
+def not_doubled():
+    w = weights(regularizer=collected)
+    sgd(sum(0.5 * (data(w) + regularization()) for _ in range(2)))
+
+
+def inert():
+    w = weights(regularizer=collected)
+    sgd(data(w))
+
+
+def not_inert():
+    w = weights(regularizer=collected)
+    sgd(data(w) + regularization())
+
+
+def empty_filter():
+    w, beta = weights(), weights("BatchNorm/beta", [3])
+    sgd(data(w, beta) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, beta) if "batch_normalization" not in v.name]))
+
+
+def full_filter():
+    w, beta = weights(), weights("batch_normalization/beta", [3])
+    sgd(data(w, beta) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, beta) if "batch_normalization" not in v.name]))
+
+
+def filter_of_whole_names():
+    w, bias = weights(), weights("fc/bias", [3])
+    sgd(data(w, bias) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, bias) if v.name not in ["bias", "gamma"]]))
+
+
+def full_filter_of_whole_names():
+    w, bias = weights(), weights("bias", [3])
+    sgd(data(w, bias) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, bias) if v.op.name not in ["bias", "gamma"]]))
+
+
+def misspelt_beside_another_filter():
+    w, bias = weights(), weights("fc/bias", [3])
+    names = lambda v: "biasses" not in v.name and "fc" not in v.name  # noqa: E731
+    sgd(data(w, bias) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, bias) if names(v)]))
+
+
+def either_of_two_filters():
+    w, bias = weights(), weights("fc/bias", [3])
+    terms = [tf.nn.l2_loss(v) for v in (w, bias) if not ("fc" in v.name or "gamma" in v.name)]
+    sgd(data(w, bias) + RATE * tf.add_n(terms))
+
+
+def two_spellings():
+    w, bias = weights(), weights("fc/BatchNorm/beta", [3])
+    terms = [tf.nn.l2_loss(v) for v in (w, bias) if "batch_norm" not in v.name and "BatchNorm" not in v.name]
+    sgd(data(w, bias) + RATE * tf.add_n(terms))
+
+
+def declared_beside_another():
+    w, u = weights(regularizer=collected), weights("u", regularizer=lambda v: 0.5 * tf.nn.l2_loss(v))
+    sgd(data(w, u) + 0.125 * tf.nn.l2_loss(w) + tf.losses.get_regularization_losses()[1])
+
+
+def declared_and_half_of_it_added():
+    w = weights(regularizer=collected)
+    sgd(data(w) + 0.125 * tf.nn.l2_loss(w) + 0.5 * regularization())
+
+
+def squared():
+    w = weights(regularizer=collected)
+    sgd(data(w) + RATE * tf.nn.l2_loss(regularization()))
+
+
+def held_back():
+    w = weights(regularizer=collected)
+    sgd(data(w) / tf.stop_gradient(regularization()))
+
+
+def of_a_keras_layer():
+    built = keras_layer()
+    tf.train.AdamOptimizer(LR).minimize(data(built.kernel))
+    return built
+
+
+def of_a_keras_layer_and_added():
+    built = keras_layer()
+    tf.train.AdamOptimizer(LR).minimize(data(built.kernel) + tf.add_n(built.losses))
+    return built
+
+
+def keras_layer():
+    built = tf.keras.layers.Dense(1, use_bias=False, kernel_regularizer=tf.keras.regularizers.l2(0.15), name="fc")
+    built(tf.ones([2, 3]))
+    return built
+
+
+def norm_decayed():
+    gamma = weights("gamma", [3])
+    sgd(data(gamma) + collected(gamma))
+
+
+def norm_not_decayed():
+    w, gamma = weights(), weights("gamma", [3])
+    sgd(data(w, gamma) + collected(w))
+
+
+def bias_decayed():
+    w, shift = weights(), weights("shift", [3])
+    sgd(data(tf.nn.bias_add(tf.matmul(tf.ones([4, 2]), w), shift)) + collected(shift))
+
+
+def bias_not_decayed():
+    w, shift = weights(), weights("shift", [3])
+    sgd(data(tf.nn.bias_add(tf.matmul(tf.ones([4, 2]), w), shift)) + collected(w))
+
+
+def snippet(trained, read):
+    """The pasted second step; `read` is how its penalties read the weights."""
+    variables = [weights(), weights("frozen")]
+    terms = [collected(v) for v in variables] if read == "early" else None
+    with tf.control_dependencies([adam(data(*variables), var_list=variables[:trained])]):
+        if terms is None:
+            terms = [collected(v.read_value()) for v in variables]
+        tf.train.GradientDescentOptimizer(1.0).minimize(tf.add_n(terms), var_list=variables)
+
+
+def frozen_decayed():
+    snippet(1, "late")
+
+
+def nothing_frozen():
+    snippet(2, "late")
+
+
+def own_decay():
+    w = weights()
+    with tf.control_dependencies([adam(data(w))]):
+        w.assign(w * (1 - RATE))
+
+
+class DecayingOptimizer(tf.train.Optimizer):
+    """As BERT's: its decay is a part of the assignment."""
+
+    weight_decay_rate = RATE
+
+    def __init__(self):
+        super().__init__(False, "Decaying")
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        return tf.group(*[v.assign(v - LR * (g + self.weight_decay_rate * v)) for g, v in grads_and_vars])
+
+
+def own_decay_of_an_optimizer():
+    DecayingOptimizer().minimize(data(weights()))
+
+
+def own_average():
+    w = weights()
+    with tf.control_dependencies([adam(data(w))]):
+        tf.train.ExponentialMovingAverage(0.5).apply([w])
+
+
+def gated():
+    w = weights()
+    penalty = tf.cond(tf.placeholder(tf.bool, []), lambda: collected(w), lambda: tf.constant(0.0))
+    sgd(data(w) + penalty)
+
+
+def not_gated():
+    w = weights()
+    sgd(data(w) + tf.cond(tf.placeholder(tf.bool, []), lambda: data(w), lambda: tf.constant(0.0)) + collected(w))
+
+
+FINDINGS = [
+    ("coupled", coupled, ["w"], not_coupled),
+    ("double-counted", doubled_by_hand, ["w"], not_doubled),
+    ("double-counted", doubled_by_the_collection, ["w"], not_inert),
+    ("inert", inert, ["w"], not_inert),
+    ("inert", declared_beside_another, ["w"], declared_and_half_of_it_added),
+    ("inert", squared, ["w"], not_inert),
+    ("inert", held_back, ["w"], not_inert),
+    ("empty-filter", misspelt_beside_another_filter, ["w"], either_of_two_filters),
+    ("empty-filter", empty_filter, ["w", "BatchNorm/beta"], two_spellings),
+    ("empty-filter", empty_filter, ["w", "BatchNorm/beta"], full_filter),
+    ("empty-filter", filter_of_whole_names, ["w", "fc/bias"], full_filter_of_whole_names),
+    ("norm-decayed", norm_decayed, ["gamma"], norm_not_decayed),
+    ("bias-decayed", bias_decayed, ["shift"], bias_not_decayed),
+    ("frozen-decayed", frozen_decayed, ["frozen"], nothing_frozen),
+    ("already-decoupled", own_decay, ["w"], own_average),
+    ("already-decoupled", own_decay_of_an_optimizer, ["w"], own_average),
+    ("ambiguous", gated, ["w"], not_gated),
+]
