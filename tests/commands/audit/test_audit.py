@@ -216,9 +216,7 @@ def test_a_finding_is_told_of_what_has_it_alone(code, has_it, names, has_it_not,
 
 
 FROM_FILES = [case for case in FINDINGS if case[0] not in ("empty-filter", "ambiguous")]
-# of what the loss itself tells, and the optimizer's class
 FROM_FILES = [case for case in FROM_FILES if case[1] is not doubled_by_the_collection and case[3] is not not_doubled]
-FROM_FILES = [case for case in FROM_FILES if case[1] not in (declared_beside_another, squared)]
 
 
 @pytest.mark.parametrize(("code", "has_it", "names", "has_it_not"), FROM_FILES)
@@ -226,36 +224,6 @@ def test_a_file_tells_what_its_structure_shows(code, has_it, names, has_it_not, 
     assert list(finding(from_file(has_it, tmp_path), code).variables) == names
     with tf.Graph().as_default(), tf.variable_scope("", use_resource=kind == "resource"):
         assert code not in from_file(has_it_not, tmp_path).codes
-
-
-def test_l2_of_a_keras_layer_that_no_loss_holds_is_inert():
-    layers = []
-    report = watched(lambda: layers.append(of_a_keras_layer()))
-    found = finding(report, "inert")
-    assert found.variables == ("fc/kernel",)
-    assert "--rate 0.3 SCRIPT" in found.remedy
-    assert (report.variables[0].rate, report.variables[0].place) == (pytest.approx(0.3), "layer")
-    with tf.Graph().as_default():
-        assert "inert" not in watched(lambda: layers.append(of_a_keras_layer_and_added())).codes
-
-
-@pytest.mark.parametrize("build", [inert, squared, held_back])
-def test_what_is_inert_is_in_the_table_with_its_rate(build, kind):
-    variable = watched(build).variables[0]
-    assert (variable.rate, variable.place) == (RATE, "collection")
-
-
-def declared_in_a_function():
-    def made(name):
-        return weights(name, regularizer=tf.keras.regularizers.l2(0.5 * RATE))  # declared here
-
-    loss = data(made("a"), made("b"))
-    sgd(loss + sum(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)))
-
-
-def test_the_source_of_a_regularizer_is_where_it_is_declared(kind):
-    # `weights` calls get_variable, and Keras the rest: not the line that adds the terms up
-    assert ["get_variable" in v.source for v in watched(declared_in_a_function).variables] == [True, True]
 
 
 @pytest.mark.parametrize(("read", "kinds"), [("early", ["resource"]), ("late", [])])
