@@ -23,6 +23,16 @@ CUDA = [
     "nvidia-cuda-nvdisasm==13.5.37",
 ]
 DEMO = ["tf-slim", "matplotlib", "tqdm"]
+# what old programs import; tensorflow-estimator requires no TensorFlow, and TensorFlow 1.15 and 2.15 bring their own
+LEGACY = [
+    "tf-slim",
+    "tf-keras; python_version>='3.8'",
+    "tensorflow-estimator==2.15.0; python_version>='3.8'",
+    "pillow",
+    "scipy",
+    "matplotlib",
+    *PATCH,
+]
 
 
 def read(name):
@@ -83,6 +93,7 @@ setup(
             "tensorflow; python_version>='3.8'",
             "tf-keras; python_version>='3.8'",
         ],
+        "legacy": LEGACY,
         "demo": DEMO,
         "patch": PATCH,
         "cuda": CUDA,
@@ -90,6 +101,7 @@ setup(
         "test": [
             "pytest",
             "pytest-xdist",
+            "hypothesis",
             "setuptools",
             "tensorflow-estimator==2.15.0; python_version>='3.8'",
             *DEMO,

@@ -48,3 +48,11 @@ print(tf1_wd.{name}.__name__)
     run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     module = "tf1_wd." + name
     assert run.stdout.splitlines() == ["%s is a module of its own: import %s" % (module, module), module]
+
+
+def test_without_tensorflow_a_name_says_how_to_install_it():
+    code = "import sys, tf1_wd; sys.modules['tensorflow'] = None; tf1_wd.attach"
+    run = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False)
+    needed = "tf1_wd needs a package: pip install %s" % errors.PACKAGES["tensorflow"]
+    assert run.stderr.splitlines()[-1] == "tf1_wd.errors.MissingPackageError: " + needed
+    assert "_tf" not in run.stderr

@@ -44,16 +44,13 @@ __all__ = ["__version__", *_PUBLIC]
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
+        from tf1_wd.errors import MissingPackageError
+
         try:
             module = importlib.import_module(_PUBLIC[name])
-            return module if module.__name__ == "tf1_wd." + name else getattr(module, name)
-        except ModuleNotFoundError as error:
-            if error.name != "tensorflow":
-                raise
-            raise ModuleNotFoundError(
-                "tf1_wd.%s needs TensorFlow, which is not installed: pip install 'tf1-wd[tensorflow]'" % name,
-                name="tensorflow",
-            ) from error
+        except MissingPackageError as error:
+            raise MissingPackageError(str(error)) from None  # without the way to it
+        return module if module.__name__ == "tf1_wd." + name else getattr(module, name)
     if name in _SUBMODULES:
         raise AttributeError("tf1_wd.%s is a module of its own: import tf1_wd.%s" % (name, name))
     raise AttributeError("module 'tf1_wd' has no attribute %r; it has: %s" % (name, ", ".join(__all__)))

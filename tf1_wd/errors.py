@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 _Error = TypeVar("_Error", bound="Tf1WdError")
@@ -134,19 +135,38 @@ class KerasChosenError(Tf1WdError, RuntimeError):
 
 
 class NoStandInError(Tf1WdError, AttributeError):
-    """A name of tf.contrib has no stand-in on TensorFlow 2: leave it out, or run on TensorFlow 1.15."""
+    """A name of tf.contrib or Keras has no stand-in on TensorFlow 2: leave it out, or run on TensorFlow 1.15."""
 
 
 class NoStandInImportError(Tf1WdError, ImportError):
     """A program imports a name of tf.contrib that has no stand-in: leave it out, or run on TensorFlow 1.15."""
 
 
+# module -> what pip installs for it
+PACKAGES = {
+    "PIL": "pillow",
+    "libcst": "'libcst>=1.0.1,<2'",
+    "matplotlib": "matplotlib",
+    "scipy": "scipy",
+    "tensorflow": "tensorflow tf-keras" if sys.version_info >= (3, 8) else "'tensorflow<2' 'protobuf<3.21'",
+    "tensorflow_estimator": "tensorflow-estimator==2.15.0",
+    "tf_keras": "tf-keras",
+    "tf_slim": "tf-slim",
+    "tqdm": "tqdm",
+}
+
+
 class MissingPackageError(Tf1WdError, ImportError):
-    """A stand-in is in a package that is not installed: install it as the message says."""
+    """A package is not installed: install it as the message says."""
+
+    @classmethod
+    def of(cls, what: str, module: str) -> MissingPackageError:
+        """An error that says that `what` needs the package of a module."""
+        return cls("%s needs a package: pip install %s" % (what, PACKAGES[module]))
 
 
 class GoneError(Tf1WdError, NotImplementedError):
-    """A part of tf.estimator rests on what TensorFlow 2.16 took away: leave that part out, or use TensorFlow 2.15."""
+    """The program uses what TensorFlow took away: leave it out, or use the TensorFlow that the message names."""
 
 
 class NoDataError(Tf1WdError, OSError):

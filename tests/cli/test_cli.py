@@ -15,6 +15,7 @@ import tf1_wd
 from support.pages import assert_alike, runs
 from support.paths import ROOT
 from tf1_wd.cli import main as cli
+from tf1_wd.errors import PACKAGES
 
 
 def command(*arguments, **variables):
@@ -74,18 +75,29 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1(capsys):
 
 
 @pytest.mark.parametrize(
-    ("package", "extra"),
-    [("tensorflow", "tensorflow"), ("tf_slim", "demo"), ("matplotlib", "demo"), ("tqdm", "demo")],
+    ("package", "verb", "what"),
+    [
+        *(("tensorflow", verb, "tf1_wd") for verb in ("audit", "run", "migrate", "demo")),
+        *((package, "demo", "the demo") for package in ("tf_slim", "matplotlib", "tqdm")),
+        ("libcst", "patch", "this command"),
+    ],
 )
-def test_a_missing_package_is_one_line_that_names_its_extra(package, extra):
-    script = "import sys; sys.modules[%r] = None; from tf1_wd.cli.main import main; sys.exit(main(['demo']))" % package
+def test_a_missing_package_is_one_line_that_names_its_command(package, verb, what, tmp_path):
+    words = [verb] if verb == "demo" else [verb, str(tmp_path / "program.py")]
+    (tmp_path / "program.py").write_text("import tensorflow as tf")
+    script = "import sys; sys.modules[%r] = None; from tf1_wd.cli.main import main; sys.exit(main(%r))" % (
+        package,
+        words,
+    )
     environment = dict(os.environ, PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="3")
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     assert done.returncode == 2
     last = done.stderr.decode().strip().splitlines()[-1]
-    assert last == "tf1-wd demo needs %s: pip install 'tf1-wd[%s]'" % (package, extra)
+    assert last == "tf1-wd %s: %s needs a package: pip install %s" % (verb, what, PACKAGES[package])
+    if package == "tensorflow":
+        assert done.stderr.decode().count("\n") == 1
 
 
 def test_a_file_that_cannot_be_written_is_found_before_the_training(capsys):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import tf1_wd
+from support.looked_up import RATE, Feeds, lookup, penalty, trained
 from support.tables import LR, ROWS, W0, WIDTH, Program, batches, loss_of, numpy_weights, table
 from tf1_wd import errors
 
@@ -143,3 +144,41 @@ def test_a_table_and_other_variables_decay_in_different_ops_as_no_op_may_tie_the
     decays = [op for op in tf.get_default_graph().get_operations() if op.type in ("Tf1WdDecay", "Tf1WdResourceDecay")]
     decayed = [sorted(t.op.name for t in op.inputs if t.op.name[:-1] in ("table", "dense")) for op in decays]
     assert sorted(decayed) == [["dense0", "dense1"], ["table0", "table1"]]
+
+
+# --- L2 of looked-up rows
+
+
+def test_a_lazy_table_is_refused_beside_it(kind):
+    with pytest.raises(
+        errors.UnsupportedUpdateError, match="takes a step of its own on rows of table, and under sparse='lazy'"
+    ):
+        trained(lambda w, feeds: penalty(w, feeds) + 0.25 * tf.nn.l2_loss(w), sparse="lazy")
+
+
+def test_a_rate_that_leaves_nothing_of_a_row_is_an_error_and_rates_help(kind):
+    def build(w, feeds):
+        return 20.0 * tf.nn.l2_loss(lookup(w, feeds))
+
+    with pytest.raises(errors.InvalidRateError, match=r"rate 20.0 of variable table .* another with rates="):
+        trained(build)
+    with tf.Graph().as_default():
+        trained(build, rates=0.25)
+    with tf.Graph().as_default():
+        trained(build, scale=RATE / 4)
+
+
+def test_a_run_that_takes_gradients_alone_is_refused_and_rates_help(kind):
+    feeds, w = Feeds(), table()
+    step = tf.train.get_or_create_global_step()
+    rows = lookup(w, feeds)
+    loss = feeds.loss(rows) + RATE * tf.nn.l2_loss(rows)
+
+    def build(**options):
+        optimizer = tf.train.SyncReplicasOptimizer(tf.train.GradientDescentOptimizer(LR), 1, 1)
+        with tf1_wd.decoupled_weight_decay(**options):
+            optimizer.minimize(loss, global_step=step)
+
+    with pytest.raises(errors.UnsupportedUpdateError, match=r"L2Loss depends on ids.* Pass rates="):
+        build()
+    build(rates=0.25)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from support.versions import IS_TF1
 
 after_tf1 = pytest.mark.skipif(IS_TF1, reason="there install() changes nothing")
+MISSES_KERAS_2 = tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 16)
 INSTALL = "import tf1_wd.legacy; stack = tf1_wd.legacy.install()\n"
 
 
@@ -153,9 +155,14 @@ print(again.executing_eagerly(), again.compat.v1.resource_variables_enabled())
 
 
 @pytest.mark.skipif(not IS_TF1, reason="TensorFlow 2 has no tf.contrib")
-def test_on_tensorflow_1_install_changes_nothing_at_all():
+@pytest.mark.parametrize("has_keras", [True, False])
+def test_on_tensorflow_1_install_changes_nothing_at_all_where_a_keras_is(has_keras, tmp_path):
+    """Where none is, it adds a finder behind all others, for `import keras`."""
+    if has_keras:
+        (tmp_path / "keras.py").write_text("")
     script = (
-        """
+        "import sys; sys.path.append(%r)" % str(tmp_path)
+        + """
 import sys, os
 import tensorflow
 before = dict(sys.modules), list(sys.meta_path), dict(os.environ), tensorflow.resource_variables_enabled()
@@ -163,10 +170,104 @@ before = dict(sys.modules), list(sys.meta_path), dict(os.environ), tensorflow.re
         + INSTALL
         + """
 new = [name for name in sys.modules if name not in before[0] and not name.startswith("tf1_wd")]
-same = [sys.meta_path == before[1], dict(os.environ) == before[2], sys.modules["tensorflow"] is tensorflow]
+finders = sys.meta_path[: len(before[1])] if HAS_NO_KERAS else sys.meta_path
+same = [finders == before[1], dict(os.environ) == before[2], sys.modules["tensorflow"] is tensorflow]
 import tensorflow.contrib.layers
 real = os.path.dirname(os.path.dirname(tensorflow.__file__))
 print([n for n in new if "tensorflow" in n], *same, tensorflow.contrib.layers.__file__.startswith(real))
-"""
+""".replace("HAS_NO_KERAS", str(not has_keras))
     )
     assert printed(script) == ["[]", "True", "True", "True", "True"]
+
+
+@after_tf1
+def test_what_tensorflow_1_took_and_gave_it_takes_and_gives():
+    script = (
+        INSTALL
+        + """
+import numpy as np
+import tensorflow as tf
+import tensorflow.contrib.tfprof as tfprof
+from tensorflow import Tensor
+from tensorflow.contrib.tfprof import model_analyzer
+from tensorflow.python.data.experimental.ops import stats_ops, threadpool
+from tensorflow.python.framework import ops
+
+x = tf.constant([1.0])
+seen = []
+def look(value):
+    seen.append(isinstance(value, tf.Tensor) and not isinstance(value, Tensor))
+    return value
+eager = tf.py_function(look, [x], tf.float32)
+
+four = tf.constant(4, tf.int32)
+data = tf.data.Dataset.range(8).map(lambda x: x + 1, num_parallel_calls=four).skip(four)
+data = data.shuffle(np.int32(1)).interleave(lambda x: tf.data.Dataset.from_tensors(x), four, 1).batch(four).repeat(four)
+data = threadpool.override_threadpool(data, threadpool.PrivateThreadPool(2, display_name="own"))
+data = data.prefetch(np.int32(1))
+values = tf.data.make_one_shot_iterator(data).get_next()
+
+tf.get_variable("w", [3])
+counted = model_analyzer.print_model_analysis(
+    tf.get_default_graph(), tfprof_options=dict(model_analyzer.TRAINABLE_VARS_PARAMS_STAT_OPTIONS, output="none")
+).total_parameters
+with tf.Session() as session:
+    _, values = session.run([eager, values])
+try:
+    stats_ops.set_stats_aggregator("an aggregator")
+except tf1_wd.Tf1WdError as error:
+    said = str(error)
+assert said.startswith("tensorflow.python.data.experimental.ops.stats_ops.set_stats_aggregator is gone"), said
+assert said.endswith("use TensorFlow 1.15"), said
+print(type(x) is tf.Tensor is Tensor is ops.Tensor, seen, values.tolist(), counted)
+"""
+    )
+    assert " ".join(printed(script)).endswith("True [True] [5, 6, 7, 8] 3")
+
+
+@after_tf1
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        (
+            "tf_keras",
+            """
+            tf.layers.dense: tensorflow.layers.dense needs a package: pip install tf-keras
+            tf.nn.rnn_cell.LSTMCell: tensorflow.nn.rnn_cell.LSTMCell needs a package: pip install tf-keras
+            tf.keras.models.Sequential: tensorflow.keras.models needs a package: pip install tf-keras
+            from keras.models import Sequential: keras.models.Sequential needs a package: pip install tf-keras
+            from keras import Model: keras.Model needs a package: pip install tf-keras
+            from keras.layers.core import Dense: keras.layers.core needs a package: pip install tf-keras
+            tf.contrib.slim.batch_norm(tf.zeros([1, 2, 2, 1])): tensorflow.layers.BatchNormalization needs a package: pip install tf-keras
+            tf.keras.utils.to_categorical: fine
+            tf.contrib.slim.conv2d: fine
+            tf.estimator.Estimator: fine
+            """,  # noqa: E501
+        ),
+        (
+            "tensorflow_estimator",
+            """
+            tf.estimator.Estimator: tensorflow.estimator.Estimator needs a package: pip install tensorflow-estimator==2.15.0
+            tf.contrib.tpu.TPUEstimator: tensorflow.estimator.tpu needs a package: pip install tensorflow-estimator==2.15.0
+            from tensorflow.python.estimator import estimator: tensorflow.python.estimator needs a package: pip install tensorflow-estimator==2.15.0
+            tf.layers.dense: fine
+            """,  # noqa: E501
+        ),
+    ],
+)
+def test_a_missing_package_is_named_where_something_of_it_is_asked_for(package, said):
+    if not MISSES_KERAS_2:
+        pytest.skip("TensorFlow 2.15 has its own Keras and estimator")
+    lines = [line.strip() for line in said.strip().splitlines()]
+    script = (
+        "import sys; sys.modules[%r] = None\n" % package
+        + INSTALL
+        + "import tensorflow as tf\n"
+        + "for code in %r:\n" % [line.split(": ")[0] for line in lines]
+        + "    try:\n"
+        + "        exec(code)\n"
+        + "        print(code + ': fine')\n"
+        + "    except tf1_wd.errors.MissingPackageError as error:\n"
+        + "        print('%s: %s' % (code, error))\n"
+    )
+    assert " ".join(printed(script)) == " ".join(lines)

@@ -54,6 +54,7 @@ KERAS = "UnsupportedUpdateError: "
 
 CASES = {
     "keras_fit": Case(lambda: {"fc/kernel": decayed(ONES, 0 * X, 0.3, ("adam", 0.1))}, {"fc/kernel": 0.3}, KERAS, True),
+    "keras_2": Case(lambda: {"fc/kernel": decayed(ONES, 0 * X, 0.3, ("adam", 0.1))}, {"fc/kernel": 0.3}, KERAS, True),
     "keras_tf_train": Case(
         lambda: {"fc/kernel": decayed(ONES, 0 * X, 0.3, ("adam", 0.1))}, {"fc/kernel": 0.3}, coupled=True
     ),

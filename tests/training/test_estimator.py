@@ -18,8 +18,8 @@ from support import oracle
 from support.from_imports import names_from_tensorflow
 from support.programs import CURVATURE, LR, RATE, TARGET, W0, assert_close, data_loss, gradient, l2, weights
 from tf1_wd import errors
+from tf1_wd.errors import GoneError
 from tf1_wd.legacy import install
-from tf1_wd.legacy.repairs.estimator import GoneError
 
 LOST = tuple(map(int, tf.version.VERSION.split(".")[:2])) >= (2, 16)  # TensorFlow has no tf.estimator of its own
 

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 import gc
 
+from tf1_wd.errors import MissingPackageError
+
+try:
+    import tensorflow  # noqa: F401, alone: another error of its import is told as it is
+except ModuleNotFoundError as error:
+    if error.name != "tensorflow":
+        raise
+    raise MissingPackageError.of("tf1_wd", "tensorflow") from None
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.client import session as session_module

@@ -17,10 +17,7 @@ def run(args):
     try:
         from tf1_wd.native import loader
     except ImportError as error:
-        print(
-            "tf1-wd build: TensorFlow cannot be imported (%s): pip install 'tf1-wd[tensorflow]'" % error,
-            file=sys.stderr,
-        )
+        print("tf1-wd build: TensorFlow cannot be imported: %s" % error, file=sys.stderr)
         return 1
     tensorflow = loader.tensorflow_build()
     line = _ProgressLine("compiling the decay op for TensorFlow %s" % tensorflow.version)

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import collections
 import json
-import sys
 
 from tf1_wd.cli import output
 from tf1_wd.cli.shared_options import writable
+from tf1_wd.errors import PACKAGES, MissingPackageError
 from tf1_wd.plan import text_table
 from tf1_wd.plan.options import BACKENDS
 
-# what the demo imports -> the extra that installs it
-_EXTRAS = {
-    "tensorflow": "tensorflow",
-    "tf_keras": "tensorflow",
-    "tf_slim": "demo",
-    "matplotlib": "demo",
-    "tqdm": "demo",
-}
 _HEADER = (
     "method",
     "test accuracy (%)",
@@ -69,10 +61,9 @@ def run(args):
         report = _train(args)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
-        if package not in _EXTRAS:
+        if package not in PACKAGES:
             raise
-        print("tf1-wd demo needs %s: pip install 'tf1-wd[%s]'" % (package, _EXTRAS[package]), file=sys.stderr)
-        return 2
+        raise MissingPackageError.of("tf1_wd" if package == "tensorflow" else "the demo", package) from error
     print(text(report))
     from tf1_wd.commands.demo import curves
 

@@ -10,7 +10,7 @@ import importlib
 import sys
 
 from tf1_wd import __version__
-from tf1_wd.errors import InvalidOptionError, Tf1WdError
+from tf1_wd.errors import InvalidOptionError, MissingPackageError, Tf1WdError
 
 # verb -> (module, what it does); a module is imported only when its verb is asked for
 VERBS = {
@@ -38,7 +38,8 @@ def main(argv=None):
         return args.run(args)
     except Tf1WdError as error:
         print("tf1-wd %s: %s" % (args.verb, error), file=sys.stderr)
-        return 1 if is_running or not isinstance(error, InvalidOptionError) else 2
+        is_usage = isinstance(error, InvalidOptionError) and not is_running
+        return 2 if is_usage or isinstance(error, MissingPackageError) else 1
 
 
 def _parser(argv):

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 
-from tf1_wd.errors import InvalidOptionError
+from tf1_wd.errors import InvalidOptionError, MissingPackageError
 from tf1_wd.plan.options import BACKENDS, ORDERS, PRESETS, SOURCES, SPARSE, make_rules
 
 
@@ -32,13 +32,13 @@ def add_arguments(parser):
 
 
 def check(args):
-    """(Options of the generated call, texts of the files). Raises InvalidOptionError."""
+    """(Options of the generated call, texts of the files). Raises InvalidOptionError, MissingPackageError."""
     try:
         from tf1_wd.commands.patch import codemod  # noqa: F401, to fail before anything is read
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("libcst", "yaml", "typing_extensions", "typing_inspect"):
             raise
-        raise InvalidOptionError("needs libcst: pip install 'tf1-wd[patch]'") from error
+        raise MissingPackageError.of("this command", "libcst") from error
     options = _options(args)
     make_rules(**options)
     try:

@@ -24,7 +24,7 @@ def diagnose():
     try:
         from tf1_wd.native import loader
     except ImportError as error:
-        missing = {"missing": "TensorFlow cannot be imported (%s): pip install 'tf1-wd[tensorflow]'" % error}
+        missing = {"missing": "TensorFlow cannot be imported: %s" % error}
         return dict(report, tensorflow=missing, op=missing, gpu=missing)
     running = loader.tensorflow_build()
     status = loader.status()

@@ -119,7 +119,7 @@ def couple(applied: AppliedUpdate, pairs: Pairs) -> Pairs:
     update, scale = applied.update, applied.scale
     reads = [w for ops in update.reads.values() for op in ops for w in _tf.awaited(op)]
     with tf.control_dependencies(reads):  # a loss fetched in the same run has the penalties of the old weights
-        amounts: dict[tf.Operation, list[tf.Tensor]] = {}
+        amounts: dict[tf.Operation, list[tf.Tensor | tf.IndexedSlices]] = {}
         for term in update.replayed:
             for variable, amount in term_steps(term, update.movable, scale):
                 amounts.setdefault(graph.variable_op(variable), []).append(amount)
@@ -134,8 +134,16 @@ def _waiting(gradient: Gradient) -> Gradient:
     return None if gradient is None else tf.identity(gradient)
 
 
-def _plus(gradient: Gradient, amounts: list[tf.Tensor]) -> Gradient:
-    return tf.add_n([tf.convert_to_tensor(gradient), *amounts]) if amounts else gradient
+def _plus(gradient: Gradient, amounts: list[tf.Tensor | tf.IndexedSlices]) -> Gradient:
+    """The sum, of which rows stay rows."""
+    if not amounts:
+        return gradient
+    parts = [gradient, *amounts]
+    rows: list[tf.IndexedSlices] = [part for part in parts if isinstance(part, tf.IndexedSlices)]
+    if len(rows) < len(parts):
+        return tf.add_n([tf.convert_to_tensor(part) for part in parts])
+    indices = tf.concat([tf.cast(part.indices, tf.int64) for part in rows], 0)
+    return tf.IndexedSlices(tf.concat([part.values for part in rows], 0), indices, rows[0].dense_shape)
 
 
 def _is_variable(x: Any) -> bool:

@@ -11,6 +11,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
+from tf1_wd.plan.options import check_rate
 
 
 def refuse_no_function(build: object) -> None:
@@ -51,6 +52,7 @@ def refuse_inputs(applied: AppliedUpdate) -> None:
     """Raises UnsupportedUpdateError if a decay depends on inputs of the loss, and runs without it."""
     asked = [("the rate of %s" % d.name, d.rate) for d in applied.update.decays] + [("scale", applied.scale)]
     asked += [(r.term.tensor.op.name, factor) for r in applied.update.replayed for factor in r.factors.values()]
+    asked += [(r.term.tensor.op.name, r.term.tensor) for r in applied.update.replayed if r.is_of_rows]
     asked = [(what, tensor) for what, tensor in asked if tf.is_tensor(tensor)]
     if not asked or not graph.is_taken(applied.update.gradients):
         return
@@ -62,6 +64,15 @@ def refuse_inputs(applied: AppliedUpdate) -> None:
                 "SyncReplicasOptimizer does, in a run of its own. Pass rates=, and a scale that depends on variables "
                 "alone, such as the global step" % (what, ", ".join(inputs[:3]))
             )
+
+
+def refuse_rates_of_rows(applied: AppliedUpdate) -> None:
+    """Raises InvalidRateError if L2 of rows is known to take all of a row, or more, off it at each lookup."""
+    for replay in applied.update.replayed:
+        for op, rate in replay.rates_of_rows.items():
+            if isinstance(rate, float) and isinstance(applied.scale, float):
+                where = "%s, of the rows that it looks up, times scale %g" % (replay.term.tensor.op.name, applied.scale)
+                check_rate(rate * applied.scale, op.name, where)
 
 
 _STRATEGIES = ("MirroredStrategy", "MirroredStrategyV1", "OneDeviceStrategy", "OneDeviceStrategyV1")

@@ -13,6 +13,7 @@ SCATTERS = frozenset(
 )
 DECAYS = frozenset(["Tf1WdDecay", "Tf1WdResourceDecay"])  # the compiled op of this package
 LOOKUPS = frozenset(["Gather", "GatherV2", "ResourceGather"])
+STITCHES = frozenset(["DynamicStitch", "ParallelDynamicStitch"])  # of rows of the parts of a table
 
 # control flow
 GATES = frozenset(["Switch", "RefSwitch", "Enter", "RefEnter"])  # between a tensor and its use in a branch or a loop

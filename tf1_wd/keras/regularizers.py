@@ -47,11 +47,12 @@ def rates_of(layers: Iterable[Any]) -> dict[int, float | None]:
     layers: all layers of a model.
     """
     return {
-        id(underneath(weight)): rate_of(regularizer, weight.shape) for weight, regularizer in _regularizers_of(layers)
+        id(underneath(weight)): rate_of(regularizer, weight.shape) for weight, regularizer in regularizers_of(layers)
     }
 
 
-def _regularizers_of(layers: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+def regularizers_of(layers: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """(weight, its regularizer) of all weights of these layers that have one."""
     for layer in layers:
         for function in loss_functions(layer) or ():
             weight, regularizer = _of_weight(function)

@@ -8,12 +8,16 @@ import importlib.util
 import os
 import sys
 
-from tf1_wd.errors import KerasChosenError
-from tf1_wd.legacy.imports.alias_finder import find_again, find_by, import_or_none
+from tf1_wd.errors import KerasChosenError, MissingPackageError
+from tf1_wd.legacy.imports.alias_finder import find_by, import_or_none
 from tf1_wd.legacy.imports.contrib_finder import load, put_contrib
+from tf1_wd.legacy.imports.keras_finder import put_keras
 from tf1_wd.legacy.imports.tensorflow_facade import put_facade
 from tf1_wd.legacy.repairs.estimator import put_back
+from tf1_wd.legacy.repairs.gone_modules import put_gone
+from tf1_wd.legacy.repairs.missing_packages import Missing, put_missing_keras
 from tf1_wd.legacy.repairs.numpy_scipy import put_others
+from tf1_wd.legacy.repairs.tf_data import put_counts
 from tf1_wd.legacy.repairs.v1_behavior import put_behavior
 from tf1_wd.legacy.tables.core import MODULES, ROWS
 
@@ -36,8 +40,8 @@ def install():
       back too; TPUs and distribution strategies in it are not. All are imported when they are asked for.
     - names of tensorflow.python that moved are at their old place too; so is what NumPy took away.
 
-    Call it before TensorFlow is imported. It imports TensorFlow itself. On TF 1.15 it changes nothing. A second call
-    changes nothing either, and nor does its end.
+    Call it before TensorFlow is imported. It imports TensorFlow itself. On TF 1.15 it changes nothing, but that
+    `import keras` gives tf.keras where no Keras is. A second call changes nothing, and nor does its end.
 
     close() takes everything back, but for modules that hold the names already, and, where the default graph was used
     meanwhile, v2 behavior: TensorFlow does not go back to eager execution then.
@@ -51,34 +55,39 @@ def install():
             _refuse_keras_3()
             os.environ[_SWITCH] = "1"
             stack.callback(os.environ.pop, _SWITCH, None)
-        tensorflow = importlib.import_module("tensorflow")
+        tensorflow = _import_tensorflow()
         if tensorflow.__version__.startswith("1."):
+            if importlib.util.find_spec("keras") is None:
+                put_keras("tensorflow.python.keras", stack, last=True)
             return stack.pop_all()
         for owner, name, value in _missing():
             setattr(owner, name, value)
             stack.callback(delattr, owner, name)
         _repair_normalization(stack)
+        put_gone(stack)
         put_back(stack)
         put_behavior(stack)
         put_others(stack)
+        put_counts(stack)
         if importlib.util.find_spec("tensorflow.contrib") is None:
             put_contrib(stack)
             # first: a package's path would find its modules a second time, under their old names
-            find_again({old: new for old, new in MODULES.items() if not _is_there(old)}, stack)
+            find_by(_resolver_of_modules(), stack)
         put_facade(stack)
-        _put_keras(stack)
+        if _is_keras_2_there():
+            put_keras(_keras_2() + ".src", stack)
+        elif importlib.util.find_spec("tf_keras") is None:
+            put_missing_keras(stack)
         return stack.pop_all()
 
 
-def _put_keras(stack):
-    """Makes `import keras` give Keras 2, as programs of that time mean it, where tf-keras is installed."""
-    if "keras" in sys.modules or os.environ.get(_SWITCH) != "1" or importlib.util.find_spec("tf_keras") is None:
-        return
-
-    def resolve(name):
-        return import_or_none("tf_" + name) if name.split(".")[0] == "keras" else None
-
-    find_by(resolve, stack)
+def _import_tensorflow():
+    try:
+        return importlib.import_module("tensorflow")
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise MissingPackageError.of("tf1_wd", "tensorflow") from None
 
 
 def _refuse_keras_3():
@@ -104,6 +113,21 @@ def _missing():
             yield owner, name, load(row)
 
 
+def _resolver_of_modules():
+    """Resolves the old names of modules that moved, but for those that are there."""
+    homes = {old: new for old, new in MODULES.items() if not _is_there(old)}
+
+    def resolve(name):
+        if name not in homes:
+            return None
+        package = homes[name].partition(".")[0]
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackageError.of(name, package)
+        return import_or_none(homes[name])
+
+    return resolve
+
+
 def _is_there(module):
     try:
         return importlib.util.find_spec(module) is not None
@@ -119,13 +143,24 @@ def _repair_normalization(stack):
         return
     from tensorflow.python.util.lazy_loader import LazyLoader  # lazy as before: Keras takes a second to import
 
-    setattr(owner, name, LazyLoader(name, vars(owner), "%s.src.legacy_tf_layers.normalization" % _keras_2()))
+    lazy = LazyLoader(name, vars(owner), "%s.src.legacy_tf_layers.normalization" % _keras_2())
+    is_missing = not _is_before_keras_3() and importlib.util.find_spec("tf_keras") is None
+    setattr(owner, name, Missing("tensorflow.layers", "tf_keras") if is_missing else lazy)
     stack.callback(setattr, owner, name, broken)
+
+
+def _is_keras_2_there():
+    if _is_before_keras_3():
+        return True
+    return os.environ.get(_SWITCH) == "1" and importlib.util.find_spec("tf_keras") is not None
+
+
+def _is_before_keras_3():
+    from tensorflow import __version__ as version
+
+    return tuple(map(int, version.split(".")[:2])) < (2, 16)
 
 
 def _keras_2():
     """Where Keras 2 is: in tf-keras, which TF 2.15 and before need not have."""
-    from tensorflow import __version__ as version
-
-    before_keras_3 = tuple(map(int, version.split(".")[:2])) < (2, 16)
-    return "keras" if before_keras_3 and importlib.util.find_spec("tf_keras") is None else "tf_keras"
+    return "keras" if _is_before_keras_3() and importlib.util.find_spec("tf_keras") is None else "tf_keras"

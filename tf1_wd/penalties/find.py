@@ -48,7 +48,8 @@ class Term:
 
     rest: None if variables go into it by penalties alone; VARIABLES if by other terms of variables too (L1,
     orthogonality); INPUTS if such terms also depend on what is fed or read (activities). LINEAR if all of the others
-    are L2 whose gradient is no multiple of its variables; ANCHORED if some of it is a distance from other weights.
+    are L2 whose gradient is no multiple of its variables; ANCHORED if some of it is a distance from other weights. ROWS
+    of a RowTerm.
     """
 
     tensor: tf.Tensor
@@ -57,7 +58,7 @@ class Term:
     variables: tuple[tf.Operation, ...]  # those that the rest reaches
 
 
-VARIABLES, INPUTS, LINEAR, ANCHORED = "variables", "inputs", "linear", "anchored"
+VARIABLES, INPUTS, LINEAR, ANCHORED, ROWS = "variables", "inputs", "linear", "anchored", "rows"
 Weighed = List[Tuple[Penalty, Scalar]]  # penalties, each with its coefficient in the loss
 
 

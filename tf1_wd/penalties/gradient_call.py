@@ -9,8 +9,10 @@ from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import as_list, tensors_of
 from tf1_wd.penalties.find import Penalty, find_penalties, gated_variables, rates, weigh
 from tf1_wd.penalties.other_words import OtherWords, read_other_words
+from tf1_wd.penalties.rows import RowTerm, read_rows
 
 Key = Tuple[tf.Operation, int]  # what graph.key returns
+_READS = ("ReadVariableOp", "ResourceGather")  # of the value of a resource variable
 
 
 class GradientCall:
@@ -48,19 +50,21 @@ class GradientCall:
         others = [(p.tensor.op.name, self._functions_behind(p)) for p in candidates if id(p) not in kept]
         begin, known = self._differentiated_by(), [penalty for penalty, _ in weighed]
         impure = set(graph.between(begin, self.ops, {p.tensor.op for p in known}))
-        words = OtherWords()
+        words, rows = OtherWords(), OtherWords()
         if of is None:
             words = read_other_words(self.ys, self.ops, begin, impure, known, seeds, decouples_others)
-        if words.tensors:
-            impure = set(graph.between(begin, self.ops, {t.op for t in [*words.tensors, *(p.tensor for p in known)]}))
-        inside = {op.name for op in graph.ancestors(words.tensors)}  # what is L2 as a whole is no norm of its own
+            rows = read_rows(self.ys, self.ops, begin, impure, seeds)
+        found = words.tensors + rows.tensors
+        if found:
+            impure = set(graph.between(begin, self.ops, {t.op for t in [*found, *(p.tensor for p in known)]}))
+        inside = {op.name for op in graph.ancestors(found)}  # what is L2 as a whole is no norm of its own
         self.norms = [name for name, functions in others if not functions and name not in inside]
         weighed += words.weighed
         self.penalties = [penalty for penalty, _ in weighed]
         self.rates = rates(weighed)
-        self.own = words.own
+        self.own = words.own + rows.own
         self.freed = {*self.rates, *(op for own in self.own for op in own.term.variables)}
-        self.terms = words.coupled
+        self.terms = words.coupled + rows.coupled
         self.gated = gated_variables(self.ops, self.ys)
         self.functions_with_l2 = sorted({*_functions_with_l2(self.ops), *(f for _, found in others for f in found)})
         self.constants = self._outermost(impure)
@@ -78,7 +82,7 @@ class GradientCall:
         for x, gradient in zip(self._xs, results):
             op = graph.variable_op(x)
             if gradient is None and op in self.freed:
-                gradient = tf.zeros_like(x)
+                gradient = self._zeros(x, op)
             elif gradient is not None:
                 self.is_decay_alone = False
             if op is not None:
@@ -87,6 +91,16 @@ class GradientCall:
                     self.raw.setdefault(graph.key(tensor), []).append(op)
             kept.append(gradient)
         return kept
+
+    def _zeros(self, x: Any, op: tf.Operation) -> Any:
+        """Zeros in place of the gradient of what left it: sparse ones for rows that are looked up."""
+        terms = [own.term for own in self.own if op in own.term.variables]
+        ids = [lookup.ids for term in terms if isinstance(term, RowTerm) for lookup in term.lookups[op]]
+        if op in self.rates or not ids or not all(isinstance(term, RowTerm) for term in terms):
+            return tf.zeros_like(x)
+        indices = tf.concat([tf.reshape(tf.cast(i, tf.int64), [-1]) for i in ids], 0)
+        shape = tf.concat([tf.shape(indices), tf.shape(x)[1:]], 0)
+        return tf.IndexedSlices(tf.zeros(shape, x.dtype.base_dtype), indices)
 
     def reads_of(self, variable: tf.Operation) -> list[tf.Operation]:
         """The ops that must run before `variable` (its op) is written, so that penalties report old weights.
@@ -98,7 +112,7 @@ class GradientCall:
         if variable.type != "VarHandleOp":
             return [tensor.op for tensor in penalties]
         ops = graph.ancestors(penalties)
-        return [op for op in ops if op.type == "ReadVariableOp" and graph.read_source(op.outputs[0]) is variable]
+        return [op for op in ops if op.type in _READS and graph.read_source(op.inputs[0]) is variable]
 
     def contains(self, tensor: tf.Tensor) -> bool:
         """True if the loss contains `tensor`, or another one that computes the same."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import AbstractSet, Hashable, NamedTuple, Sequence
+from typing import AbstractSet, Any, Hashable, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.graph.op_types import COPIES
 from tf1_wd.graph.subgraph import Replacement, can_be_copied, copy_ops, on_values, reads_a_handle
 from tf1_wd.penalties.linear_map import OTHER, Probed, Trial, read_map
 
@@ -19,6 +20,7 @@ MAX_WEIGHTS = 2**24
 MAX_NUMBERS = 2**26  # elements of all tensors on the way
 MAX_PRODUCTS = 2**30  # multiplications in products of matrices
 
+Key = Tuple[tf.Operation, int]  # what graph.key returns
 # makes each session use threads of its own, as many as its config says
 _OWN_THREADS = "TF_OVERRIDE_GLOBAL_THREADPOOL"
 _HALVES = (tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum, tf.float32.as_datatype_enum)
@@ -29,7 +31,7 @@ class _Copied(NamedTuple):
     """One scalar in the graph of the trial: its derivatives by the weights, and the tensors to feed."""
 
     gradients: list[tf.Tensor]
-    weights: dict[tf.Operation, tf.Tensor]
+    weights: dict[Any, tf.Tensor]  # by what identifies them
     others: list[tf.Tensor]
     penalties: list[tf.Tensor]
 
@@ -70,13 +72,50 @@ def _tried(
         return OTHER
     with tf.Graph().as_default() as scratch:
         copied = _copy(tensor, ops, weights, penalties)
-        if copied is None:
+        return OTHER if copied is None else _read_in(scratch, copied)
+
+
+def probe_leaves(
+    tensor: tf.Tensor, ops: Sequence[tf.Operation], leaves: Mapping[Key, Sequence[int]], number: float
+) -> Probed:
+    """As `probe`, of one scalar as a function of other tensors than variables. Returns factors by graph.key of these.
+
+    ops: those that depend on these, up to the scalar. leaves: {graph.key of a tensor, behind its copies: its shape}.
+    number: what stands for scalars that only a run knows.
+    """
+    size = sum(float(np.prod(np.array(shape, np.float64))) for shape in leaves.values())
+    if len(ops) > MAX_OPS or size > MAX_WEIGHTS or not all(map(can_be_copied, ops)):
+        return OTHER
+
+    def stand_in(t: tf.Tensor) -> tf.Tensor:
+        key = graph.key(graph.through(t, COPIES))
+        if key in stand_ins:
+            return stand_ins[key]
+        value = _tf.constant_value(t)
+        if value is None and t.dtype.is_floating and t.shape.num_elements() == 1:
+            value = np.full(t.shape.as_list(), number)
+        if value is None:
+            raise LookupError("%s is known to a run alone" % t.name)
+        return tf.constant(value.astype(np.float64) if t.dtype.is_floating else value)
+
+    with tf.Graph().as_default() as scratch:
+        stand_ins = {key: tf.placeholder(tf.float64, shape) for key, shape in leaves.items()}
+        try:
+            copy = copy_ops(ops, stand_in, "term", _in_double)
+            found = _tf.gradients([copy(tensor)], list(stand_ins.values()))
+        except (ValueError, TypeError, LookupError):
             return OTHER
-        with contextlib.closing(_session(scratch)) as session:
-            try:
-                return read_map(_trial(session, copied))
-            except tf.errors.OpError:
-                return OTHER
+        if any(g is None for g in found):
+            return OTHER
+        return _read_in(scratch, _Copied([tf.convert_to_tensor(g) for g in found], stand_ins, [], []))
+
+
+def _read_in(scratch: tf.Graph, copied: _Copied) -> Probed:
+    with contextlib.closing(_session(scratch)) as session:
+        try:
+            return read_map(_trial(session, copied))
+        except tf.errors.OpError:
+            return OTHER
 
 
 def _session(scratch: tf.Graph) -> tf.Session:

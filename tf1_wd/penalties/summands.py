@@ -56,7 +56,7 @@ def summands_of(
     inner = {op for t in tensors for op in graph.ancestors([t]) if op is not t.op}
     summands = []
     for (tensor, root), numbers in zip(found.values(), _numbers(ys, tensors, grad_ys)):
-        entry = Entry.UNKNOWN if numbers is None else None if numbers[0] is None else _entry(numbers[0], weights)
+        entry = Entry.UNKNOWN if numbers is None else None if numbers[0] is None else entry_of(numbers[0], weights)
         is_added = any(c in fed and c.type in SUMS_OF_TERMS for c in consumers.get(root, ()))
         if entry is not None and (entry is not Entry.UNKNOWN or is_added):
             summands.append(Summand(tensor, Entry.OTHER if tensor.op in inner else entry))
@@ -131,19 +131,22 @@ def _is_root(
     consumers: dict[tf.Operation, list[tf.Operation]],
 ) -> bool:
     """True for a scalar of variables alone that something else is made of, or that stands beside it in ys."""
+    is_y = any(y.op is op for y in ys) and any(y.op in fed for y in ys)
+    return may_be_a_term(op, ys) and (is_y or any(c in fed for c in consumers.get(op, ())))
+
+
+def may_be_a_term(op: tf.Operation, ys: Sequence[tf.Tensor]) -> bool:
+    """True for a scalar outside of other branches and loops than those of ys, and no plain read of a variable."""
     if not op.outputs or op.outputs[0].shape.num_elements() != 1 or not op.outputs[0].dtype.is_floating:
         return False
-    if graph.read_source(op.outputs[0]) is not None or _tf.control_flow_context(op) not in _contexts(ys):
-        return False
-    is_y = any(y.op is op for y in ys) and any(y.op in fed for y in ys)
-    return is_y or any(c in fed for c in consumers.get(op, ()))
+    return graph.read_source(op.outputs[0]) is None and _tf.control_flow_context(op) in _contexts(ys)
 
 
 def _contexts(ys: Sequence[tf.Tensor]) -> list[object]:
     return [None, *(_tf.control_flow_context(y.op) for y in ys)]
 
 
-def _entry(numbers: Sequence[tf.Tensor], weights: AbstractSet[tf.Operation]) -> Entry | None:
+def entry_of(numbers: Sequence[tf.Tensor], weights: AbstractSet[tf.Operation]) -> Entry | None:
     """What a coefficient is made of; None if that is data."""
     found = Entry.CONSTANT
     for op in map(_tf.outer_op, graph.ancestors(numbers, inputs=numeric_inputs)):

@@ -18,6 +18,7 @@ from tf1_wd.plan.reasons import Fate, Reason
 
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
 _STALE = ", and the loss counts the penalty of rows as last touched"
+_LOOKED_UP = "no rate as a whole: rows decay as they are looked up, see the terms"
 _UNREACHED = ", but no gradient reaches it"
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
 
@@ -147,12 +148,14 @@ class DecayPlan:
         """How many variables decay, and by which formula, in a sentence without its full stop."""
         scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
         unknown = sum(None in d.shape for d in self.decays)
-        return "%d of %d variables decay, %s of %s weights%s: %s, r times scale %s" % (
+        lookups = sum(fate is Fate.OWN_ROWS for _, fate in self.terms)
+        return "%d of %d variables decay, %s of %s weights%s%s: %s, r times scale %s" % (
             len(self.decaying),
             len(self.decays),
             f"{sum(d.size for d in self.decaying):,}",
             f"{sum(d.size for d in self.decays):,}",
             " (not counting %d of unknown shape)" % unknown if unknown else "",
+            ", and the rows that %s up" % _count(lookups, "term looks", "terms look") if lookups else "",
             _FORMULAS[self.order],
             " or ".join(scales) or "1",
         )
@@ -247,6 +250,11 @@ def _rows(trained: Trained, rules: Rules) -> str:
     return rules.sparse if trained.is_sparse else ALL_ROWS
 
 
+def by_lookups(decay: Decay) -> Decay:
+    """The decision on a table of which rows decay as they are looked up: `why` must not deny it."""
+    return decay if decay.reason is not Reason.NO_RATE else replace(decay, why=_LOOKED_UP)
+
+
 def check_rows(rules: Rules, plan: DecayPlan) -> None:
     """Raises NoMatchError if the rules say which rows decay, and no variable that decays has a sparse gradient."""
     if rules.sparse != ALL_ROWS and not any(d.rows == rules.sparse for d in plan.decays):
@@ -259,6 +267,10 @@ def check_rows(rules: Rules, plan: DecayPlan) -> None:
 
 def _no(trained: Trained, why: str, reason: Reason) -> Decay:
     return Decay(trained.variable, trained.name, trained.shape, None, why, reason=reason)
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return "%d %s" % (n, one if n == 1 else many)
 
 
 def _rate(rate: Any) -> float | str | None:

@@ -60,6 +60,7 @@ class Fate(_Said):
     OTHER_SOURCE = "not L2, in the collection only, and source='loss': not applied"
     OWN_STEP = "not L2 and not in the loss: its own SGD step, times scale, on the weights the decay sees"
     OWN_L2 = "L2, but no multiple of its variables: its own SGD step, times scale, on the weights the decay sees"
+    OWN_ROWS = "L2 of rows: each decays as often as it is looked up, times scale, out of the gradient"
     TOWARDS = "L2 towards other weights than 0: its own SGD step, times scale, on the weights the decay sees"
     IN_GRADIENT = "no multiple of its variables: its gradient, times scale, goes into that of the loss"
     DECOUPLED = "not L2, out of the gradient: its own SGD step, times scale, on the weights the decay sees"
@@ -73,7 +74,7 @@ class Fate(_Said):
     @property
     def is_own_step(self) -> bool:
         """True for a term that moves weights beside the optimizer."""
-        return self in (Fate.OWN_STEP, Fate.OWN_L2, Fate.TOWARDS, Fate.DECOUPLED)
+        return self in (Fate.OWN_STEP, Fate.OWN_L2, Fate.OWN_ROWS, Fate.TOWARDS, Fate.DECOUPLED)
 
     @property
     def is_idle(self) -> bool:

@@ -148,6 +148,56 @@ def test_towers_ask_what_becomes_of_the_gradients():
     assert '"a/kernel": 0.5' in text
 
 
+def averaged(pairs_of_towers):
+    """The mean over towers, as the tutorials have it."""
+    return [
+        (tf.reduce_mean(tf.concat([tf.expand_dims(g, 0) for g, _ in tower], axis=0), 0), tower[0][1])
+        for tower in zip(*pairs_of_towers)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_clip_behind_an_average_over_towers_is_in_the_code(count):
+    def build(loss, v):
+        optimizer = adam()
+        gradients, variables = zip(
+            *averaged([optimizer.compute_gradients(loss + l2(v), list(v.values())) for _ in range(count)])
+        )
+        return [optimizer.apply_gradients(zip(tf.clip_by_global_norm(gradients, 1.5)[0], variables))]
+
+    text = code(build)
+    assert "clipped, _ = tf.clip_by_global_norm(list(gradients.values()), 1.5)" in text
+    assert ("change_gradients" in text) == (count > 1)
+    assert '"a/kernel": 0.5' in text
+    if count > 1:
+        assert text.index("= change_gradients(gradients)") < text.index("clipped, _")
+        assert "change_gradients is to be written: the program puts several gradients together: Mean" in text
+
+
+def test_steps_are_named_by_the_scope_that_their_variables_have_to_themselves():
+    def build(loss, v):
+        w, u = (tf.get_variable(name, [2], initializer=tf.ones_initializer()) for name in ("g/w", "d/w"))
+        losses = [(tf.reduce_sum(tf.sin(w * u)) + 0.1 * tf.nn.l2_loss(x), x) for x in (w, u)]
+        return [adam().minimize(value, var_list=[x]) for value, x in losses]
+
+    text = code(build)
+    for scope in ("g", "d"):
+        assert "def make_train_step_%s(variables, data_loss_%s):" % (scope, scope) in text
+        assert "data_loss_%s is yours" % scope in text
+    assert text.count("    train_step.optimizers = [optimizer_") == 2
+
+
+def test_a_long_list_says_how_many_more_there_are():
+    def build(loss, v):
+        for i in range(7):
+            tf.get_variable("frozen_%d" % i, [2])
+        return [adam().minimize(loss, var_list=list(v.values()))]
+
+    assert "Nothing trains frozen_0, frozen_1, frozen_2, frozen_3, frozen_4, and 2 more" in " ".join(
+        code(build).split()
+    )
+
+
 # --- pairing variables
 
 

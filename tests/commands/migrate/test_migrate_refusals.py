@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -145,3 +149,31 @@ def test_an_optimizer_that_updates_rows_in_its_own_way_is_refused():
         return [Lazy(LR).minimize(rows + tf.reduce_sum(v["a/kernel"]))]
 
     assert "b/kernel is updated by" in refused(build, use_resource=False)
+
+
+def test_what_a_keras_optimizer_trains_is_refused_with_the_way_on(tmp_path):
+    path = tmp_path / "fit.py"
+    path.write_text(KERAS)
+    done = subprocess.run(
+        [sys.executable, "-m", "tf1_wd", "migrate", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
+    )
+    assert done.returncode == 1
+    assert "tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model))" in done.stderr
+    assert "trained" not in done.stdout + done.stderr
+
+
+KERAS = """
+import numpy as np
+import tensorflow as tf
+
+l2 = tf.keras.regularizers.l2(0.15)
+model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(3,), kernel_regularizer=l2)])
+model.compile("adam", "mse")
+model.fit(np.ones([2, 3], np.float32), np.ones([2, 1], np.float32), verbose=0)
+print("trained")
+"""

@@ -87,7 +87,8 @@ def test_nothing_but_scopes_and_indentation_changes(name):
     assert [line.lstrip() for line in kept] == [line.lstrip() for line in before]
     shifted = [(old, new) for old, new in zip(before, kept) if old != new]
     assert all(new.endswith(old) for old, new in shifted if old.strip())
-    assert len(added) == 1 + sum("decoupled_weight_decay" in line for line in added)
+    calls = ("tf1_wd.decoupled_weight_decay(", "tf1_wd.keras.decouple(")
+    assert len(added) == 1 + sum(any(call in line for call in calls) for line in added)
 
 
 @pytest.mark.parametrize("name", PATCHED)
@@ -157,6 +158,55 @@ def test_the_patched_program_trains_by_the_decoupled_rule(name, trained):
         b = [b[0] - 0.05]
     assert trained[name]["w"] == pytest.approx(w, rel=1e-5)
     assert trained[name]["b"] == pytest.approx(b, rel=1e-5)
+
+
+OF_KERAS_2 = b"""import tensorflow as tf
+slim = tf.contrib.slim
+h = slim.fully_connected(tf.ones([4, 3]), 2, normalizer_fn=slim.batch_norm)
+w = tf.get_variable("w", initializer=tf.constant([2.0, 3.0]))
+unused = tf.layers.dense(h, 1)
+loss = tf.reduce_sum(w * [1.0, -2.0]) + 0.1 * tf.nn.l2_loss(w)
+train_op = tf.train.AdamOptimizer(0.05).minimize(loss, var_list=[w])
+with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    session.run(train_op)
+    print("TRAINED", session.run(w).tolist())
+"""
+
+
+def test_what_plain_tensorflow_2_lacks_is_brought_before_it_is_imported(tmp_path):
+    outcome = patched(OF_KERAS_2, ["--to-compat-v1"])
+    assert any("tf.layers, tf_slim" in text and "pip install tf-keras tf-slim" in text for _, text in outcome.notes)
+    done = subprocess.run(
+        [sys.executable, in_file(tmp_path, outcome.source)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    weights = json.loads(done.stdout.split("TRAINED")[1])
+    assert weights == pytest.approx([x - 0.05 * sign - 0.05 * 0.1 * x for x, sign in zip((2.0, 3.0), (1, -1))])
+
+
+def test_a_file_without_a_start_is_told_what_its_start_needs():
+    outcome = patched(b"import tensorflow as tf\n\n\ndef f(x):\n    return tf.layers.dense(x, 1)\n", ["--to-compat-v1"])
+    assert b"tf1_wd" not in outcome.source
+    assert any("tf1_wd.legacy.install() is to be called" in text for _, text in outcome.notes)
+
+
+def test_the_rule_of_a_keras_model_is_that_of_run_unless_options_say_another():
+    source = b"import keras\nmodel.compile('sgd', loss='mse')\n"
+    line = "tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, %s))\n"
+    for words, given in (
+        ([], 'convention="adamw"'),
+        (["--rate", "0.1"], 'rate=0.1, convention="adamw"'),
+        (["--rate", "k=0.1", "--convention", "snippet"], 'rates={"k": 0.1}, convention="snippet"'),
+    ):
+        assert line % given in patched(source, words).source.decode()
+    (refusal,) = patched(source, ["--source", "auto"]).refusals
+    assert "--source is no option" in refusal.why
 
 
 def test_every_name_that_an_import_moves_to_is_there(trained):
@@ -294,7 +344,7 @@ def test_without_libcst_the_extra_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "libcst", None)
     monkeypatch.delattr("tf1_wd.commands.patch")
     assert main(["patch", in_file(tmp_path, SCRIPT)]) == 2
-    assert "needs libcst: pip install 'tf1-wd[patch]'" in capsys.readouterr().err
+    assert "needs a package: pip install 'libcst>=1.0.1,<2'" in capsys.readouterr().err
 
 
 def test_it_runs_where_no_tensorflow_is_installed(tmp_path):

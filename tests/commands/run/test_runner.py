@@ -16,7 +16,7 @@ from tf1_wd.commands.run import run as runner
 from tf1_wd.commands.run.execute import Program
 from tf1_wd.errors import AlreadyDecoupledError, NothingToDecayError, NothingUpdatedError
 from tf1_wd.plan.options import make_rules
-from tf1_wd.plan.reasons import Reason
+from tf1_wd.plan.reasons import Fate, Reason
 
 MODEL = """\
 import sys
@@ -251,6 +251,14 @@ def test_own_decay_is_refused_before_the_first_step(execute):
     assert "result" not in program
 
 
+def test_own_decay_without_any_l2_is_told_instead_of_a_rate_that_would_be_refused(execute):
+    own = "decay = tf.assign(w, 0.95 * w)\n"
+    result, program, _ = execute(L2_IN_THE_LOSS.replace("RATE * tf.nn.l2_loss(w)", "0.0") + own)
+    assert isinstance(result.error, AlreadyDecoupledError)
+    assert "w (in " in str(result.error)
+    assert "result" not in program
+
+
 def test_gradients_that_are_applied_in_numpy_are_refused(execute):
     lines = "w = weights()\ngradient = tf.gradients(data_loss(w) + RATE * tf.nn.l2_loss(w), w)\n"
     result, _, _ = execute(lines, train=TRAIN.replace("train_op", "gradient"))
@@ -382,3 +390,22 @@ def test_other_terms_stay_in_the_gradient_or_take_a_step_of_their_own(others, ex
         want = (1 - RATE) * stepped - (0.0 if others == "coupled" else RATE * np.sign(stepped))
     assert_close(program["result"][0], want)
     assert len(plan.terms) == 1
+
+
+ROWS_OF_A_BATCH = """\
+w, ids = weights(), tf.placeholder_with_default([1, 1], [None])
+rows = tf.nn.embedding_lookup(w, ids)
+loss = tf.reduce_sum(tf.nn.softplus(rows[:, 0])) + RATE * tf.nn.l2_loss(rows)
+train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss)
+"""
+
+
+def test_rows_that_a_batch_looks_up_decay_by_the_rate_of_the_program(execute):
+    result, program, (plan,) = execute(ROWS_OF_A_BATCH)
+    want = W0.copy()
+    for _ in range(5):
+        slope = np.array([2.0 / (1.0 + np.exp(-want[1, 0])), 0.0, 0.0])
+        want[1] -= LR * (slope + 2 * RATE * want[1])  # under SGD that is what L2 in the gradient does
+    assert result.error is None
+    assert_close(program["result"][0], want)
+    assert [fate for _, fate in plan.terms] == [Fate.OWN_ROWS]

@@ -130,7 +130,8 @@ def _audited(variable, facts, frames, in_losses, declared, norms):
     penalties = in_losses.get(op) if place == "loss" else None
     penalties = penalties or declared.get(op, []) if place != "-" else []
     learning_rates = {step.learning_rate for step in steps}
-    lines = [line for penalty in penalties[:1] for line in frames(penalty.tensor.op)[:1]]
+    made = [facts.origins.get(penalty.tensor.op, penalty.tensor.op) for penalty in penalties[:1]]
+    lines = [line for op_ in made for line in frames(op_)[:1]]
     shape = variable.shape
     return AuditedVariable(
         name=op.name,
@@ -166,7 +167,9 @@ def _rate(op, steps, facts):
             return step.untrained[op], "loss", "in the loss of %s, which does not train it" % step.optimizer
     for name in sorted(facts.collections, key=lambda name: name != _COLLECTION):
         if op in facts.collections[name].rates:
-            return facts.collections[name].rates[op], "collection", "in %s, in no loss" % name
+            return facts.collections[name].rates[op], "collection", "in %s, in no loss at that rate" % name
+    if op in facts.layers:
+        return facts.layers[op], "layer", "a regularizer of a Keras layer, whose losses are in no loss"
     return None, "-", ""
 
 

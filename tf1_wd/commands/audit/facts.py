@@ -6,16 +6,12 @@ import collections
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tf1_wd import _tf, graph
+from tf1_wd import graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.report import RUN_TIME
+from tf1_wd.commands.audit.declared import in_collections, origins
 from tf1_wd.graph.update_ops import is_plain, kind_of
 from tf1_wd.graph.variables import trainable_variables
-from tf1_wd.penalties.find import find_penalties, rates, weigh
 from tf1_wd.penalties.own_decay import own_decays
-
-# collections of losses that are sums already, and of what is run
-_ENDS = frozenset(["train_op", "summaries", "init_op", "local_init_op", "ready_op", "savers", "summary_op"])
 
 
 class Problem(NamedTuple):
@@ -47,7 +43,8 @@ class OptimizerStep:
     decay by itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None.
     penalties: those of its loss, of find.Penalty. doubled: {op of a variable: Doubled}.
     gradients: {op of a variable: what apply_gradients was given for it; of a sparse gradient, the values}. loss_rates:
-    as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients.
+    as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients. loss_ops: the
+    ops of its loss; None where the loss is not known.
     """
 
     optimizer: str
@@ -63,6 +60,7 @@ class OptimizerStep:
     untrained: dict = field(default_factory=dict)
     gradients: dict = field(default_factory=dict)
     loss_rates: dict = field(default_factory=dict)
+    loss_ops: tuple | None = None
 
     @property
     def is_plain(self):
@@ -75,45 +73,33 @@ class OptimizerStep:
 class Facts:
     """Of one graph: its steps, the collections that hold penalties, and what it decays by itself.
 
-    collections: {name: Declared}. own_decays: [(op of a variable, the op that takes a fraction of it off)].
-    notes: sentences on what could not be known.
+    collections: {name: Declared}. layers: {op of a variable: rate of the regularizer that a Keras layer has for it}.
+    origins: {op of a penalty in a loss: op of the penalty in a collection that it is, or is a copy of}.
+    own_decays: [(op of a variable, the op that takes a fraction of it off)]. notes: sentences on what could not be
+    known.
     """
 
     graph: tf.Graph
     steps: tuple
     collections: dict
+    layers: dict = field(default_factory=dict)
+    origins: dict = field(default_factory=dict)
     own_decays: tuple = ()
     notes: tuple = ()
 
 
-@dataclass(frozen=True)
-class Declared:
-    """What a collection holds: penalties, and rates that they would give: {op of a variable: float or "run time"}."""
+def facts_of(tf_graph, steps, layers=None, notes=(), of_optimizers=()):
+    """The Facts of a graph whose steps are known.
 
-    penalties: tuple
-    rates: dict
-
-
-def declared(tf_graph):
-    """{name of a collection: Declared} of all collections of a graph whose scalars hold penalties."""
-    found = {}
-    for name in tf_graph.get_all_collection_keys():
-        if not isinstance(name, str) or name in _ENDS:
-            continue
-        tensors = [t for t in map(_scalar, tf_graph.get_collection(name)) if t is not None and t.graph is tf_graph]
-        if not tensors:
-            continue
-        weighed = weigh(find_penalties(graph.ancestors(tensors), tensors), tensors)
-        if weighed:
-            by_op = {op: known(rate) for op, rate in rates(weighed).items()}
-            found[name] = Declared(tuple(penalty for penalty, _ in weighed), by_op)
-    return found
-
-
-def facts_of(tf_graph, steps, notes=()):
-    """The Facts of a graph whose steps are known. steps: of OptimizerStep. notes: as in Facts."""
+    steps: of OptimizerStep. layers, notes: as in Facts. of_optimizers: ops of optimizers that are known to decay, whose
+    steps tell of that decay.
+    """
     trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
-    return Facts(tf_graph, tuple(steps), declared(tf_graph), tuple(own_decays(trainable)), tuple(notes))
+    collections_, copies = in_collections(tf_graph), {}
+    for loss_ops in {id(step.loss_ops): step.loss_ops for step in steps if step.loss_ops is not None}.values():
+        copies.update(origins(loss_ops, collections_))
+    decays = tuple((variable, op) for variable, op in own_decays(trainable) if op not in of_optimizers)
+    return Facts(tf_graph, tuple(steps), collections_, layers or {}, copies, decays, tuple(notes))
 
 
 def by_variable(penalties):
@@ -123,16 +109,3 @@ def by_variable(penalties):
         for op in penalty.factors:
             found[op][penalty.tensor.op] = penalty
     return {op: list(by_tensor.values()) for op, by_tensor in found.items()}
-
-
-def known(rate):
-    """A rate as a report has it: a float, or "run time" for a tensor."""
-    return float(rate) if isinstance(rate, (int, float)) else RUN_TIME
-
-
-def _scalar(entry):
-    if _tf.is_resource(entry) or not tf.is_tensor(entry):
-        return None
-    tensor = _tf.collection_tensor(entry)
-    scalar = tensor.dtype.base_dtype.is_floating and tensor.shape.num_elements() == 1
-    return tensor if scalar and not graph.is_variable(tensor.op) else None

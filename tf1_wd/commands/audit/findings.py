@@ -91,19 +91,51 @@ def _double_counted(scene):
 
 
 def _inert(scene):
-    if not scene.facts.steps:
+    facts = scene.facts
+    if not facts.steps:
         return
-    used = {op for step in scene.facts.steps for op in [*step.rates, *step.untrained, *step.problems]}
-    for name, declared in scene.facts.collections.items():
+    decayed = {op for step in facts.steps for op in step.rates if op not in step.problems}
+    told = {op for step in facts.steps for op in [*step.rates, *step.untrained, *step.problems]}
+    losses_are_known = all(step.loss_ops is not None for step in facts.steps)
+    live = set(facts.origins.values())
+    for name, declared in facts.collections.items():
+        where = "L2 of {variables} is declared in the collection %s, " % name
+        terms = [(any(p.tensor.op in live for p in ps), ps) for _, ps in declared.terms]
+        lost = {op for is_live, ps in terms if not is_live for p in ps for op in p.factors}
+        held = {op for is_live, ps in terms if is_live for p in ps for op in p.factors}
         yield (
             "inert",
-            declared.rates.keys() - used,
-            "L2 of {variables} is declared in the collection %s, but no loss that is trained contains it: nothing "
-            "decays." % name,
+            lost - held - told,
+            where + "but no loss that is trained contains it: nothing decays.",
             "Add it to the loss (tf.losses.get_regularization_loss()), or train with it as true decay: "
             "`tf1-wd run --source collection SCRIPT`. Or delete the regularizers",
         )
-        used.update(declared.rates)
+        yield (
+            "inert",
+            held - told,
+            where + "and a loss depends on it, but not as a summand with a factor of its own (squared, say, or behind "
+            "tf.stop_gradient): its gradient there is no multiple of the weights, and nothing decays.",
+            "Add it to the loss as it is (tf.losses.get_regularization_loss()), or train with it as true decay: "
+            "`tf1-wd run --source collection SCRIPT`",
+        )
+        yield (
+            "inert",
+            lost & decayed if losses_are_known else (),
+            where + "but no loss that is trained contains it: the rate in this report is that of other L2 in the loss.",
+            "Delete the regularizers; or add them to the loss (tf.losses.get_regularization_loss()), where the rates "
+            "add up",
+        )
+        told |= lost | held
+    rates = {op: rate for op, rate in facts.layers.items() if op not in told}
+    yield (
+        "inert",
+        rates,
+        "Keras layers have L2 regularizers for {variables}, but no loss that is trained contains the layers' losses: "
+        "nothing decays.",
+        "Add them to the loss (loss += tf.add_n(layer.losses), of each layer or model), or train with true decay: "
+        "`tf1-wd run --rate %s SCRIPT`. Or leave out the regularizers"
+        % ("%g" % next(iter(rates.values())) if len(set(rates.values())) == 1 else "PATTERN=RATE"),
+    )
 
 
 def _empty_filters(scene):

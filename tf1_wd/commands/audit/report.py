@@ -29,7 +29,7 @@ class AuditedVariable:
 
     shape: tuple of int, None for an unknown dimension. kind: "reference" or "resource". rate: float; None if nothing
     penalises it; "run time" or "unknown" (then `why` says why). rule: how the rate comes about, in words. place:
-    "loss", "collection" (in no loss) or "-". source: "file.py:12 code" of
+    "loss", "collection" (in no loss), "layer" (of Keras, in no loss) or "-". source: "file.py:12 code" of
     the penalty in the user's code, or None. updated_by: names of optimizers. learning_rate: float, "run time" or None.
     frozen: True if no optimizer trains it. role: "bias", "norm" or "". norm: of the weights, or None if no value is
     known.

@@ -8,7 +8,7 @@ import functools
 import linecache
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _LIBRARIES = (
@@ -34,18 +34,22 @@ class NameFilter:
     """A test of variables' names: `'batch_normalization' not in v.name`, or `v.name not in ['bias', 'gamma']`.
 
     texts: the strings. whole: None if they are searched in the name; otherwise what the test's names end with that op
-    names do not: ":0", or "".
+    names do not: ":0", or "". others: NameFilters that stand beside it for the same variables, in another spelling or
+    joined by `or`.
     """
 
     texts: tuple
     where: str  # the line of the test, as "file.py:12"
     lowers: bool
     whole: str | None = None
+    others: tuple = ()
 
     def matches(self, name):
-        """True if one of the strings occurs in `name`, or is the name, as the test has it."""
-        name = name.lower() if self.lowers else name
-        return any(text in name if self.whole is None else text == name + self.whole for text in self.texts)
+        """True if one of the strings, or of the others', occurs in `name`, or is the name, as the test has it."""
+        own = name.lower() if self.lowers else name
+        if any(text in own if self.whole is None else text == own + self.whole for text in self.texts):
+            return True
+        return any(other.matches(name) for other in self.others)
 
     def __str__(self):
         return " / ".join(map(repr, self.texts))
@@ -171,15 +175,31 @@ def _filters(test, module):
     found, seen, pending = [], set(), [(test, 0)]
     while pending:
         outer, depth = pending.pop()
+        joined: dict = {}  # comparison -> the `or` that it is an operand of
+        compared = []  # (comparison, NameFilter)
         for node in ast.walk(outer):
-            if isinstance(node, ast.Compare):
+            if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+                joined.update(dict.fromkeys(node.values, node))
+            elif isinstance(node, ast.Compare):
                 for texts, name, whole in _compared(node, outer, module):
                     where = "%s:%d" % (os.path.basename(module.file), node.lineno)
-                    found.append(NameFilter(texts, where, "lower" in ast.dump(name), whole))
+                    compared.append((node, NameFilter(texts, where, "lower" in ast.dump(name), whole)))
             elif isinstance(node, ast.Name) and depth < 3 and node.id not in seen:
                 seen.add(node.id)
                 pending += [(definition, depth + 1) for definition in module.named(node)]
+        for node, one in compared:
+            others = [
+                other
+                for beside, other in compared
+                if other is not one
+                if (node in joined and joined[node] is joined.get(beside)) or _spelling(one) == _spelling(other)
+            ]
+            found.append(replace(one, others=tuple(others)))
     return found
+
+
+def _spelling(name_filter):
+    return [text.lower().replace("_", "") for text in name_filter.texts]
 
 
 def _compared(node, test, module):

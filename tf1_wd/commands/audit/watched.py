@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, by_variable, facts_of, known
+from tf1_wd.commands.audit.declared import by_layers, known
+from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, by_variable, facts_of
 from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.refusals import own_decay_of
@@ -103,7 +104,9 @@ class Observer(Listener):
                     calls.append(call)
             constants, ops = Constants(), update_ops(tf_graph)
             updates = [u for u in self._updates if u.graph is tf_graph]
-            order = {op: i for i, op in enumerate(tf_graph.get_operations())}
+            made = tf_graph.get_operations()
+            order = {op: i for i, op in enumerate(made)}
+            of_decaying = {op for u in updates if own_decay_of(u.optimizer) for op in made[u.before : u.after]}
             upstream = Upstream(calls)
             steps = [_step(update, upstream, ops, order, constants) for update in updates]
             seen = {op for step in steps for op in step.updates}
@@ -113,7 +116,7 @@ class Observer(Listener):
                 "the function %s, which the loss calls, holds L2: it is not counted" % name
                 for name in sorted({name for call in calls for name in call.functions_with_l2})
             ]
-            return facts_of(tf_graph, steps, notes)
+            return facts_of(tf_graph, steps, by_layers(tf_graph), notes, of_decaying)
 
 
 def _size(tf_graph):
@@ -163,6 +166,7 @@ def _step(update, upstream, ops, order, constants):
         doubled=_doubled(behind),
         gradients=given,
         loss_rates=loss_rates,
+        loss_ops=tuple(dict.fromkeys(op for call in behind for op in call.ops)) if behind else None,
         untrained={op: known(r) for call in behind for op, r in call.rates.items() if op not in updated},
     )
 

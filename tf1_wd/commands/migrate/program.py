@@ -53,6 +53,13 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
         if rules is not None and scopes:
             raise MigrationError("%s uses tf1_wd itself: leave --decoupled out" % name)
         ((tf_graph, listener),) = graphs
+        if listener is not None and listener.of_keras:
+            raise MigrationError(
+                "%s trains by Keras's own optimizer (%s), so there is no step of it to write: a Keras model goes on in "
+                "TensorFlow 2 as it is. To decay there at the rates of its regularizers, call tf1_wd.keras.decouple("
+                "model, tf1_wd.keras.plan(model)) behind model.compile: docs/guide/keras.md"
+                % (name, ", ".join(listener.of_keras))
+            )
         facts = structural_facts(tf_graph) if listener is None else listener.facts(tf_graph)
         results = None if listener is None else listener.results(tf_graph)
         if scopes:
@@ -69,10 +76,11 @@ def migrate_program(program, rules=None, rates=None, on_refusal=lambda migration
 
 
 class MigrationListener(Observer):
-    """Watches; with rules, a scope decays what is watched."""
+    """Watches; with rules, a scope decays what is watched. of_keras: classes of Keras's optimizers that apply."""
 
     def __init__(self, rules):
         super().__init__()
+        self.of_keras = []
         self._scope = Listener() if rules is None else ScopeListener(rules)
 
     def checked(self, tf_graph):
@@ -89,6 +97,10 @@ class MigrationListener(Observer):
 
     def apply_gradients(self, original, *args, **kwargs):
         return super().apply_gradients(partial(self._scope.apply_gradients, original), *args, **kwargs)
+
+    def keras_apply_gradients(self, original, optimizer, *args, **kwargs):
+        self.of_keras = sorted({*self.of_keras, type(optimizer).__name__})
+        return super().keras_apply_gradients(original, optimizer, *args, **kwargs)
 
     def overridden_apply_gradients(self, original, *args, **kwargs):
         through = partial(self._scope.overridden_apply_gradients, original)

@@ -12,9 +12,16 @@ import libcst as cst
 
 from tf1_wd.commands.patch import to_compat_v1 as compat
 from tf1_wd.commands.patch.gradient_chains import Refusal, Refused, find_chains
-from tf1_wd.commands.patch.known_patterns import find_snippets, own_decay, refuse_other_training, uses_tensorflow
+from tf1_wd.commands.patch.keras_models import Decouple, find_compiled, line_for
+from tf1_wd.commands.patch.known_patterns import (
+    find_snippets,
+    own_decay,
+    refuse_other_training,
+    second_steps,
+    uses_tensorflow,
+)
 from tf1_wd.commands.patch.placement import Decorate, decide
-from tf1_wd.commands.patch.rewrite import apply_scopes
+from tf1_wd.commands.patch.rewrite import apply_scopes, insert_after_tensorflow
 from tf1_wd.commands.patch.syntax import imported_roots, last_name
 from tf1_wd.commands.patch.training_calls import defines_optimizer, find_units
 
@@ -74,14 +81,17 @@ def _with_scopes(module, options):
         return DONE, [(1, "uses tf1_wd already")], module
     if not uses_tensorflow(module):
         return NOTHING, [(1, "does not use TensorFlow")], module
-    refuse_other_training(module, positions)
+    compiled = find_compiled(module, positions, _literals(options))
+    refuse_other_training(module, positions, bool(compiled))
+    if compiled:
+        return _with_keras(module, units, compiled, options)
     snippets, refusals = find_snippets(units)
     updates = any(unit.events != unit.gradients for unit in units)
     own = own_decay(module, positions)
     if own is not None and (updates or snippets):
         return LEFT_ALONE, [(own[0], "decays by itself already (%s): left as it is" % own[1])], module
     chains, more = find_chains(units)
-    refusals += more
+    refusals += [*more, *second_steps(chains)]
     if not chains and not refusals:
         refusals += _gradients_alone(units)
         if not refusals:
@@ -93,6 +103,28 @@ def _with_scopes(module, options):
     notes = [(s.line, "removed: the second SGD step over REGULARIZATION_LOSSES") for s in snippets]
     notes += [(scope.line, _told(scope)) for scope in scopes]
     return PATCHED, sorted(notes), apply_scopes(module, scopes, snippets, call_text(options, bool(snippets)))
+
+
+def _with_keras(module, units, compiled, options):
+    """As _with_scopes, of a file that compiles Keras models."""
+    other = next((e for unit in units if not defines_optimizer(unit) for e in unit.events), None)
+    if other is not None:
+        why = "the file compiles a Keras model (line %d), and builds a train_op too" % compiled[0].line
+        by_hand = (
+            "put `with tf1_wd.decoupled_weight_decay(...):` around what builds the train_op, and behind compile: %s"
+        )
+        raise Refused(Refusal(other.line, why, by_hand % line_for(compiled[0].model, _literals(options))))
+    changed = module.visit(Decouple(compiled, _literals(options)))
+    told = "decouples %s behind its compile, which needs it built, at the rates of %s"
+    rates = "--rate" if "rates" in options else "its L2 regularizers"
+    return PATCHED, [(c.line, told % (c.model, rates)) for c in compiled], insert_after_tensorflow(changed, _IMPORT)
+
+
+_IMPORT = "import tf1_wd.keras"
+
+
+def _literals(options):
+    return {name: _literal(value) for name, value in options.items()}
 
 
 def call_text(options, was_snippet=False):
@@ -121,7 +153,8 @@ def _told(scope):
     updates = sorted({chain.update.line for chain in scope.chains})
     lines = "line %d" % updates[0] if len(updates) == 1 else "lines %s" % ", ".join(map(str, updates))
     if isinstance(scope, Decorate):
-        return "decorated %s (update in %s)" % (scope.unit.title, lines)
+        told = "decorated %s (update in %s)" % (scope.unit.title, lines)
+        return told if scope.calls < 2 else told + "; each of its %d calls needs L2: one without stops" % scope.calls
     return "wrapped in `with` (update in %s)" % lines
 
 

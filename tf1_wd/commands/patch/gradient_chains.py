@@ -72,7 +72,7 @@ def find_chains(units):
         if not callers:
             refusals.append(_no_gradients(unit, event))
         for caller, used in callers:
-            call = _call_around(used)
+            call = call_around(used)
             passed = names_in(call) if call is not None else set()
             closed_over = reached - unit.parameters if caller in unit.lineage else set()
             own = {n for n in reached if n.startswith("self.")}
@@ -89,7 +89,7 @@ def _no_gradients(unit, event):
     )
 
 
-def _call_around(used):
+def call_around(used):
     """The call of a referenced function; None where the function is handed on without a call."""
     if not used.path:
         return None

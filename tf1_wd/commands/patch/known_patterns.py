@@ -24,6 +24,8 @@ _DECOUPLED = re.compile(
     r"|DecoupledWeightDecayExtension|extend_with_decoupled_weight_decay|weight_decay_optimizers)$"
 )
 _EAGER = {"GradientTape", "implicit_gradients", "implicit_value_and_gradients", "enable_eager_execution"}
+_OTHER_OPTIMIZERS = r"ScipyOptimizerInterface"
+_OF_KERAS = r"(^|\.)keras\.optimizers\.|^tf\.optimizers\."
 # what is multiplied in place without being decay: schedules, counters
 _NOT_WEIGHTS = re.compile(
     r"(^|_)(lr|rate|step|epsilon|eps|beta|momentum|temperature|scale|count)|learning", re.IGNORECASE
@@ -40,27 +42,43 @@ class Snippet:
     replacement: str  # "" where nothing needs to
 
 
+_NO_SNIPPET = (
+    "a second optimizer decays the weights, in another form than the known snippet "
+    "(GradientDescentOptimizer(1.0).minimize(add_n of REGULARIZATION_LOSSES) under control_dependencies([train_op]))"
+)
+
+
 def find_snippets(units):
     """(snippets, refusals); takes the snippets' calls out of the units' events."""
     snippets, refusals = [], []
     for unit in units:
         assigned = _assigned(unit.body)
-        for event in [e for e in unit.events if e.kind in (MINIMIZE, GRADIENTS)]:
-            loss = first_argument(event.call, "loss")
-            if loss is None or not _PENALTIES.fullmatch(_resolved(loss, assigned)):
-                continue
+        for event in [e for e in unit.events if e.kind == MINIMIZE and _is_of_penalties(e, assigned)]:
             unit.events.remove(event)
             snippet = _as_snippet(event, assigned)
             if snippet is None:
-                why = (
-                    "a second optimizer decays the weights, in another form than the known snippet "
-                    "(GradientDescentOptimizer(1.0).minimize(add_n of REGULARIZATION_LOSSES) under "
-                    "control_dependencies([train_op]))"
-                )
-                refusals.append(Refusal(event.line, why, "remove this second step, and run this again"))
+                refusals.append(_second_step(event))
             else:
                 snippets.append(snippet)
     return snippets, refusals
+
+
+def second_steps(chains):
+    """Refusals for the updates that apply gradients of penalties and no others."""
+    for chain in chains:
+        assigned = _assigned(chain.unit.body)
+        gradients = [event for event in chain.events if event.kind == GRADIENTS]
+        if gradients and all(event.call is not None and _is_of_penalties(event, assigned) for event in gradients):
+            yield _second_step(gradients[0])
+
+
+def _second_step(event):
+    return Refusal(event.line, _NO_SNIPPET, "remove this second step, and run this again")
+
+
+def _is_of_penalties(event, assigned):
+    loss = first_argument(event.call, "loss")
+    return loss is not None and _PENALTIES.fullmatch(_resolved(loss, assigned)) is not None
 
 
 def _assigned(body):
@@ -147,18 +165,17 @@ def _factors(node):
     return [node]
 
 
-def refuse_other_training(module, positions):
-    """Raises Refused for training that has no train_op of tf.train: Keras' fit, TF2's tape."""
+def refuse_other_training(module, positions, has_compiled):
+    """Raises Refused for training that has no train_op of tf.train: Keras's optimizers, TF2's tape.
+
+    has_compiled: True if a Keras model is compiled, as what uses these.
+    """
     for call in m.findall(module, m.Call()):
         name, full = last_name(call.func), dotted(call.func) or ""
-        keywords = {a.keyword.value for a in call.args if a.keyword is not None}
-        if name == "compile" and isinstance(call.func, cst.Attribute) and keywords & {"optimizer", "loss"}:
-            why = "a Keras model trains itself: its updates are no train_op of tf.train"
-            by_hand = "give its optimizer a decoupled decay (tf.keras.optimizers.AdamW), and take the regularizers out"
-        elif name in _EAGER:
+        if name in _EAGER:
             why = "this is eager code (%s), without a graph that a scope could change" % name
             by_hand = "use an AdamW of Keras, or assign w - rate * w behind the step"
-        elif re.search(r"(^|\.)keras\.optimizers\.|^tf\.optimizers\.|ScipyOptimizerInterface", full):
+        elif re.search(_OTHER_OPTIMIZERS if has_compiled else r"%s|%s" % (_OTHER_OPTIMIZERS, _OF_KERAS), full):
             why = "%s is no optimizer of tf.train" % full
             by_hand = "use the one of tf.train, or decay by hand behind its step"
         else:
@@ -168,6 +185,6 @@ def refuse_other_training(module, positions):
 
 def uses_tensorflow(module):
     """Whether the file imports TensorFlow, or takes `tf` from somewhere."""
-    return bool(imported_roots(module) & {"tensorflow", "tf_slim", "horovod"}) or bool(
+    return bool(imported_roots(module) & {"tensorflow", "tf_slim", "horovod", "keras", "tf_keras"}) or bool(
         m.findall(module, m.Attribute(value=m.Name("tf")))
     )

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 
 import libcst as cst
+import libcst.matchers as m
 
 from tf1_wd.commands.patch.control_flow import always, leaves, raises
-from tf1_wd.commands.patch.gradient_chains import Refusal, Refused, targets
+from tf1_wd.commands.patch.gradient_chains import Chain, Refusal, Refused, call_around, targets
 from tf1_wd.commands.patch.syntax import blocks_of
-from tf1_wd.commands.patch.training_calls import Unit
+from tf1_wd.commands.patch.training_calls import APPLY, Event, Unit
 
 _BUILDERS = re.compile(
     r"train_op|optimi[sz]|minimi[sz]|train_step|model_fn|build_train|train_model|backward|^_?training$"
@@ -38,10 +39,11 @@ class Wrap:
 
 @dataclass(frozen=True)
 class Decorate:
-    """A function gets the decorator."""
+    """A function gets the decorator. calls: how many calls of it the file has."""
 
     unit: Unit
     chains: tuple
+    calls: int = 1
 
     @property
     def line(self):
@@ -52,17 +54,58 @@ def decide(chains, units, rates_given):
     """(scopes, refusals): the Wraps and Decorates that hold every chain, each once."""
     scopes: list = []
     refusals: list = []
+    calls = {unit: _calls_of(unit, units) for unit in units}
+    chains = _at_calls(chains, calls)
     for unit in units:
         own = [c for c in chains if c.unit is unit]
         try:
             _check(own, rates_given)
             if own:
-                scopes += [Decorate(unit, tuple(own))] if _can_be_decorated(unit, own) else _cover(unit, unit.body, own)
+                decorated = Decorate(unit, tuple(own), len(calls[unit]))
+                scopes += [decorated] if _can_be_decorated(unit, own) else _cover(unit, unit.body, own)
         except Refused as refused:
             refusals += refused.args
     if not refusals:
         refusals = _nested(scopes, units)
     return scopes, refusals
+
+
+def _calls_of(unit, units):
+    """[(unit, Reference)] of each use of a function in its file."""
+    return [(caller, used) for caller in units for used in caller.references if unit in targets(used, caller, units)]
+
+
+def _at_calls(chains, calls):
+    """The chains, those of a function that is called several times at one place moved to the calls of it.
+
+    One scope around all of these trains what a call without L2 updates, as `tf1-wd run` does; a decorator, a scope for
+    each call, would stop there. calls: {unit: what _calls_of returns}.
+    """
+    for unit, sites in calls.items():
+        own = [chain for chain in chains if chain.unit is unit]
+        callers = {caller for caller, _ in sites}
+        if len(sites) < 2 or len(callers) > 1 or unit.returns_spec or not (own and _can_be_decorated(unit, own)):
+            continue
+        caller = callers.pop()
+        nodes = [call_around(used) for _, used in sites]
+        if None in nodes or any(_is_in_lambda(used) for _, used in sites):
+            continue
+        moved = [
+            Chain(caller, [Event(APPLY, node, used.path, used.line, via=unit)], any(c.accumulates for c in own))
+            for node, (_, used) in zip(nodes, sites)
+        ]
+        try:
+            is_one = len(_cover(caller, caller.body, moved)) == 1
+        except Refused:
+            continue
+        if is_one:
+            chains = [*(chain for chain in chains if chain.unit is not unit), *moved]
+    return chains
+
+
+def _is_in_lambda(used):
+    lambdas = m.findall(used.path[-1].statement, m.Lambda())
+    return any(node is used.node for inner in lambdas for node in m.findall(inner, m.Name() | m.Attribute()))
 
 
 def _check(chains, rates_given):

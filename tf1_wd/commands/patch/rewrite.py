@@ -75,10 +75,25 @@ def insert_after_tensorflow(module, text):
     return module.with_changes(body=[*body[:at], new, *body[at:]])
 
 
-def imports_tensorflow(statement):
-    """Whether a statement of the module imports TensorFlow where it stands: in a try too, not in a function."""
+def insert_before_tensorflow(module, texts):
+    """The module with statements before its first import of TensorFlow, or of what imports it."""
+    body, new = list(module.body), [cst.parse_statement(text) for text in texts]
+    at = next((i for i, statement in enumerate(body) if imports_tensorflow(statement, _IMPORTING)), 0)
+    new[0] = new[0].with_changes(leading_lines=body[at].leading_lines)
+    body[at] = body[at].with_changes(leading_lines=[])
+    return module.with_changes(body=[*body[:at], *new, *body[at:]])
+
+
+_IMPORTING = frozenset(["tensorflow", "tf_slim", "keras", "tf_keras", "tf1_wd"])
+
+
+def imports_tensorflow(statement, roots=frozenset(["tensorflow"])):
+    """Whether a statement of the module imports TensorFlow where it stands: in a try too, not in a function.
+
+    roots: the packages that count as TensorFlow.
+    """
     is_definition = isinstance(statement, (cst.FunctionDef, cst.ClassDef))
-    return not is_definition and "tensorflow" in imported_roots(statement)
+    return not is_definition and bool(roots & imported_roots(statement))
 
 
 def _leads(i, statement):

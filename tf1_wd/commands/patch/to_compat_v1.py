@@ -8,7 +8,11 @@ import libcst as cst
 import libcst.matchers as m
 
 from tf1_wd.commands.patch.gradient_chains import Refusal, Refused
-from tf1_wd.commands.patch.rewrite import imports_tensorflow, insert_after_tensorflow
+from tf1_wd.commands.patch.rewrite import (
+    imports_tensorflow,
+    insert_after_tensorflow,
+    insert_before_tensorflow,
+)
 from tf1_wd.commands.patch.syntax import code, dotted, imports
 from tf1_wd.commands.patch.training_calls import find_units
 
@@ -49,6 +53,17 @@ _SLIM = "tensorflow.contrib.slim"
 # modules whose moved names are all at the top of tf_slim
 _FLAT = ("tensorflow.contrib.layers", "tensorflow.contrib.framework")
 _NETS = ("tensorflow.contrib.slim.nets", "tensorflow.contrib.slim.python.slim.nets")
+# names that plain TensorFlow 2 has not, or has of Keras 3, which does not train in graph mode -> what brings them back
+# behind tf1_wd.legacy.install(); tf_slim's layers are made of them
+_BROUGHT = {
+    "tensorflow.layers": "tf-keras",
+    "tensorflow.keras": "tf-keras",
+    "tensorflow.nn.rnn_cell": "tf-keras",
+    "tensorflow.feature_column": "tf-keras",
+    "tensorflow.estimator": "tensorflow-estimator==2.15.0",
+    "tf_slim": "tf-slim tf-keras",
+}
+_INSTALL = "tf1_wd.legacy.install()"
 _BY_HAND = (
     "find its stand-in and edit it by hand, or leave the imports as they are and use `tf1-wd run`, which brings "
     "tf.contrib with it"
@@ -68,14 +83,44 @@ def to_compat_v1(module, original):
     changed = module.visit(rewrite)
     if rewrite.needs_tf_slim and not any(i.module == i.name == "tf_slim" for i in imports(changed)):
         changed = insert_after_tensorflow(changed, "import tf_slim")
+    brought = _brought(changed) if changed is not module and _INSTALL not in changed.code else {}
+    notes = []
+    starts = m.findall(original, m.Comparison(left=m.Name("__name__"))) or units[0].runs or units[0].events
     if rewrite.moved_tensorflow and "disable_v2_behavior" not in changed.code:
-        has_guard = m.findall(original, m.Comparison(left=m.Name("__name__")))
-        if not (has_guard or units[0].runs or units[0].events):
-            return changed, [(1, "no program starts here: call tf.disable_v2_behavior() in the file where it does")]
-        if not any(map(imports_tensorflow, changed.body)):  # functions import it, and the call stands outside of them
-            changed = insert_after_tensorflow(changed, "import tensorflow.compat.v1 as %s" % rewrite.moved_tensorflow)
-        changed = insert_after_tensorflow(changed, "%s.disable_v2_behavior()" % rewrite.moved_tensorflow)
-    return changed, []
+        if starts:
+            if not any(map(imports_tensorflow, changed.body)):  # functions do, and the call stands outside of them
+                changed = insert_after_tensorflow(
+                    changed, "import tensorflow.compat.v1 as %s" % rewrite.moved_tensorflow
+                )
+            changed = insert_after_tensorflow(changed, "%s.disable_v2_behavior()" % rewrite.moved_tensorflow)
+        else:
+            notes.append((1, "no program starts here: call tf.disable_v2_behavior() in the file where it does"))
+    if brought:
+        packages = " ".join(sorted({package for found in brought.values() for package in found.split()}))
+        what = "%s, which plain TensorFlow 2 has not as it was (pip install %s)" % (", ".join(brought), packages)
+        if starts:
+            changed = insert_before_tensorflow(changed, ["import tf1_wd.legacy", _INSTALL])
+            notes.append((1, "%s brings %s" % (_INSTALL, what)))
+        else:
+            told = (
+                "no program starts here: where it does, before TensorFlow is imported, %s is to be called: it brings %s"
+            )
+            notes.append((1, told % (_INSTALL, what)))
+    return changed, notes
+
+
+def _brought(module):
+    """{name of the file's: packages} of what it takes from TensorFlow that _BROUGHT has."""
+    names = _Names(module)
+    used = {names.full(node) for node in m.findall(module, m.Attribute())}
+    for found in imports(module):
+        root = found.module.replace("tensorflow.compat.v1", "tensorflow")
+        used.add(root if found.original is None else "%s.%s" % (root, found.original))
+    return {
+        name.replace("tensorflow", "tf"): packages
+        for name, packages in _BROUGHT.items()
+        if any(full == name or full.startswith(name + ".") for full in used)
+    }
 
 
 class _Names:

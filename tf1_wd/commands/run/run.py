@@ -18,7 +18,9 @@ from tf1_wd.errors import (
     Tf1WdWarning,
 )
 from tf1_wd.graph.marks import made_in
+from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.native import loader
+from tf1_wd.penalties.own_decay import refuse_own_decay
 
 
 @dataclass
@@ -57,6 +59,7 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
             try:
                 scope.check()
             except NothingToDecayError as error:
+                refuse_own_decay(trainable_variables(tf_graph))  # told first: a rate would be refused for it
                 is_of_a_sweep = names_l2 or any(plan.decaying for plan in result.plans)
                 if not scope.has_zero_coefficients and (scope.has_terms or not is_of_a_sweep):
                     raise

@@ -19,13 +19,14 @@ from typing import Iterable, Iterator, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.decay.ops.lookups import Lookup, lookups_in, readers
+from tf1_wd.decay.ops.lookups import lookups_in
 from tf1_wd.decay.ops.sparse_rows import gather, rows_once, scatter_update
 from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.decay.ops.weights import on_device
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.assignments import written_variable
 from tf1_wd.graph.gradients import Scalar
+from tf1_wd.graph.lookups import Lookup, readers
 from tf1_wd.native.choose import is_served
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall

@@ -12,6 +12,7 @@ from tf1_wd.decay.ops.other_terms import term_steps
 from tf1_wd.decay.ops.update import AppliedUpdate, Update
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.assignments import written_variable
+from tf1_wd.graph.gradients import tensors_of
 from tf1_wd.graph.update_ops import step_ignores_weights
 from tf1_wd.plan.options import Rules
 
@@ -123,7 +124,7 @@ def build_after(applied: AppliedUpdate, rules: Rules) -> list[tf.Operation]:
     """Ops of order "after", on the weights that the control dependencies in force let through."""
     update, scale = applied.update, applied.scale
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
-    computed = [amount for _, amount in amounts]  # all of them from the same weights
+    computed = _computed(amounts)  # all of them from the same weights
     with tf.control_dependencies(computed):
         ops = _decay(applied, rules)
     with tf.control_dependencies(computed + ops):
@@ -144,7 +145,7 @@ def build_before(
     update, scale = applied.update, applied.scale
     amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
     if in_place:
-        computed = [amount for _, amount in amounts]
+        computed = _computed(amounts)
         with tf.control_dependencies(computed):
             ops = _decay(applied, rules)
         with tf.control_dependencies(computed + ops):
@@ -157,7 +158,7 @@ def build_before(
         with tf.control_dependencies(ops):
             return ops + weights_ops.constrain(_moved(update, amounts))
 
-    return [amount.op for _, amount in amounts] + [amount.op for *_, amount in of_rows], build_rest
+    return [amount.op for amount in _computed(amounts)] + [amount.op for *_, amount in of_rows], build_rest
 
 
 def _decay(applied: AppliedUpdate, rules: Rules) -> list[tf.Operation]:
@@ -166,5 +167,9 @@ def _decay(applied: AppliedUpdate, rules: Rules) -> list[tf.Operation]:
     return whole + sparse_rows.decay(update.by_rows, scale)
 
 
-def _moved(update: Update, amounts: list[tuple[tf.Variable, tf.Tensor]]) -> list[tf.Variable]:
+def _computed(amounts: weights_ops.Amounts) -> list[tf.Tensor]:
+    return [tensors_of(amount)[0] for _, amount in amounts]
+
+
+def _moved(update: Update, amounts: weights_ops.Amounts) -> list[tf.Variable]:
     return list({id(v): v for v in [d.variable for d in update.decays] + [v for v, _ in amounts]}.values())

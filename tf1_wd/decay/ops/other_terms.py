@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.decay.ops.sparse_rows import gather
+from tf1_wd.decay.ops.weights import Amounts, on_device
 from tf1_wd.errors import UnsupportedUpdateError
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.subgraph import can_be_copied, copy_ops, on_values
 from tf1_wd.penalties.find import Term
+from tf1_wd.penalties.rows import RowTerm
 
 
 class Replay(NamedTuple):
@@ -21,17 +24,30 @@ class Replay(NamedTuple):
     term: Term
     factors: dict[tf.Operation, Scalar]
 
+    @property
+    def is_of_rows(self) -> bool:
+        """True if the step depends on which rows are looked up, and so on inputs."""
+        return isinstance(self.term, RowTerm)
 
-def term_steps(
-    replay: Replay, variables: dict[tf.Operation, tf.Variable], scale: Scalar
-) -> list[tuple[tf.Variable, tf.Tensor]]:
+    @property
+    def rates_of_rows(self) -> dict[tf.Operation, float | None]:
+        """{op of a table: the rate of its rows a lookup}, of a term of rows; None where only a run knows it."""
+        if not isinstance(self.term, RowTerm):
+            return {}
+        multiples = [(op, self.factors.get(op), self.term.multiples.get(op)) for op in self.term.variables]
+        return {op: f * m if isinstance(f, float) and m is not None else None for op, f, m in multiples}
+
+
+def term_steps(replay: Replay, variables: dict[tf.Operation, tf.Variable], scale: Scalar) -> Amounts:
     """(variable, scale * factor * d rest / d variable) for what no penalty of a term is, on weights read at run time.
 
     variables: {op: tf.Variable}, at least those that the term moves. scale: float or scalar tensor. The reads obey the
-    control dependencies in force.
+    control dependencies in force. Of a RowTerm the amounts are tf.IndexedSlices, one a lookup.
     Raises UnsupportedUpdateError for a term with control flow in it.
     """
     term = replay.term
+    if isinstance(term, RowTerm):
+        return _row_steps(term, replay.factors, variables, scale)
     penalties = frozenset(p.tensor.op for p in term.penalties)
     ops = graph.ancestors([term.tensor], stop=penalties)
     mine = {op: _tf.fresh_read(v) for op, v in variables.items() if op in replay.factors}
@@ -52,12 +68,33 @@ def term_steps(
 
     copy = copy_ops(moving, replacement, "weight_decay_term", on_values)
     steps = _tf.gradients([copy(term.tensor)], list(mine.values()))
-    found = []
+    found: Amounts = []
     for op, step in zip(mine, steps):
         if step is not None:
-            step = tf.convert_to_tensor(step)
-            factor = replay.factors[op]
-            if not isinstance(factor, float) or factor != 1.0:
-                step *= tf.cast(factor, step.dtype)
-            found.append((variables[op], step * tf.cast(scale, step.dtype)))
+            found.append((variables[op], _scaled(tf.convert_to_tensor(step), replay.factors[op], scale)))
+    return found
+
+
+def _scaled(step: tf.Tensor, factor: Scalar, scale: Scalar) -> tf.Tensor:
+    if not isinstance(factor, float) or factor != 1.0:
+        step *= tf.cast(factor, step.dtype)
+    return step * tf.cast(scale, step.dtype)
+
+
+def _row_steps(
+    term: RowTerm, factors: dict[tf.Operation, Scalar], variables: dict[tf.Operation, tf.Variable], scale: Scalar
+) -> Amounts:
+    """What `term_steps` returns of a RowTerm: only the rows that it looks up are read."""
+    tables = {lookup.op: (op, lookup.ids) for op in factors for lookup in term.lookups[op]}
+    rows = {}
+    for lookup, (op, ids) in tables.items():
+        with on_device(variables[op].device):
+            rows[lookup] = gather(variables[op], ids)
+    ops = graph.between(list(rows), graph.ancestors([term.tensor], stop=rows.keys()))
+    copy = copy_ops(ops, lambda t: rows.get(t.op, t), "weight_decay_term")
+    found: Amounts = []
+    for (op, ids), step in zip(tables.values(), _tf.gradients([copy(term.tensor)], list(rows.values()))):
+        step = _scaled(tf.convert_to_tensor(step), factors[op], scale)
+        shape = tf.concat([[-1], tf.shape(step)[tf.rank(ids) :]], 0)
+        found.append((variables[op], tf.IndexedSlices(tf.reshape(step, shape), tf.reshape(ids, [-1]))))
     return found

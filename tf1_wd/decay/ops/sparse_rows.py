@@ -10,7 +10,7 @@ from typing import Any, Sequence
 
 from tf1_wd import _tf
 from tf1_wd._tf import tf
-from tf1_wd.decay.ops.weights import fraction_of, on_device
+from tf1_wd.decay.ops.weights import fraction_of, on_device, scatter_sub
 from tf1_wd.graph.gradients import Gradient, Scalar
 from tf1_wd.graph.marks import made
 from tf1_wd.native.twin import HALF_TYPES
@@ -52,7 +52,7 @@ def decay(decays: list[tuple[Decay, Rows]], scale: Scalar) -> list[tf.Operation]
                 values = tf.cast(wide - fraction * wide, weights.dtype)
                 op = scatter_update(d.variable, indices, values)
             else:
-                op = _scatter_sub(d.variable, indices, fraction * weights)
+                op = scatter_sub(d.variable, tf.IndexedSlices(fraction * weights, indices))
             ops += [op, *_record(rows.table, indices, fraction, op)]
     return made(ops)
 
@@ -74,7 +74,7 @@ def subtract(found: list[tuple]) -> list[tf.Operation]:
     ops = []
     for variable, table, indices, fraction, amounts in found:
         with on_device(variable.device):
-            op = _scatter_sub(variable, indices, amounts)
+            op = scatter_sub(variable, tf.IndexedSlices(amounts, indices))
             ops += [op, *_record(table, indices, fraction, op)]
     return made(ops)
 
@@ -101,10 +101,6 @@ def gather(variable: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
 def scatter_update(variable: tf.Variable, indices: tf.Tensor, values: tf.Tensor) -> tf.Operation:
     """The op that writes rows of a variable. indices: each at most once."""
     return variable.scatter_update(tf.IndexedSlices(values, indices), use_locking=True).op
-
-
-def _scatter_sub(variable: tf.Variable, indices: tf.Tensor, values: tf.Tensor) -> tf.Operation:
-    return variable.scatter_sub(tf.IndexedSlices(values, indices), use_locking=True).op
 
 
 def _record(table: Any, indices: tf.Tensor, fraction: Scalar, op: tf.Operation) -> list[tf.Operation]:

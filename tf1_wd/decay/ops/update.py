@@ -12,9 +12,9 @@ from tf1_wd.decay.ops.other_terms import Replay
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
 from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.penalties.coefficients import undelayed
-from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, VARIABLES, Term, rates, read_collection, weigh
+from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, ROWS, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
-from tf1_wd.plan.decisions import Decay, Trained, decide
+from tf1_wd.plan.decisions import Decay, Trained, by_lookups, decide
 from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, check_rate, given_rate, multiplier, selected
 from tf1_wd.plan.reasons import Fate
 
@@ -116,9 +116,12 @@ def plan_update(
     movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)}
     of_loss = [_allowed(replay, rules, movable) for replay in own]
     of_collection = [_allowed(Replay(t, dict.fromkeys(t.variables, 1.0)), rules, movable) for t in collection.terms]
+    names = [_name(replay) for replay in own] + [term.tensor.op.name for term in collection.terms]
     fates: list[tuple[Replay, Fate | None]] = [(r, _fate_in_loss(r, rules)) for r in of_loss]
     fates += [(r, _fate(r, rules, calls, movable)) for r in of_collection]
     decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
+    tables = {op for r, fate in fates if fate is Fate.OWN_ROWS for op in r.factors}
+    decisions = [by_lookups(d) if graph.variable_op(d.variable) in tables else d for d in decisions]
     by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
     # The loss is then not computed in the run of the update, and to read its penalties would be in vain.
     apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
@@ -126,13 +129,19 @@ def plan_update(
         decisions=tuple(decisions),
         replayed=tuple(replay for replay, fate in fates if fate is not None and fate.is_own_step),
         movable=movable,
-        notes=tuple((r.term.tensor.op.name, _said(fate, rules)) for r, fate in fates if fate is not None),
+        notes=tuple((name, _said(fate, rules)) for name, (_, fate) in zip(names, fates) if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
         reads={key: [] if apart else [op for c in calls for op in c.reads_of(key)] for key in trained},
         rows={key: sparse_rows.Rows(sparse_rows.indices_of(gradients[key])) for key in by_rows},
         tables=frozenset(t.key for t in trained.values() if t.is_sparse),
     )
+
+
+def _name(replay: Replay) -> str:
+    """What a term is called: of L2 of rows with its tables and rates, which the plan has nowhere else."""
+    rates = [op.name + ("" if r is None else ": %g a lookup" % r) for op, r in replay.rates_of_rows.items()]
+    return replay.term.tensor.op.name + (" (rows of %s)" % ", ".join(rates) if rates else "")
 
 
 def _times(rate: Scalar, factor: float) -> Scalar:
@@ -144,12 +153,12 @@ def _times(rate: Scalar, factor: float) -> Scalar:
 
 def _allowed(replay: Replay, rules: Rules, movable: dict[tf.Operation, tf.Variable]) -> Replay:
     """A term on the variables that the rules let it move: as penalties do, L2 gives way to rates= and is multiplied."""
-    is_l2, factors = replay.term.rest in (LINEAR, ANCHORED), {}
+    is_l2, factors = replay.term.rest in (LINEAR, ANCHORED, ROWS), {}
     for op, factor in replay.factors.items():
         if op not in movable:
             continue
         variable, name = movable[op], checkpoint_name(movable[op])
-        if replay.term.rest == LINEAR and given_rate(rules, variable, name)[0] is not None:
+        if replay.term.rest in (LINEAR, ROWS) and given_rate(rules, variable, name)[0] is not None:
             continue
         factors[op] = _times(factor, multiplier(rules, variable, name)[0]) if is_l2 else factor
     return replay._replace(factors=factors)
@@ -158,7 +167,8 @@ def _allowed(replay: Replay, rules: Rules, movable: dict[tf.Operation, tf.Variab
 def _fate_in_loss(replay: Replay, rules: Rules) -> Fate:
     if not replay.factors or (rules.source == "collection" and replay.term.rest != VARIABLES):
         return Fate.LEFT_OUT
-    return {ANCHORED: Fate.TOWARDS, LINEAR: Fate.OWN_L2}.get(replay.term.rest or "", Fate.DECOUPLED)
+    own = {ANCHORED: Fate.TOWARDS, LINEAR: Fate.OWN_L2, ROWS: Fate.OWN_ROWS}
+    return own.get(replay.term.rest or "", Fate.DECOUPLED)
 
 
 def _fate(

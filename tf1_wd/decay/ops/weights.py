@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from tf1_wd.native.decay import check_rates
 from tf1_wd.native.decay import decay as decay_op
 from tf1_wd.native.twin import range_checks
 from tf1_wd.plan.decisions import Decay
+
+Amounts = List[Tuple["tf.Variable", Union["tf.Tensor", "tf.IndexedSlices"]]]  # what is taken off variables
 
 
 def decay(
@@ -51,9 +53,9 @@ def constrain(variables: list[tf.Variable]) -> list[tf.Operation]:
     return ops
 
 
-def differences(decays: Sequence[Decay], scale: Scalar) -> list[tuple[tf.Variable, tf.Tensor]]:
+def differences(decays: Sequence[Decay], scale: Scalar) -> Amounts:
     """(variable, rate * scale * variable) of each, with the weights as they are when this runs."""
-    found = []
+    found: Amounts = []
     for d in decays:
         with on_device(d.variable.device):
             weights = _tf.fresh_read(d.variable)
@@ -93,13 +95,21 @@ def _fraction(d: Decay, scale: Scalar) -> tf.Tensor:
     return rate * factor
 
 
-def subtract(amounts: list[tuple[tf.Variable, tf.Tensor]]) -> list[tf.Operation]:
-    """Ops that take each amount, a tensor of its shape and dtype, off its variable."""
+def subtract(amounts: Amounts) -> list[tf.Operation]:
+    """Ops that take each amount, of its shape and dtype, off its variable."""
     ops = []
     for variable, amount in amounts:
         with on_device(variable.device):
-            ops.append(variable.assign_sub(amount, use_locking=True, read_value=False))
+            if isinstance(amount, tf.IndexedSlices):
+                ops.append(scatter_sub(variable, amount))
+            else:
+                ops.append(variable.assign_sub(amount, use_locking=True, read_value=False))
     return made(ops)
+
+
+def scatter_sub(variable: tf.Variable, amount: tf.IndexedSlices) -> tf.Operation:
+    """The op that takes rows off those of a variable, one that is listed often as often."""
+    return variable.scatter_sub(amount, use_locking=True).op
 
 
 def _rates(group: list[Decay]) -> Any:

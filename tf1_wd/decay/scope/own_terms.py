@@ -11,7 +11,7 @@ from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.decay.scope.net_rate import net_coefficient, read_in_time
 from tf1_wd.graph.gradients import Pairs, Scalar
 from tf1_wd.graph.variables import checkpoint_name
-from tf1_wd.penalties.find import LINEAR, VARIABLES
+from tf1_wd.penalties.find import LINEAR, ROWS, VARIABLES
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.penalties.other_words import OwnTerm
 from tf1_wd.plan.options import Rules, given_rate, selected
@@ -32,7 +32,7 @@ def loss_terms(pairs: Pairs, behind: dict[int, list[GradientCall]], rules: Rules
                 continue
             if not any(o is own for call in behind[id(variable)] for o in call.own):
                 continue
-            given = own.term.rest == LINEAR and given_rate(rules, variable, name)[0] is not None
+            given = own.term.rest in (LINEAR, ROWS) and given_rate(rules, variable, name)[0] is not None
             factor: Scalar | None = own.coefficient
             if (
                 not given

@@ -17,7 +17,14 @@ from tf1_wd.decay.ops import lazy_rows
 from tf1_wd.decay.ops.ordering import apply_with
 from tf1_wd.decay.ops.scale import scale_now
 from tf1_wd.decay.ops.update import AppliedUpdate, Update, collection_now, plan_update
-from tf1_wd.decay.refusals import refuse_decoupled, refuse_eager, refuse_inputs, refuse_keras, refuse_strategy
+from tf1_wd.decay.refusals import (
+    refuse_decoupled,
+    refuse_eager,
+    refuse_inputs,
+    refuse_keras,
+    refuse_rates_of_rows,
+    refuse_strategy,
+)
 from tf1_wd.decay.scope.adasum import refuse_adasum, refuse_combined
 from tf1_wd.decay.scope.closing import Record, check, plan_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
@@ -116,6 +123,8 @@ class ScopeListener(Listener):
         self._refuse(call, update)
         applied = AppliedUpdate(update, _scale_of(update, self.rules, call), tf.get_default_graph())
         refuse_inputs(applied)
+        if self.rules.order != COUPLED:
+            refuse_rates_of_rows(applied)
         with lazy_rows.in_time(applied, gradient_calls) as timed:
             self.record.updates.append(timed)
             train_op = _apply(timed, self.rules, call)
@@ -180,8 +189,9 @@ class ScopeListener(Listener):
             moved = [lazy[op] for op in replay.factors if op in lazy]
             if moved:
                 raise UnsupportedUpdateError(
-                    "the term %s takes a step of its own on all rows of %s, and under sparse='lazy' these may be "
-                    "overdue: use another sparse=" % (replay.term.tensor.op.name, moved[0])
+                    "the term %s takes a step of its own on %s of %s, and under sparse='lazy' these may be overdue: "
+                    "use another sparse="
+                    % (replay.term.tensor.op.name, "rows" if replay.is_of_rows else "all rows", moved[0])
                 )
         if update.is_empty:
             self.record.optimizers.append(call.optimizer)

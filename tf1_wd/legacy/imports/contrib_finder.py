@@ -8,7 +8,7 @@ import operator
 import types
 
 import tf1_wd.legacy.tables.contrib as table
-from tf1_wd.errors import MissingPackageError, NoStandInError, NoStandInImportError
+from tf1_wd.errors import PACKAGES, MissingPackageError, NoStandInError, NoStandInImportError
 from tf1_wd.legacy.imports.alias_finder import find_by
 
 _ADVICE = "leave it out, say it in tf.compat.v1, or run on TensorFlow 1.15 (docs/guide/legacy.md lists what is there)"
@@ -83,10 +83,10 @@ def load(move):
     try:
         loaded = importlib.import_module(module)
     except ImportError as error:
-        package = table.PACKAGES.get((getattr(error, "name", None) or "").partition(".")[0])
-        if package is None:
+        package = (getattr(error, "name", None) or "").partition(".")[0]
+        if package not in PACKAGES:
             raise
-        raise MissingPackageError("%s needs a package: pip install %s" % (move.old, package)) from error
+        raise MissingPackageError.of(move.old, package) from error
     return operator.attrgetter(path)(loaded) if path else loaded
 
 

@@ -41,6 +41,8 @@ class Facade(types.ModuleType):
             return [n for n in dir(self) if not n.startswith("_")]
         if name == "contrib":
             return importlib.import_module("tensorflow.contrib")
+        if name == "Tensor":
+            return _tensor_class(v1)
         # what is internal is for libraries of TensorFlow 2, such as Keras 3
         for owner in (self._tf1_wd_real,) if name == "__internal__" else (v1, self._tf1_wd_real):
             if hasattr(owner, name):
@@ -49,6 +51,17 @@ class Facade(types.ModuleType):
 
     def __dir__(self):
         return sorted({"contrib", *dir(self._tf1_wd_real.compat.v1), *dir(self._tf1_wd_real)})
+
+
+def _tensor_class(v1):
+    """The class of the tensors that are made here: programs write `type(x) is tf.Tensor`.
+
+    In a graph, and from 2.14 on, it is a subclass of tf.Tensor. Eager tensors, in a py_function say, had one of their
+    own in TF 1 too.
+    """
+    from tensorflow.python.framework import ops
+
+    return v1.Tensor if v1.executing_eagerly() else getattr(ops, "SymbolicTensor", v1.Tensor)
 
 
 def _take_back(facade, real):

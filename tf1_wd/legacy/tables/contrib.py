@@ -12,14 +12,6 @@ MOVES = {row.old: row for row in ROWS if ":" in row.new}
 # whole modules: what stands in for them answers for all their names
 HOMES = {row.old: row for row in ROWS if ":" not in row.new}
 
-# top-level module of stand-ins -> what to install for it
-PACKAGES = {
-    "tf_slim": "tf-slim",
-    "tf_keras": "tf-keras",
-    "tensorflow_estimator": "tensorflow-estimator==2.15.0",
-    "scipy": "scipy",
-}
-
 
 def _parents(name):
     while name:

@@ -7,7 +7,8 @@ from tf1_wd.legacy.tables.moves import rows
 # All are at their old place in 1.15.5, and gone in 2.15.1 or 2.21.0.
 ROWS = rows("""
 tensorflow.python.framework.ops since 2.0 to 2.13
-  tensorflow.python.framework.tensor: Tensor
+  # the class of a graph's tensors: programs compare type(x) with it
+  tensorflow.python.framework.ops: Tensor=SymbolicTensor
   tensorflow.python.framework.indexed_slices: IndexedSlices IndexedSlicesValue convert_to_tensor_or_indexed_slices
     convert_n_to_tensor_or_indexed_slices internal_convert_to_tensor_or_indexed_slices
     internal_convert_n_to_tensor_or_indexed_slices
@@ -69,6 +70,10 @@ tensorflow.python.distribute
   tensorflow.python.distribute.v1. all_reduce
 tensorflow.python.training.tracking
   tensorflow.python.trackable. base data_structures python_state
+tensorflow.python.data.experimental.ops
+  ours.data. threadpool
+tensorflow.python.tpu
+  tensorflow_estimator.python.estimator.tpu. tpu_config tpu_context tpu_estimator
 tensorflow.python
   tensorflow_estimator.python. estimator
 tensorflow.python.estimator

@@ -30,6 +30,12 @@ tensorflow.contrib.summary
     create_file_writer create_summary_file_writer eval_dir flush generic graph histogram image import_event initialize
     never_record_summaries record_summaries_every_n_global_steps scalar should_record_summaries
     summary_writer_initializer_op
+tensorflow.contrib.tfprof.model_analyzer
+  ours.small.model_analyzer: FLOAT_OPS_OPTIONS PRINT_ALL_TIMING_MEMORY TRAINABLE_VARS_PARAMS_STAT_OPTIONS advise
+    print_model_analysis
+  tensorflow.python.profiler.model_analyzer: ALL_ADVICE Profiler
+tensorflow.contrib.tfprof.tfprof_logger
+  ours.small.model_analyzer: write_op_log
 tensorflow.contrib.image
   ours.small.image_transform: angles_to_projective_transforms compose_transforms rotate transform translate
     translations_to_projective_transforms

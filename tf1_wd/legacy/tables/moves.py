@@ -39,16 +39,23 @@ def rows(table):
 
 
 class Gone(NamedTuple):
-    """`module` is gone without a successor; without it there is no `what`."""
+    """`module` is gone without a successor; without it there is no `what`. `last` is the last release that has it."""
 
     module: str
     what: str
+    last: str
 
 
-# What tensorflow-estimator 2.15.0 imports. All are there in 1.15.5 and 2.15.1, and gone in 2.21.0.
 GONE = (
-    Gone("tensorflow.python.distribute.estimator_training", "distribution strategy in tf.estimator"),
-    Gone("tensorflow.python.tpu.session_support", "TPUEstimator"),
-    Gone("tensorflow.python.tpu.tpu_embedding", "embedding of TPUEstimator"),
-    Gone("tensorflow.python.tpu.tpu_embedding_gradient", "embedding of TPUEstimator"),
+    # what tensorflow-estimator 2.15.0 imports
+    Gone("tensorflow.python.distribute.estimator_training", "distribution strategy in tf.estimator", "2.15"),
+    Gone("tensorflow.python.tpu.session_support", "TPUEstimator", "2.15"),
+    Gone("tensorflow.python.tpu.tpu_embedding", "embedding of TPUEstimator", "2.15"),
+    Gone("tensorflow.python.tpu.tpu_embedding_gradient", "embedding of TPUEstimator", "2.15"),
+    # what programs import
+    Gone("tensorflow.python.data.experimental.ops.optimization", "optimization of a data set by name", "1.15"),
+    Gone("tensorflow.python.data.experimental.ops.stats_aggregator", "statistics of tf.data", "1.15"),
+    Gone("tensorflow.python.data.experimental.ops.stats_ops", "statistics of tf.data", "1.15"),
+    Gone("tensorflow.python.eager.execution_callbacks", "callback of eager execution", "1.15"),
+    Gone("tensorflow.python.eager.profiler", "profiler of eager execution", "1.15"),
 )

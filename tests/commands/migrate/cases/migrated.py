@@ -35,7 +35,8 @@ def train(name, path):
     if hasattr(module, "make_train_step"):
         steps = [module.make_train_step(variables, *losses, *cases.asked(name, tf))]
     else:
-        steps = [module.make_train_step_1(variables, losses[0]), module.make_train_step_2(variables, losses[1])]
+        makers = [make for name, make in vars(module).items() if name.startswith("make_train_step_")]
+        steps = [make(variables, loss) for make, loss in zip(makers, losses)]
     found = []
     for t in range(cases.STEPS):
         for step in steps:

@@ -3,6 +3,8 @@
 # imports
 from __future__ import print_function
 
+import tf1_wd.legacy
+tf1_wd.legacy.install()
 import tensorflow.compat.v1 as tf
 tf.disable_v2_behavior()
 import tf_slim

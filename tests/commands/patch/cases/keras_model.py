@@ -1,4 +1,4 @@
-# refused: a Keras model trains itself
+# refused: compiled with an optimizer of tf.train
 import tensorflow as tf
 
 model = tf.keras.Sequential([tf.keras.layers.Dense(10)])

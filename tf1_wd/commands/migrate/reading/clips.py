@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from tf1_wd import graph
+from tf1_wd import _tf, graph
 from tf1_wd.commands.audit.from_graph import IN_GRADIENTS
 from tf1_wd.commands.migrate.migration import GLOBAL_NORM, NORM, OTHERWISE, VALUE
 from tf1_wd.graph.op_types import PASSED_BY_CLIPS, PLUS, SELECTS
 
 _SEED = re.compile(r"(^|/)grad_ys_\d+(/Const)?$")
 ACCUMULATED = "accumulated in variables"
+_ALONE = frozenset(["Identity", "Concat", "ConcatV2"])
 
 
 class _Change(NamedTuple):
@@ -39,14 +40,16 @@ def changes_of(gradients, results, constants):
     words = {change.numbers for changes in found for change in changes if change.kind == OTHERWISE}
     if seeds_of(gradients)[1]:
         words.add("weights the loss by grad_loss= or grad_ys=")
+    found = [[change for change in changes if change.kind != OTHERWISE] for changes in found]
     plain = [[(change.kind, change.numbers) for change in changes] for changes in found]
-    if not words and any(changes != plain[0] for changes in plain):
+    behind = tuple(plain[0]) if plain else ()
+    if any(changes != plain[0] for changes in plain):
         words.add("clips some of them only, or each in its own way")
-    if not words and not all(_is_of_these(step) for step in zip(*found)):
+        behind = ()
+    elif not all(_is_of_these(step) for step in zip(*found)):
         words.add("clips them by the norm of other gradients")
-    if words:
-        return ((OTHERWISE, tuple(sorted(words))),)
-    return tuple(plain[0]) if plain else ()
+        behind = ()
+    return ((OTHERWISE, tuple(sorted(words))), *behind) if words else behind
 
 
 def _is_of_these(changes):
@@ -66,14 +69,32 @@ def _changes(tensor, results, constants):
         if op.type in PASSED_BY_CLIPS:
             tensor = op.inputs[0]
             continue
+        if _averages_one(op):
+            tensor = _unstacked(op)
+            continue
         change = _global_norm(op, constants) or _norm(op, constants) or _value(op, constants)
         if change is None:
             several = "puts several gradients together: " if _behind(tensor, results) > 1 else ""
             is_read = graph.read_source(tensor) is not None
-            return [_Change(OTHERWISE, ACCUMULATED if is_read else several + op.type)]
+            made = several + op.type if several else "changes them by the op %s" % op.type
+            return [_Change(OTHERWISE, ACCUMULATED if is_read else made), *found]
         found.insert(0, change)
         tensor = change.before
     return found
+
+
+def _averages_one(op):
+    """True for the mean over the towers of one tower: reduce_mean(concat([expand_dims(g, 0)], 0), 0)."""
+    if op.type != "Mean" or op.inputs[0].shape.rank is None or op.inputs[0].shape.as_list()[0] != 1:
+        return False
+    axes = _tf.constant_value(op.inputs[1])
+    stacked = graph.through(op.inputs[0], _ALONE).op
+    is_first = axes is not None and [int(axis) for axis in axes.reshape(-1)] == [0] and not op.get_attr("keep_dims")
+    return is_first and (stacked.type == "ExpandDims" or (stacked.type == "Pack" and len(stacked.inputs) == 1))
+
+
+def _unstacked(op):
+    return graph.through(op.inputs[0], _ALONE).op.inputs[0]
 
 
 def _is_result(tensor, results):

@@ -203,7 +203,7 @@ def of_second_step(facts, updates, second, run, report):
     if frozen:
         yield Difference(
             "The second step of the program also decays %s, which no optimizer trains; the code does not"
-            % ", ".join(v.name for v in frozen[:5]),
+            % some([v.name for v in frozen]),
             "after k steps (1 - r)^k of these weights are left in the program, r being up to %g" % most,
         )
     if "stale-reads" in report.codes:
@@ -221,7 +221,7 @@ def notes_on(facts, updates, report, is_decoupled):
     still = [v.name for v in report.variables if v.name not in trained]
     if still:
         them = "it" if len(still) == 1 else "them"
-        notes.append("Nothing trains %s: keep %s as is" % (", ".join(still[:5]), them))
+        notes.append("Nothing trains %s: keep %s as is" % (some(still), them))
     if not is_decoupled:
         inert = [finding.sentence for finding in report.findings if finding.code == "inert"]
         notes += ["%s In the code nothing decays either" % sentence for sentence in inert]

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.from_plan import from_plan
+from tf1_wd.commands.migrate.migration import OTHERWISE
 from tf1_wd.commands.migrate.writing.forms import AUTO, OP, form_of
 from tf1_wd.commands.migrate.writing.optimizers import MOMENTUM, SCHEDULE, NamedPart, functions, number, optimizer
 from tf1_wd.commands.migrate.writing.train_step import NamedLoss, NamedStep, train_step
 from tf1_wd.plan.options import COUPLED
 from tf1_wd.plan.scale_option import LEARNING_RATE
+from tf1_wd.plan.text_table import some
 
 _WIDTH = 116
 _RULES = {
@@ -48,6 +50,13 @@ def write(migration, form=AUTO) -> Written:
     parts = [part for step in steps for part in step.parts]
     differences = (*migration.differences, *(d for part in parts for d in part.form.differences))
     notes = (*migration.notes, *(note for part in parts for note in part.form.notes))
+    notes += tuple(
+        "%s is to be written: the program %s" % (loss.changer, "; ".join(words))
+        for step in steps
+        for loss in step.losses
+        for kind, words in loss.changes
+        if kind == OTHERWISE
+    )
     head = [_header(program, steps, differences, notes), "import tensorflow as tf"]
     head += ["import tf1_wd"] if any(part.form.decay == OP for part in parts) else []
     sections = ["\n\n".join([*head, *_tables(migration, parts)]), _PAIR]
@@ -71,14 +80,24 @@ def _named(migration, form):
         return NamedLoss(tuple(parts), loss.changes, suffix)
 
     return [
-        NamedStep(tuple(map(named, step.losses, _suffixes(step.losses))), suffix)
-        for step, suffix in zip(migration.steps, _suffixes(migration.steps))
+        NamedStep(tuple(map(named, step.losses, _suffixes(step.losses, suffix))), suffix)
+        for step, suffix in zip(migration.steps, _of_steps(migration.steps))
     ]
 
 
-def _suffixes(members):
-    """What ends the names of each: "_1", "_2" ..., or "" where there is one alone."""
-    return ["_%d" % (i + 1) for i in range(len(members))] if len(members) > 1 else [""]
+def _of_steps(steps):
+    """What ends the names of each step: the scope of its variables, if each has one of its own; else its number."""
+    scopes = [{w.name.split("/")[0] for part in step.parts for w in part.weights if "/" in w.name} for step in steps]
+    names = [scope.pop() if len(scope) == 1 else "" for scope in scopes]
+    has_bare = any("/" not in w.name for step in steps for part in step.parts for w in part.weights)
+    if len(set(names)) < len(steps) or len(steps) < 2 or has_bare or not all(map(str.isidentifier, names)):
+        return _suffixes(steps)
+    return ["_" + name for name in names]
+
+
+def _suffixes(members, alone=""):
+    """What ends the names of each: "_1", "_2" ..., or `alone` where there is one alone."""
+    return ["_%d" % (i + 1) for i in range(len(members))] if len(members) > 1 else [alone]
 
 
 def migrate_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan", form=AUTO, **settings) -> Written:
@@ -111,8 +130,16 @@ def _header(program, steps, differences, notes):
         arguments = ", ".join(["variables", *(a for a in step.asks if a not in step.known)])
         lines.append(f"  train_step{step.suffix} = make_train_step{step.suffix}({arguments})")
     lines += ["  loss = train_step%s(images, labels)" % step.suffix for step in steps] + [""]
-    rates = " without the L2 in RATES" if any(p.decaying for p in parts) else ""
-    lines += _wrapped("data_loss is yours: a function of a batch that returns the loss of %s%s." % (program, rates))
+    for step in steps:
+        for loss in step.losses:
+            table = "RATES" if not loss.suffix else " and ".join(p.table for p in loss.parts if p.decaying)
+            rates = " without the L2 in %s" % table if any(p.decaying for p in loss.parts) else ""
+            whose = (
+                "the loss of %s" % program if not loss.suffix else "a loss of %s, that of %s" % (program, _whose(loss))
+            )
+            lines += _wrapped(
+                "data_loss%s is yours: a function of a batch that returns %s%s." % (loss.suffix, whose, rates)
+            )
     for title, said in (("Not equivalent:", differences), ("Left to you:", notes)):
         if said:
             lines += ["", title]
@@ -120,6 +147,10 @@ def _header(program, steps, differences, notes):
             lines += _wrapped("- %s" % str(sentence).rstrip(".") + ".", "  ")
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
     return '"""%s\n"""' % text.rstrip()
+
+
+def _whose(loss):
+    return some([weight.name for part in loss.parts for weight in part.weights])
 
 
 def _wrapped(text, indent=""):

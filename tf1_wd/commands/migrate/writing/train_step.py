@@ -63,7 +63,9 @@ def train_step(step, program):
         lines.append(f"    weights{loss.suffix} = {{name: variables[name] for name in {listed}}}")
     lines += ["", "    @tf.function", "    def train_step(*batch):"]
     lines += ["        " + line for line in _body(step)]
-    return "\n".join([*lines, "", "    return train_step"])
+    optimizers = ", ".join(f"optimizer{p.suffix}" for p in step.parts)
+    lines += ["", f"    train_step.optimizers = [{optimizers}]  # for tf.train.Checkpoint"]
+    return "\n".join([*lines, "    return train_step"])
 
 
 def _asked(step):
