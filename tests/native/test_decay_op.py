@@ -56,7 +56,7 @@ def test_native_and_twin_are_equal_to_the_last_bit(kind, dtype, rates):
 def test_a_rate_of_zero_leaves_infinite_weights_alone_in_the_twin_too(kind, dtype):
     wide = np.array([np.inf, -np.inf, np.nan, 1.0, -2.0])
     with session() as opened:
-        ws = [variable(name, wide.astype(dtype), kind) for name in ("still", "moves")]
+        ws = [variable(name, wide, kind, dtype) for name in ("still", "moves")]
         native = decayed(opened, ws, [0.0, 0.25], 1.0, backend="native")
         twin = decayed(opened, ws, [0.0, 0.25], 1.0, backend="tensorflow")
     for one, other in zip(native, twin):
