@@ -53,7 +53,7 @@ def from_plan(plan, optimizer, learning_rate=None, scale=None, program="the plan
                     "the rate of %s is known at run time only (%s): pass rates= to the scope that makes the plan, or "
                     "write it into the plan" % (v["name"], v["rate"])
                 )
-            check_rate(v["rate"], v["name"], "the plan")
+            check_rate(v["rate"], v["name"], "the plan", v["scale"])
             scales.add(v["scale"])
             differences += migration.rows_difference(v["name"], v["rows"])
     differences += migration.terms_difference(stored_own_steps(plan))

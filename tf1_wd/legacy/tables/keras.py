@@ -71,14 +71,14 @@ utils.vis_utils: utils
 def _read():
     homes, aliases = {name: [name] for name in ["", *_SAME.split()]}, {}
     for line in _OTHERS.strip().replace("\n  ", " ").splitlines():
-        name, _, words = line.partition(": ")
+        name, _, rest = line.partition(": ")
         found = homes.setdefault(name, [])
-        for word in words.split():
-            old, _, new = word.partition("=")
+        for entry in rest.split():
+            old, _, new = entry.partition("=")
             if new:
                 aliases[name, old] = new.split(",")
             else:
-                found.append(word)
+                found.append(entry)
     for name, found in homes.items():
         found.append("src." + name if name else "src")
     return homes, aliases
