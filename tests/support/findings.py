@@ -73,62 +73,6 @@ def full_filter_of_whole_names():
     sgd(data(w, bias) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, bias) if v.op.name not in ["bias", "gamma"]]))
 
 
-def misspelt_beside_another_filter():
-    w, bias = weights(), weights("fc/bias", [3])
-    names = lambda v: "biasses" not in v.name and "fc" not in v.name  # noqa: E731
-    sgd(data(w, bias) + RATE * tf.add_n([tf.nn.l2_loss(v) for v in (w, bias) if names(v)]))
-
-
-def either_of_two_filters():
-    w, bias = weights(), weights("fc/bias", [3])
-    terms = [tf.nn.l2_loss(v) for v in (w, bias) if not ("fc" in v.name or "gamma" in v.name)]
-    sgd(data(w, bias) + RATE * tf.add_n(terms))
-
-
-def two_spellings():
-    w, bias = weights(), weights("fc/BatchNorm/beta", [3])
-    terms = [tf.nn.l2_loss(v) for v in (w, bias) if "batch_norm" not in v.name and "BatchNorm" not in v.name]
-    sgd(data(w, bias) + RATE * tf.add_n(terms))
-
-
-def declared_beside_another():
-    w, u = weights(regularizer=collected), weights("u", regularizer=lambda v: 0.5 * tf.nn.l2_loss(v))
-    sgd(data(w, u) + 0.125 * tf.nn.l2_loss(w) + tf.losses.get_regularization_losses()[1])
-
-
-def declared_and_half_of_it_added():
-    w = weights(regularizer=collected)
-    sgd(data(w) + 0.125 * tf.nn.l2_loss(w) + 0.5 * regularization())
-
-
-def squared():
-    w = weights(regularizer=collected)
-    sgd(data(w) + RATE * tf.nn.l2_loss(regularization()))
-
-
-def held_back():
-    w = weights(regularizer=collected)
-    sgd(data(w) / tf.stop_gradient(regularization()))
-
-
-def of_a_keras_layer():
-    built = keras_layer()
-    tf.train.AdamOptimizer(LR).minimize(data(built.kernel))
-    return built
-
-
-def of_a_keras_layer_and_added():
-    built = keras_layer()
-    tf.train.AdamOptimizer(LR).minimize(data(built.kernel) + tf.add_n(built.losses))
-    return built
-
-
-def keras_layer():
-    built = tf.keras.layers.Dense(1, use_bias=False, kernel_regularizer=tf.keras.regularizers.l2(0.15), name="fc")
-    built(tf.ones([2, 3]))
-    return built
-
-
 def norm_decayed():
     gamma = weights("gamma", [3])
     sgd(data(gamma) + collected(gamma))
@@ -173,22 +117,6 @@ def own_decay():
         w.assign(w * (1 - RATE))
 
 
-class DecayingOptimizer(tf.train.Optimizer):
-    """As BERT's: its decay is a part of the assignment."""
-
-    weight_decay_rate = RATE
-
-    def __init__(self):
-        super().__init__(False, "Decaying")
-
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
-        return tf.group(*[v.assign(v - LR * (g + self.weight_decay_rate * v)) for g, v in grads_and_vars])
-
-
-def own_decay_of_an_optimizer():
-    DecayingOptimizer().minimize(data(weights()))
-
-
 def own_average():
     w = weights()
     with tf.control_dependencies([adam(data(w))]):
@@ -211,17 +139,11 @@ FINDINGS = [
     ("double-counted", doubled_by_hand, ["w"], not_doubled),
     ("double-counted", doubled_by_the_collection, ["w"], not_inert),
     ("inert", inert, ["w"], not_inert),
-    ("inert", declared_beside_another, ["w"], declared_and_half_of_it_added),
-    ("inert", squared, ["w"], not_inert),
-    ("inert", held_back, ["w"], not_inert),
-    ("empty-filter", misspelt_beside_another_filter, ["w"], either_of_two_filters),
-    ("empty-filter", empty_filter, ["w", "BatchNorm/beta"], two_spellings),
     ("empty-filter", empty_filter, ["w", "BatchNorm/beta"], full_filter),
     ("empty-filter", filter_of_whole_names, ["w", "fc/bias"], full_filter_of_whole_names),
     ("norm-decayed", norm_decayed, ["gamma"], norm_not_decayed),
     ("bias-decayed", bias_decayed, ["shift"], bias_not_decayed),
     ("frozen-decayed", frozen_decayed, ["frozen"], nothing_frozen),
     ("already-decoupled", own_decay, ["w"], own_average),
-    ("already-decoupled", own_decay_of_an_optimizer, ["w"], own_average),
     ("ambiguous", gated, ["w"], not_gated),
 ]

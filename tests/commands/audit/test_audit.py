@@ -13,11 +13,9 @@ import tensorflow.compat.v1 as tf
 from support.findings import (
     FINDINGS,
     coupled,
-    declared_beside_another,
     doubled_by_the_collection,
     not_doubled,
     snippet,
-    squared,
 )
 from support.paths import ROOT
 from support.watching import (
@@ -213,8 +211,6 @@ def test_a_finding_is_told_of_what_has_it_alone(code, has_it, names, has_it_not,
 
 FROM_FILES = [case for case in FINDINGS if case[0] not in ("empty-filter", "ambiguous")]
 FROM_FILES = [case for case in FROM_FILES if case[1] is not doubled_by_the_collection and case[3] is not not_doubled]
-# nor which of several declared penalties the loss holds
-FROM_FILES = [case for case in FROM_FILES if case[1] not in (declared_beside_another, squared)]
 
 
 @pytest.mark.parametrize(("code", "has_it", "names", "has_it_not"), FROM_FILES)
