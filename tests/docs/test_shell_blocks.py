@@ -105,8 +105,12 @@ def test_the_command_of_the_examples_page_gives_the_convolutions_a_rate(command,
     reader.examples(tmp_path)
     done = reader.shell("cd legacy_examples\n" + command.text, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^  rate 0\.05, .*: conv1/weights, conv2/weights$", done.stderr, re.MULTILINE), done.stderr
-    assert re.search(r"^  rate 0\.02, penalty in the loss: local3/weights$", done.stderr, re.MULTILINE), done.stderr
+    assert re.search(
+        r"^  rate 0\.05 \(half-life .* steps\), .*: conv1/weights, conv2/weights$", done.stderr, re.MULTILINE
+    ), done.stderr
+    assert re.search(
+        r"^  rate 0\.02 \(half-life .* steps\), penalty in the loss: local3/weights$", done.stderr, re.MULTILINE
+    ), done.stderr
     folder = str(tmp_path / "legacy_examples" / "cifar10_train")
     first, last = (saved(folder, "model.ckpt-%d" % step) for step in (0, 1000))
     assert all(not np.array_equal(last[name], first[name]) for name in trainable(first))

@@ -88,18 +88,19 @@ class Facts:
     notes: tuple = ()
 
 
-def facts_of(tf_graph, steps, layers=None, notes=(), of_optimizers=()):
-    """The Facts of a graph whose steps are known.
-
-    steps: of OptimizerStep. layers, notes: as in Facts. of_optimizers: ops of optimizers that are known to decay, whose
-    steps tell of that decay.
-    """
+def facts_of(tf_graph, steps, layers=None, notes=()):
+    """The Facts of a graph whose steps are known. steps: of OptimizerStep. layers, notes: as in Facts."""
     trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
     collections_, copies = in_collections(tf_graph), {}
     for loss_ops in {id(step.loss_ops): step.loss_ops for step in steps if step.loss_ops is not None}.values():
         copies.update(origins(loss_ops, collections_))
-    decays = tuple((variable, op) for variable, op in own_decays(trainable) if op not in of_optimizers)
-    return Facts(tf_graph, tuple(steps), collections_, layers or {}, copies, decays, tuple(notes))
+    told, decays = {op for step in steps if step.own_decay for op in step.updates}, []
+    for variable, op in own_decays(trainable):
+        if variable in told:  # one decay of it is that of its optimizer, of which the step tells
+            told.discard(variable)
+        else:
+            decays.append((variable, op))
+    return Facts(tf_graph, tuple(steps), collections_, layers or {}, copies, tuple(decays), tuple(notes))
 
 
 def by_variable(penalties):

@@ -106,7 +106,6 @@ class Observer(Listener):
             updates = [u for u in self._updates if u.graph is tf_graph]
             made = tf_graph.get_operations()
             order = {op: i for i, op in enumerate(made)}
-            of_decaying = {op for u in updates if own_decay_of(u.optimizer) for op in made[u.before : u.after]}
             upstream = Upstream(calls)
             steps = [_step(update, upstream, ops, order, constants) for update in updates]
             seen = {op for step in steps for op in step.updates}
@@ -116,7 +115,7 @@ class Observer(Listener):
                 "the function %s, which the loss calls, holds L2: it is not counted" % name
                 for name in sorted({name for call in calls for name in call.functions_with_l2})
             ]
-            return facts_of(tf_graph, steps, by_layers(tf_graph), notes, of_decaying)
+            return facts_of(tf_graph, steps, by_layers(tf_graph), notes)
 
 
 def _size(tf_graph):
