@@ -181,7 +181,9 @@ def test_a_scale_that_returns_a_number_is_refused(mode):
 @pytest.mark.skipif(not EAGER, reason="eager mode is of TensorFlow 2")
 @pytest.mark.parametrize("name", ["MobileNet", "ResNet50"] if len(EAGER) > 1 else ["ResNet50"])
 def test_real_architectures_fit_as_a_loop_on_the_loss_of_the_data_with_decay(name):
-    for mode in [mode for mode in EAGER if name in found(mode)]:
+    modes = [mode for mode in EAGER if name in found(mode)]
+    assert modes
+    for mode in modes:
         step = found(mode)[name]
         assert step["worst"] < 1e-6
         assert step["moved"] > 50
