@@ -166,7 +166,7 @@ class ScopeListener(Listener):
         op, name = graph.variable_op(variable), checkpoint_name(variable)
         is_selected = selected(self.rules, variable, name)
         given = given_rate(self.rules, variable, name)[0]
-        return is_selected and (given is not None or any(op in call.rates for call in self.record.calls))
+        return is_selected and (given is not None or any(op in call.freed for call in self.record.calls))
 
     def _apply_in_replicas(
         self, call: UpdateCall, gradient_calls: list[GradientCall], rates: dict[tf.Operation, Scalar]
