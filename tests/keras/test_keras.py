@@ -248,6 +248,7 @@ REFUSED = {
     "option": ("InvalidOptionError", "there is no option depth_wise: options are rates, include"),
     "rates": ("InvalidOptionError", "rates=0.1: the rate of all kernels is rate="),
     "scale": ("InvalidOptionError", "returned 1.0, which is the same in every step"),
+    "L2 by a schedule": ("InvalidOptionError", "L2 takes a float scale"),
     "frozen": ("NothingToDecayError", "no weight of the model decays"),
     "not compiled": ("InvalidOptionError", "call model.compile(optimizer, loss) first"),
     "twice": ("AlreadyDecoupledError", "SGD decays by a plan already: compile with a new optimizer"),

@@ -153,8 +153,8 @@ def add_l2(model: Any, plan: DecayPlan) -> None:
         loss <- loss + sum of rate / 2 * |w|^2,   so   gradient <- gradient + rate * w
 
     The rate is multiplied by a float scale of the plan; scale="learning_rate" counts 1, since the optimizer multiplies
-    the gradient by it. The order of the plan means nothing here. In Keras 3 the L2 sits on the weight: every other
-    model that shares it trains with it too.
+    the gradient by it; other scales are refused. The order of the plan means nothing here. In Keras 3 the L2 sits on
+    the weight: every other model that shares it trains with it too.
 
     Args: as for `decouple`; in graph mode before model.compile, elsewhere before or after it.
 

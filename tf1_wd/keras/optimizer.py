@@ -30,23 +30,23 @@ def decouple(model: Any, plan: DecayPlan) -> None:
         raise InvalidOptionError("the model is not compiled: call model.compile(optimizer, loss) first")
     optimizer = innermost(optimizer)
     refusals.refuse_optimizer(optimizer)
-    layers = layers_of(model)
     taken_out = regularized(plan)
     for d in plan.decaying[:1]:
         _scale(optimizer, d)  # a function that cannot be a scale is refused before anything is traced
-    if not builds_a_graph():
-        refusals.refuse_added_l2(plan, regularizers.l2_of_functions(layers, model.trainable_weights))
-        chosen = {id(underneath(variable)) for variable in taken_out}
-        regularizers.take_out(layers, chosen, lambda: refusals.plan_of(innermost(model.optimizer)) is plan)
     if builds_a_graph():
         listener = PlanListener(plan, taken_out)
         optimizer.get_gradients = heard(listener, optimizer.get_gradients)
         apply = _decaying_apply_gradients(optimizer, plan, optimizer.apply_gradients, listener)
         optimizer.apply_gradients = heard(listener, apply)
-    elif hasattr(optimizer, "apply"):  # Keras 3 hands apply_gradients on to apply, which programs call too
-        optimizer.apply = _decaying_apply(optimizer, plan, optimizer.apply)
     else:
-        optimizer.apply_gradients = _decaying_apply_gradients(optimizer, plan, optimizer.apply_gradients)
+        layers = layers_of(model)
+        refusals.refuse_added_l2(plan, regularizers.l2_of_functions(layers, model.trainable_weights))
+        chosen = {id(underneath(variable)) for variable in taken_out}
+        regularizers.take_out(layers, chosen, lambda: refusals.plan_of(innermost(model.optimizer)) is plan)
+        if hasattr(optimizer, "apply"):  # Keras 3 hands apply_gradients on to apply, which programs call too
+            optimizer.apply = _decaying_apply(optimizer, plan, optimizer.apply)
+        else:
+            optimizer.apply_gradients = _decaying_apply_gradients(optimizer, plan, optimizer.apply_gradients)
     setattr(optimizer, refusals.DECAYS, plan)
     model.train_function = None  # one that is traced already would go on without decay
     _warn_of_saving(model, bool(taken_out))
@@ -182,6 +182,7 @@ def _learning_rate(optimizer: Any) -> Any:
 def add_l2(model: Any, plan: DecayPlan) -> None:
     """Adds the L2 of a plan to the model's loss; see tf1_wd.keras.add_l2."""
     refusals.refuse_kind(plan)
+    refusals.refuse_scale_of_l2(plan)
     refusals.refuse_other_weights(model, plan)
     refusals.refuse_regularized(model, plan)
     for d in plan.decaying:
@@ -195,7 +196,7 @@ def add_l2(model: Any, plan: DecayPlan) -> None:
             "in graph mode a model's loss is built when it is compiled: call add_l2 before model.compile"
         )
     for d in plan.decaying:
-        coefficient = d.rate * (1.0 if d.scale == LEARNING_RATE else d.scale)
+        coefficient = d.rate * (d.scale if isinstance(d.scale, float) else 1.0)  # the learning rate counts 1
         # In Keras 3 add_loss works inside call() alone, and model.losses asks each variable for its regularizer.
         if hasattr(d.variable, "regularizer"):
             d.variable.regularizer = importlib.import_module("keras").regularizers.L2(coefficient / 2)

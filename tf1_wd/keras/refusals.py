@@ -20,6 +20,7 @@ from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.plan.decisions import DecayPlan
 from tf1_wd.plan.options import COUPLED
 from tf1_wd.plan.reasons import Note, Reason
+from tf1_wd.plan.scale_option import LEARNING_RATE
 from tf1_wd.plan.text_table import some
 
 # Attributes that hold a plan. DECAYS: on a decoupled optimizer. PENALISED: on models whose loss has its L2.
@@ -34,6 +35,15 @@ _ANEW = "make the plan anew, tf1_wd.keras.plan(model, rate), when all layers are
 def refuse_kind(plan: object) -> None:
     if not isinstance(plan, DecayPlan) or plan.order == COUPLED:
         raise InvalidOptionError("%s is no plan of tf1_wd.keras.plan(model, rate)" % plan)
+
+
+def refuse_scale_of_l2(plan: DecayPlan) -> None:
+    if any(d.scale_tensor is not None for d in plan.decaying):
+        raise InvalidOptionError(
+            "L2 takes a float scale, or %r, and this plan follows %s: make the plan without it, or decay by it: "
+            "tf1_wd.keras.decouple(model, plan)" % (LEARNING_RATE, plan.decaying[0].scale),
+            option="scale",
+        )
 
 
 def refuse_backend(plan: DecayPlan) -> None:
