@@ -111,6 +111,10 @@ def test_the_loss_still_reports_the_penalties_of_the_old_weights(mode):
     np.testing.assert_allclose([before, during], np.mean((X @ START[0] @ START[1] - Y) ** 2) + penalties, rtol=1e-5)
 
 
+def test_no_update_overtakes_the_penalties_that_the_loss_reports():
+    assert fact("graph", "updates_wait_for_reads") == {"reads": 1, "waits": True}
+
+
 def test_a_function_of_ones_own_that_is_l2_gives_its_rate(mode):
     assert_trained(fact(mode, "as_a_function"), trained(decay=(0.3, 0.0), l1=(0.0, 0.0)))
 
@@ -170,6 +174,13 @@ def test_a_scale_may_follow_the_iterations(mode, kind, order, word):
     assert_trained(
         fact(mode, "schedules")["%s %s" % (kind, word)], trained(order=order, scale=lambda t: 0.5 ** (t + 1))
     )
+
+
+@pytest.mark.skipif(not EAGER, reason="in graph mode a variable of the program is initialised by the program")
+@pytest.mark.parametrize("mode", EAGER)
+def test_a_scale_may_be_a_variable_that_changes(mode):
+    wanted = trained(scale=lambda t: 0.5 if t == 0 else 0.25)
+    assert_trained(fact(mode, "scale_in_a_variable"), wanted)
 
 
 def test_a_scale_that_returns_a_number_is_refused(mode):

@@ -14,31 +14,19 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-if sys.argv[1] == "keras3":
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)
-
 import numpy as np
-import tensorflow as tf
 from keras_layers import every_layer
+from keras_mode import MODE, K, Of, tf, v1
 
 import tf1_wd
 import tf1_wd.keras
 
-MODE = sys.argv[1]
-v1 = tf.compat.v1
-v1.logging.set_verbosity(v1.logging.ERROR)
-if MODE == "graph":
-    v1.disable_v2_behavior()
-
-K = tf.keras
 RATE, LR, STEPS = 0.1, 0.05, 4
 X = np.array([[1.0, 2.0], [0.5, -1.0], [2.0, 0.25], [-1.0, 1.0]])
 Y = np.array([[0.5, 1.0], [-1.0, 0.0], [1.0, 1.0], [0.0, -0.5]])
 START = [[[1.0, 0.5], [0.25, -1.0]], [[0.75, -0.5], [1.0, 1.25]], [[1.5, 1.0], [-0.5, 2.0]]]
 RATES = {"second": 0.2}  # a rate of its own; the first layer is frozen
 Schedule = K.optimizers.schedules.ExponentialDecay
-Of = getattr(K.optimizers, "legacy", K.optimizers) if MODE == "graph" else K.optimizers  # graph mode has these alone
 OPTIMIZERS = {
     "sgd": lambda lr: Of.SGD(lr),
     "momentum": lambda lr: Of.SGD(lr, momentum=0.9),
@@ -237,7 +225,12 @@ def refused():
         model.compile("sgd", "mse")
         tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model, RATE, scale=lambda step: 1.0))
 
+    def l2_by_a_schedule():
+        model = net()
+        tf1_wd.keras.add_l2(model, plan_of(model, scale=Schedule(0.5, 1, 0.5)))
+
     cases = {
+        "L2 by a schedule": l2_by_a_schedule,
         "backend": another_backend,
         "not built": lambda: tf1_wd.keras.plan(K.Sequential([K.layers.Dense(2)]), RATE),
         "no model": lambda: tf1_wd.keras.plan([1], RATE),

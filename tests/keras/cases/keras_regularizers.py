@@ -12,29 +12,17 @@ import sys
 import tempfile
 import warnings
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-if sys.argv[1] == "keras3":
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)
-
 import numpy as np
-import tensorflow as tf
+from keras_mode import MODE, K, Of, tf, v1
 
 import tf1_wd
 import tf1_wd.keras
 
-MODE = sys.argv[1]
-v1 = tf.compat.v1
-v1.logging.set_verbosity(v1.logging.ERROR)
-if MODE == "graph":
-    v1.disable_v2_behavior()
-
-K = tf.keras
 L2, L1_L2 = K.regularizers.l2(0.15), K.regularizers.l1_l2(0.05, 0.1)
 X = np.array([[1.0, 2.0], [0.5, -1.0], [2.0, 0.25], [-1.0, 1.0]], np.float32)
 Y = np.array([[0.5], [-1.0], [1.0], [0.0]], np.float32)
 START = [np.array([[1.0, 0.5], [0.25, -1.0]]), np.array([[0.75], [-0.5]])]
 LR, STEPS = 0.05, 4
-Of = getattr(K.optimizers, "legacy", K.optimizers) if MODE == "graph" else K.optimizers  # graph mode has these alone
 OPTIMIZERS = {
     "sgd": lambda: Of.SGD(LR),
     "momentum": lambda: Of.SGD(LR, momentum=0.9),
@@ -216,6 +204,39 @@ def refused_in_fit():
         return [type(error).__name__, str(error)]
 
 
+def scale_in_a_variable():
+    model = net()
+    scale = tf.Variable(0.5, trainable=False)
+    decoupled(model, scale=scale)
+    first = train(model, 1)
+    scale.assign(0.25)
+    return first + train(model, STEPS - 1)
+
+
+def updates_wait_for_reads():
+    """Whether the update of a kernel runs behind all that reads it for the penalties of the loss, in the graph."""
+    model = net(of_b=None)
+    decoupled(model)
+    model.train_on_batch(X, Y)
+    operations = v1.get_default_graph().get_operations()
+    update = next(op for op in operations if op.type == "ResourceApplyGradientDescent" and "update_a/" in op.name)
+    in_loss, before = behind(model.total_loss.op), behind(update)
+    reads = [op for op in in_loss if op.type == "ReadVariableOp" and op.inputs[0] is update.inputs[0]]
+    reads = [op for op in reads if "Regularizer" in op.name]
+    return {"reads": len(reads), "waits": all(op in before for op in reads)}
+
+
+def behind(op):
+    """The ops that run before an op, it included."""
+    found, pending = set(), [op]
+    while pending:
+        op = pending.pop()
+        if op not in found:
+            found.add(op)
+            pending += [*op.control_inputs, *(t.op for t in op.inputs)]
+    return found
+
+
 def real(name):
     """Weights of a real architecture after `fit`, against a loop of its own on the loss of the data."""
     K.backend.clear_session()
@@ -255,8 +276,7 @@ def real(name):
 
 FACTS = [trajectories, fit, plan, excluded, given_another_rate, value_of_the_loss, as_a_function, not_l2]
 FACTS += [compiled_anew, attribute_after_build, saved, schedules]
-if MODE != "graph":
-    FACTS.append(refused_in_fit)
+FACTS += [updates_wait_for_reads] if MODE == "graph" else [refused_in_fit, scale_in_a_variable]
 if MODE != "keras3":
     FACTS.append(added_by_a_function)
 result = {}

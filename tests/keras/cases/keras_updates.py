@@ -11,27 +11,14 @@ import os
 import re
 import sys
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-if sys.argv[1].startswith("keras3"):
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)
-
 import numpy as np
-import tensorflow as tf
+from keras_mode import IN_GRAPHS, MODE, K, Of, tf, v1
 
 import tf1_wd
 import tf1_wd.keras
 
-MODE = sys.argv[1]
-v1 = tf.compat.v1
-v1.logging.set_verbosity(v1.logging.ERROR)
-if MODE.endswith("graph"):
-    v1.disable_v2_behavior()
-
-K = tf.keras
 RATE = 0.1
 X, Y = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
-Of = getattr(K.optimizers, "legacy", K.optimizers) if MODE == "graph" else K.optimizers
-IN_GRAPHS = MODE.endswith("graph")
 
 
 def dense(units=2, **options):
