@@ -5,6 +5,7 @@ Layers of Keras 2 keep a function for each regularized weight; in Keras 3 the we
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import Any, Callable, Collection, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from tf1_wd._tf import builds_a_graph, loss_functions, tf
 from tf1_wd.keras.layers import underneath, weights_in
+from tf1_wd.penalties.probe import scratch_session
 
 _KNOWN = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
 _CLOSE = 1e-4  # what float32 leaves of a sum over a weight
@@ -86,9 +88,9 @@ def rate_of(regularizer: Any, shape: Iterable[Any]) -> float | None:
 def _values(regularizer: Callable[[Any], Any], weights: Sequence[np.ndarray]) -> list[float]:
     if not builds_a_graph():
         return [float(regularizer(tf.constant(w))) for w in weights]
-    with tf.Graph().as_default():
+    with tf.Graph().as_default() as scratch:
         tensors = [tf.convert_to_tensor(regularizer(tf.constant(w))) for w in weights]
-        with tf.Session() as session:
+        with contextlib.closing(scratch_session(scratch)) as session:
             return [float(value) for value in session.run(tensors)]
 
 

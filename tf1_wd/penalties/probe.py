@@ -111,14 +111,14 @@ def probe_leaves(
 
 
 def _read_in(scratch: tf.Graph, copied: _Copied) -> Probed:
-    with contextlib.closing(_session(scratch)) as session:
+    with contextlib.closing(scratch_session(scratch)) as session:
         try:
             return read_map(_trial(session, copied))
         except tf.errors.OpError:
             return OTHER
 
 
-def _session(scratch: tf.Graph) -> tf.Session:
+def scratch_session(scratch: tf.Graph) -> tf.Session:
     """A session that leaves open how the program uses its GPUs and threads: the first one of a process decides that."""
     config = tf.ConfigProto(device_count={"GPU": 0}, use_per_session_threads=True)
     config.graph_options.rewrite_options.disable_meta_optimizer = True
