@@ -22,6 +22,11 @@ from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.native import loader
 from tf1_wd.penalties.own_decay import refuse_own_decay
 
+# by which the text of a program tells that it has L2, if not in each of its graphs
+_WORDS_OF_L2 = ("l2_loss", "l2_regularizer", "regularizers.l2", "regularizers.L2")
+_WITHOUT = "this graph has no L2, though the program has: nothing decays, and it trains as it is"
+_ALL_ZERO = "the coefficient of every penalty in this graph is the constant 0: nothing decays, and it trains as it is"
+
 
 @dataclass
 class Run:
@@ -96,19 +101,13 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
     return result
 
 
-# by which the text of a program tells that it has L2, if not in each of its graphs
-_WORDS_OF_L2 = ("l2_loss", "l2_regularizer", "regularizers.l2", "regularizers.L2")
-_WITHOUT = "this graph has no L2, though the program has: nothing decays, and it trains as it is"
-_ALL_ZERO = "the coefficient of every penalty in this graph is the constant 0: nothing decays, and it trains as it is"
-
-
 def _ended_well(raised):
     return raised is None or (isinstance(raised, SystemExit) and raised.code in (None, 0))
 
 
 def _nothing_seen():
     return NothingUpdatedError(
-        "the program ran to its end and no apply_gradients of a tf.train optimizer was seen in it, so nothing decayed. "
-        "A program that does not train is run with --decay off; of one that trains by other means (Keras, own "
-        "assignments), the train_op can be given to tf1_wd.attach"
+        "the program ran to its end, and no apply_gradients of an optimizer of tf.train or of Keras 2 was seen in it, "
+        "so nothing decayed. A program that does not train is run with --decay off; of one that trains by other means, "
+        "such as assignments of its own, the train_op can be given to tf1_wd.attach"
     )
