@@ -18,10 +18,7 @@ hamming hann kaiser nuttall parzen triang tukey
 # module -> {name: where it is now, (module, name)}
 ADDED = {
     "scipy.misc": {
-        **{
-            name: (_IMAGES, name)
-            for name in ["bytescale", "fromimage", "imread", "imresize", "imrotate", "imsave", "toimage"]
-        },
+        **{name: (_IMAGES, name) for name in _OF_IMAGES.split()},
         **{name: ("scipy.special", name) for name in ["comb", "factorial", "factorial2", "logsumexp"]},
     },
     "scipy.signal": {
