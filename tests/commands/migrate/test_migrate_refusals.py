@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import tensorflow.compat.v1 as tf
 
 from support.migration_cases import LR
 from support.migration_programs import AS_IT_IS, IN_A_SCOPE, Built, l2
+from support.processes import python
 from support.reading import adam, minimized, refused
 from support.watching import regularization
 from tf1_wd import errors
@@ -154,14 +151,7 @@ def test_an_optimizer_that_updates_rows_in_its_own_way_is_refused():
 def test_what_a_keras_optimizer_trains_is_refused_with_the_way_on(tmp_path):
     path = tmp_path / "fit.py"
     path.write_text(KERAS)
-    done = subprocess.run(
-        [sys.executable, "-m", "tf1_wd", "migrate", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
-    )
+    done = python("-m", "tf1_wd", "migrate", str(path))
     assert done.returncode == 1
     assert "tf1_wd.keras.decouple(model, tf1_wd.keras.plan(model))" in done.stderr
     assert "trained" not in done.stdout + done.stderr

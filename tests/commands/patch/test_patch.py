@@ -9,13 +9,13 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
 
 from support.pages import of, runs_all
 from support.paths import ROOT
+from support.processes import python
 from tf1_wd.cli import patch as cli
 from tf1_wd.cli.main import main
 from tf1_wd.commands.patch import codemod, reporting
@@ -132,15 +132,7 @@ def trained():
     names = [name for name in PATCHED if header(name, "trains")]
     sources = {name: patched(source_of(name), [*arguments(name), "--to-compat-v1"]).source.decode() for name in names}
     assert all("tensorflow.compat.v1" in source for source in sources.values())
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN],
-        input=json.dumps(sources),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
-    )
+    done = python("-c", TRAIN, given=json.dumps(sources))
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.split("REPORT")[1])
 
@@ -177,14 +169,7 @@ with tf.Session() as session:
 def test_what_plain_tensorflow_2_lacks_is_brought_before_it_is_imported(tmp_path):
     outcome = patched(OF_KERAS_2, ["--to-compat-v1"])
     assert any("tf.layers, tf_slim" in text and "pip install tf-keras tf-slim" in text for _, text in outcome.notes)
-    done = subprocess.run(
-        [sys.executable, in_file(tmp_path, outcome.source)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
-    )
+    done = python(in_file(tmp_path, outcome.source))
     assert done.returncode == 0, done.stderr[-3000:]
     weights = json.loads(done.stdout.split("TRAINED")[1])
     assert weights == pytest.approx([x - 0.05 * sign - 0.05 * 0.1 * x for x, sign in zip((2.0, 3.0), (1, -1))])
@@ -351,14 +336,7 @@ def test_it_runs_where_no_tensorflow_is_installed(tmp_path):
     code = (
         "import sys; sys.modules['tensorflow'] = None; from tf1_wd.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "patch", in_file(tmp_path, SCRIPT)],
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
-    )
+    done = python("-c", code, "patch", in_file(tmp_path, SCRIPT))
     assert done.returncode == 0
     assert "+import tf1_wd" in done.stdout
 

@@ -91,6 +91,18 @@ def test_a_script_trains_with_true_decay_and_ends_as_it_does(script):
     ]
 
 
+def test_a_program_that_is_killed_while_it_trains_leaves_its_report(script):
+    (script / "killed.py").write_text(
+        (script / "train.py").read_text().replace("sys.exit(7)", "import os; os._exit(7)")
+    )
+    words = ["-m", "tf1_wd", "run", "--report", "report.json", "killed.py", "--steps", "4"]
+    _, _, stderr, code = command(*words, cwd=script)
+    assert code == 7, stderr
+    facts = json.loads((script / "report.json").read_text())
+    assert (facts["outcome"], facts["finished"]) == ("decoupled", False)
+    assert [d["name"] for d in facts["graphs"][0]["variables"] if d["rate"] == RATE] == ["w"]
+
+
 def test_with_decay_off_a_script_trains_as_under_python(script):
     trained = {}
     for how in ([], ["-m", "tf1_wd", "run", "--decay", "off"]):

@@ -8,10 +8,12 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import config_pb2
 
 from support import oracle
 from support.executing import IN_THE_COLLECTION, L2_IN_THE_LOSS, TRAIN, adamw
 from support.programs import LR, RATE, W0, assert_close, gradient
+from tf1_wd import _tf
 from tf1_wd.commands.run import run as runner
 from tf1_wd.errors import AlreadyDecoupledError, NothingToDecayError, NothingUpdatedError
 from tf1_wd.plan.reasons import Reason
@@ -320,3 +322,19 @@ def test_a_graph_that_was_exported_decays_when_it_is_imported(execute, tmp_path,
     result, program, plans = execute(lines, train="", backend=backend)
     assert (result.error, result.raised, plans, result.has_own_scope) == (None, None, [], True)
     assert_close(program["result"], adamw(steps=6))
+
+
+def test_each_call_of_a_callable_is_seen_before_it_runs():
+    w = tf.get_variable("watched", initializer=0.0)
+    step, seen = tf.assign_add(w, 1.0), []
+    with _tf.patched_sessions(lambda tf_graph, ops: seen.append([op.type for op in ops])), tf.Session() as session:
+        session.run(w.initializer)
+        options = config_pb2.CallableOptions()
+        options.target.append(step.op.name)
+        by_options, by_fetches = session._make_callable_from_options(options), session.make_callable(step)
+        del seen[:]
+        for call in (by_options, by_fetches, by_options):
+            call()
+            assert len(seen) == 1
+            assert "Assign" in seen.pop()[0]
+        assert session.run(w) == 3.0
