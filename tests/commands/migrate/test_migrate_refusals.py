@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow.compat.v1 as tf
 
+import tf1_wd
 from support.migration_cases import LR
 from support.migration_programs import AS_IT_IS, IN_A_SCOPE, Built, l2
 from support.processes import python
@@ -57,6 +58,15 @@ def test_a_decay_by_hand_is_refused_by_variable_and_op():
         train_op = adam().minimize(loss)
         with tf.control_dependencies([train_op]):
             return [tf.assign_sub(v["a/kernel"], 0.1 * v["a/kernel"], name="shrink")]
+
+    assert "decays a/kernel by itself (in shrink" in refused(build, use_resource=False)
+
+
+def test_a_decay_by_hand_beside_that_of_the_optimizer_is_refused_too():
+    def build(loss, v):
+        train_op = tf1_wd.AdamWOptimizer(0.1, LR).minimize(loss, decay_var_list=[v["a/kernel"]])
+        with tf.control_dependencies([train_op]):
+            return [tf.assign_sub(v["a/kernel"], 0.2 * v["a/kernel"], name="shrink")]
 
     assert "decays a/kernel by itself (in shrink" in refused(build, use_resource=False)
 

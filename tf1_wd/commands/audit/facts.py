@@ -75,8 +75,8 @@ class Facts:
 
     collections: {name: Declared}. layers: {op of a variable: rate of the regularizer that a Keras layer has for it}.
     origins: {op of a penalty in a loss: op of the penalty in a collection that it is, or is a copy of}.
-    own_decays: [(op of a variable, the op that takes a fraction of it off)]. notes: sentences on what could not be
-    known.
+    own_decays: [(op of a variable, the op that takes a fraction of it off)] of those that no step tells of;
+    optimizer_decays: of those that its step tells of, by own_decay. notes: sentences on what could not be known.
     """
 
     graph: tf.Graph
@@ -85,6 +85,7 @@ class Facts:
     layers: dict = field(default_factory=dict)
     origins: dict = field(default_factory=dict)
     own_decays: tuple = ()
+    optimizer_decays: tuple = ()
     notes: tuple = ()
 
 
@@ -94,13 +95,24 @@ def facts_of(tf_graph, steps, layers=None, notes=()):
     collections_, copies = in_collections(tf_graph), {}
     for loss_ops in {id(step.loss_ops): step.loss_ops for step in steps if step.loss_ops is not None}.values():
         copies.update(origins(loss_ops, collections_))
-    told, decays = {op for step in steps if step.own_decay for op in step.updates}, []
+    decaying = {op for step in steps if step.own_decay for op in step.updates}
+    of_optimizers: dict = {}  # one decay of each variable: another is the program's own
+    others = []
     for variable, op in own_decays(trainable):
-        if variable in told:  # one decay of it is that of its optimizer, of which the step tells
-            told.discard(variable)
+        if variable in decaying and variable not in of_optimizers:
+            of_optimizers[variable] = op
         else:
-            decays.append((variable, op))
-    return Facts(tf_graph, tuple(steps), collections_, layers or {}, copies, tuple(decays), tuple(notes))
+            others.append((variable, op))
+    return Facts(
+        graph=tf_graph,
+        steps=tuple(steps),
+        collections=collections_,
+        layers=layers or {},
+        origins=copies,
+        own_decays=tuple(others),
+        optimizer_decays=tuple(of_optimizers.items()),
+        notes=tuple(notes),
+    )
 
 
 def by_variable(penalties):

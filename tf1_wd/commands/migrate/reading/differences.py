@@ -57,13 +57,11 @@ def refuse_own_rules(facts, scopes):
                 "%s, by a rule of its own that Keras need not have: move the class by hand, without the decay, and put "
                 "tf1_wd.tf2.decay in front of its update" % step.own_decay
             )
-    told = {variable for step in facts.steps if step.own_rate is not None for variable in step.updates}
     for variable, op in facts.own_decays:
-        if variable not in told:
-            raise MigrationError(
-                "the program decays %s by itself (in %s): move that by hand; tf1_wd.tf2.decay(variables, rate) does "
-                "the same" % (variable.name, op.name)
-            )
+        raise MigrationError(
+            "the program decays %s by itself (in %s): move that by hand; tf1_wd.tf2.decay(variables, rate) does "
+            "the same" % (variable.name, op.name)
+        )
     if has_l2_by_hand(facts.graph):
         raise MigrationError(
             "add_decay_to_gradients, or its inverse, changes the gradients by hand, and the graph does not tell by "
@@ -162,7 +160,7 @@ def of_assignments(facts, updates):
     """The Differences of what assigns trained variables besides their optimizers."""
     trained, tf_graph = {u.variable for u in updates}, facts.graph
     found: dict = {}
-    own = {u.op for u in updates} | {op for _, op in facts.own_decays}
+    own = {u.op for u in updates} | {op for _, op in facts.own_decays + facts.optimizer_decays}
     for op in tf_graph.get_operations():
         variable = written_variable(op)
         if variable is None or variable not in trained or op in own or not op.type.startswith("Assign") or is_decay(op):

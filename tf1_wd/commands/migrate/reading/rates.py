@@ -31,7 +31,7 @@ class Decays:
         self.results, self.constants = results, constants
         self._graph, self._rules, self._told = facts.graph, rules, rates
         self._planned = {d.name: (d, s) for s in scopes for d in s.plan.decays if d.variable is not None}
-        self._by_themselves = {variable for variable, _ in facts.own_decays}
+        self._of_optimizers = {variable for variable, _ in facts.optimizer_decays}
         self.second = second_step(facts, constants)
         self.differences: list[Difference] = []
         self.scales: dict = {}
@@ -69,7 +69,7 @@ class Decays:
             ways += self._by_rules(name, l2)
         elif l2 not in (None, 0.0) and (decay is None or isinstance(scope, Attached)):
             ways.append((l2, (COUPLED, 1.0)))
-        if step.own_rate is not None and update.variable in self._by_themselves:
+        if step.own_rate is not None and update.variable in self._of_optimizers:
             if "Apply" not in update.op.type or "Sparse" in update.op.type:
                 self.differences += rows_difference(name, TOUCHED_ROWS)
             ways.append((step.own_rate, ("before", 1.0)))
