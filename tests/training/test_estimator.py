@@ -20,8 +20,10 @@ from support.programs import CURVATURE, LR, RATE, TARGET, W0, assert_close, data
 from tf1_wd import errors
 from tf1_wd.errors import GoneError
 from tf1_wd.legacy import install
+from tf1_wd.legacy.tables.moves import GONE
 
-LOST = tuple(map(int, tf.version.VERSION.split(".")[:2])) >= (2, 16)  # TensorFlow has no tf.estimator of its own
+VERSION = tuple(map(int, tf.version.VERSION.split(".")[:2]))
+LOST = VERSION >= (2, 16)  # TensorFlow has no tf.estimator of its own
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -166,7 +168,7 @@ def test_what_is_gone_is_back_while_installed_and_only_then():
         "import tensorflow as tf2, tensorflow.compat.v1 as tf\n"
         "from tensorflow.python.util import tf_export\n"
         "from tf1_wd.legacy.tables.moves import GONE\n"
-        "def there(): return [importlib.util.find_spec(g.module) is not None for g in GONE] + [\n"
+        "def there(): return [importlib.util.find_spec(g.module) is not None for g in GONE], [\n"
         "    'estimator' in vars(tf), 'estimator' in vars(tf2), hasattr(tf_export, 'ESTIMATOR_API_NAME'),\n"
         "    'estimator' in tf_export.API_ATTRS, 'estimator' in tf_export.API_ATTRS_V1]\n"
         "before = there()\n"
@@ -174,11 +176,12 @@ def test_what_is_gone_is_back_while_installed_and_only_then():
         "    with tf1_wd.legacy.install(): pass\n"
         "    during = there()\n"
         "    tf.estimator.Estimator, tf2.estimator.Estimator\n"
-        "print(set(before), set(during), there() == before)"
+        "print(before, during, there() == before, sep='\\n')"
     )
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
-    output = subprocess.check_output([sys.executable, "-c", script], env=environment, text=True).strip()
-    assert output == "{%s} {True} True" % (not LOST)
+    output = subprocess.check_output([sys.executable, "-c", script], env=environment, text=True).splitlines()
+    modules = [tuple(map(int, gone.release.split("."))) >= VERSION for gone in GONE]
+    assert output == [str((modules, [not LOST] * 5)), str(([True] * len(GONE), [True] * 5)), "True"]
 
 
 def test_every_tensorflow_name_that_the_estimator_uses_is_there():

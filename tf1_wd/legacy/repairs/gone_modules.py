@@ -43,7 +43,7 @@ def _gone(row, name):
     def refuse(self, *args, **kwargs):
         raise GoneError(
             "%s.%s is gone from this TensorFlow, so there is no %s: leave it out, or use TensorFlow %s"
-            % (row.module, name, row.what, row.last)
+            % (row.module, name, row.what, row.release)
         )
 
     return type(name, (), {"__init__": refuse})

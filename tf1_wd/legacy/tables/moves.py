@@ -39,11 +39,11 @@ def rows(table):
 
 
 class Gone(NamedTuple):
-    """`module` is gone without a successor; without it there is no `what`. `last` is the last release that has it."""
+    """`module` is gone without a successor; without it there is no `what`. `release` still has it."""
 
     module: str
     what: str
-    last: str
+    release: str
 
 
 GONE = (
@@ -57,5 +57,5 @@ GONE = (
     Gone("tensorflow.python.data.experimental.ops.stats_aggregator", "statistics of tf.data", "1.15"),
     Gone("tensorflow.python.data.experimental.ops.stats_ops", "statistics of tf.data", "1.15"),
     Gone("tensorflow.python.eager.execution_callbacks", "callback of eager execution", "1.15"),
-    Gone("tensorflow.python.eager.profiler", "profiler of eager execution", "1.15"),
+    Gone("tensorflow.python.eager.profiler", "profiler of eager execution", "2.15"),
 )
