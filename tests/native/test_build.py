@@ -80,11 +80,20 @@ def test_a_compiler_that_makes_nothing_is_an_error(tmp_path):
         build.compile_library(TENSORFLOW, compiler, str(tmp_path / "op.so"))
 
 
-def test_the_standard_is_tensorflows_own_or_cpp11():
-    assert "--std=c++17" in build.command_line(TENSORFLOW, COMPILER, "op.so")
-    assert "-std=c++11" not in build.command_line(TENSORFLOW, COMPILER, "op.so")
-    old = TENSORFLOW._replace(compile_flags=("-I/some/include",))
-    assert "-std=c++11" in build.command_line(old, COMPILER, "op.so")
+def standards(tensorflow):
+    return [flag for flag in build.command_line(tensorflow, COMPILER, "op.so") if "std=" in flag]
+
+
+def test_the_standard_is_the_one_that_tensorflow_names():
+    assert standards(TENSORFLOW) == ["--std=c++17"]
+
+
+@pytest.mark.parametrize(
+    ("version", "standard"),
+    [("1.15.5", "c++11"), ("2.1.4", "c++14"), ("2.9.3", "c++14"), ("2.10.1", "c++17"), ("2.11.0-rc1", "c++17")],
+)
+def test_where_tensorflow_names_no_standard_it_is_that_of_its_headers(version, standard):
+    assert standards(TENSORFLOW._replace(version=version, compile_flags=("-I/i",))) == ["-std=" + standard]
 
 
 def test_no_option_depends_on_the_cpu_of_this_machine():

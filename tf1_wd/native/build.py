@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -95,10 +96,16 @@ def command_line(tensorflow: TensorFlowBuild, compiler: Compiler, output: str) -
     """The compiler's command line; the program text, which includes every source once, comes on standard input."""
     # -isystem: warnings are wanted of our own sources only
     flags = ["-isystem" + flag[2:] if flag.startswith("-I") else flag for flag in tensorflow.compile_flags]
-    if not any("std=" in flag for flag in flags):
-        flags.append("-std=c++11")  # TensorFlow 1.15 names no standard
+    if not any("std=" in flag for flag in flags):  # 2.11 and before name none
+        flags.append("-std=" + _standard(tensorflow.version))
     options = [*OPTIONS, *WARNINGS, *flags, "-I" + SOURCES]
     return [*compiler.command, *options, "-x", "c++", "-", "-o", output, *tensorflow.link_flags]
+
+
+def _standard(version: str) -> str:
+    """The C++ standard that the headers of a TensorFlow are written in."""
+    release = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    return "c++11" if release < (2, 0) else "c++14" if release < (2, 10) else "c++17"
 
 
 def program_text() -> str:

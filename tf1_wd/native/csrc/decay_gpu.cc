@@ -1,6 +1,7 @@
 // The ops on NVIDIA GPUs: the same as on the CPU, but that the rates stay on the GPU and nothing
 // waits for it. Kernels: decay_kernel.cu.
 
+#include <cstdio>
 #include <map>
 #include <mutex>
 #include <string>
@@ -12,7 +13,6 @@
 #include "gpu_driver.h"
 #include "half_types.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/platform/logging.h"
 #include "tf_compat.h"
 #include "variable_access.h"
 
@@ -148,9 +148,11 @@ class GpuDecay {
     float rate = 0;
     int64_t step = 0;
     if (refused_.Take(&variable, &rate, &step) && AllReports().IsDue(step, kAtTheEnd)) {
-      LOG(ERROR) << "tf1_wd: rate * scale of the variable number " << variable
-                 << " of a decay op = " << rate
-                 << " is not in [0, 1) in its last run, which decayed no variable of the op";
+      // Not LOG(ERROR): from 2.18 on it is absl's, whose symbols not every TensorFlow exports.
+      std::fprintf(stderr,
+                   "tf1_wd: rate * scale of the variable number %d of a decay op = %g is not in "
+                   "[0, 1) in its last run, which decayed no variable of the op\n",
+                   variable, rate);
     }
   }
 

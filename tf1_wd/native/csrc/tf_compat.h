@@ -9,7 +9,6 @@
 #include "tensorflow/core/common_runtime/dma_helper.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/tensor.h"
-#include "tensorflow/core/platform/stream_executor.h"
 
 namespace tf1_wd {
 
@@ -25,19 +24,20 @@ inline bool IsSoleOwner(const tensorflow::Tensor& tensor) {
          buffer->OwnsMemory();
 }
 
-// The CUstream of a StreamExecutor's stream. 1.15 to 2.15 have the first form, 2.21 the second.
-template <typename Stream>
-auto RawStream(Stream* stream, int) -> decltype(stream->implementation()->GpuStreamHack()) {
-  return stream->implementation()->GpuStreamHack();
-}
-template <typename Stream>
-auto RawStream(Stream* stream, long) -> decltype(stream->platform_specific_handle().stream) {
-  return stream->platform_specific_handle().stream;
-}
+// The first members of Eigen::StreamInterface and Eigen::GpuDevice, which are the same from 1.15 to
+// 2.21. Their header asks for CUDA's, and that of TensorFlow's stream, on 2.19, for one of LLVM's
+// that its package lacks.
+struct EigenStream {
+  virtual ~EigenStream() {}
+  virtual void* const& stream() const = 0;
+};
+struct EigenGpuDevice {
+  const EigenStream* stream;
+};
 
 // The queue of the GPU that the op runs on, as the CUDA driver knows it.
 inline void* ComputeStream(tensorflow::OpKernelContext* ctx) {
-  return RawStream(ctx->op_device_context()->stream(), 0);
+  return reinterpret_cast<const EigenGpuDevice&>(ctx->eigen_gpu_device()).stream->stream();
 }
 
 }  // namespace tf1_wd
