@@ -58,7 +58,7 @@ class BuildWithOp(build_py):
         from tf1_wd.native import build, cache, loader
 
         tensorflow = loader.tensorflow_build()
-        path = cache.install(tensorflow, build.find_compiler(), directory)
+        path = cache.install(tensorflow, build.find_compiler(), directory, loader.try_library)
         print("tf1_wd: compiled the decay op for TensorFlow %s: %s" % (tensorflow.version, path), file=sys.stderr)
 
 

@@ -15,9 +15,20 @@ from tf1_wd.native import build, cache
 
 TENSORFLOW = build.TensorFlowBuild("9.9.9", "v9", 1, ("-I/some/include",), ("-l:tf",))
 FIND_OR_BUILD = (
+    "import sys\n"
     "from tf1_wd.native import build, cache\n"
-    "print(cache.find_or_build(build.TensorFlowBuild('9.9.9', 'v9', 1, ('-I/some/include',), ('-l:tf',))))\n"
+    "def waiting(process): print('waiting for', process, file=sys.stderr)\n"
+    "tensorflow = build.TensorFlowBuild('9.9.9', 'v9', 1, ('-I/some/include',), ('-l:tf',))\n"
+    "print(cache.find_or_build(tensorflow, lambda path: None, before_wait=waiting))\n"
 )
+
+
+def works(path):
+    """The check of a library that works."""
+
+
+def find_or_build(tensorflow, check=works, **options):
+    return cache.find_or_build(tensorflow, check, **options)
 
 
 @pytest.fixture
@@ -35,16 +46,16 @@ def contents(path):
 
 def test_the_second_time_nothing_is_compiled(tmp_path, empty_cache):
     announced = []
-    first = cache.find_or_build(TENSORFLOW, before_build=lambda: announced.append(1))
-    second = cache.find_or_build(TENSORFLOW, before_build=lambda: announced.append(2))
+    first = find_or_build(TENSORFLOW, before_build=lambda: announced.append(1))
+    second = find_or_build(TENSORFLOW, before_build=lambda: announced.append(2))
     assert first == second
     assert announced == [1]
     assert compilations(tmp_path) == 1
 
 
 def test_force_compiles_again(tmp_path, empty_cache):
-    cache.find_or_build(TENSORFLOW)
-    assert contents(cache.find_or_build(TENSORFLOW, force=True)) == "op 2\n"
+    find_or_build(TENSORFLOW)
+    assert contents(find_or_build(TENSORFLOW, force=True)) == "op 2\n"
 
 
 def test_ten_processes_at_once_compile_once(tmp_path, empty_cache):
@@ -80,59 +91,62 @@ def test_a_killed_build_leaves_nothing_broken(tmp_path, monkeypatch, whole_group
 
 
 def test_a_stale_stamp_rebuilds(tmp_path, empty_cache):
-    path = cache.find_or_build(TENSORFLOW)
+    path = find_or_build(TENSORFLOW)
     stamp_path = os.path.join(os.path.dirname(path), cache.STAMP)
     stamp = json.loads(contents(stamp_path))
     assert stamp["tensorflow"] == "9.9.9"
     assert stamp["compiler"] == "fake-c++ 1.0"
     with open(stamp_path, "w") as file:
         json.dump(dict(stamp, source="of another version"), file)
-    assert contents(cache.find_or_build(TENSORFLOW)) == "op 2\n"
+    assert contents(find_or_build(TENSORFLOW)) == "op 2\n"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
 def test_an_unreadable_stamp_rebuilds(tmp_path, empty_cache, text):
-    path = cache.find_or_build(TENSORFLOW)
+    path = find_or_build(TENSORFLOW)
     with open(os.path.join(os.path.dirname(path), cache.STAMP), "w") as file:
         file.write(text)
-    assert contents(cache.find_or_build(TENSORFLOW)) == "op 2\n"
+    assert contents(find_or_build(TENSORFLOW)) == "op 2\n"
 
 
 def test_a_corrupt_library_rebuilds(tmp_path, empty_cache):
-    path = cache.find_or_build(TENSORFLOW)
+    path = find_or_build(TENSORFLOW)
     with open(path, "w") as file:
         file.write("op")
-    assert contents(cache.find_or_build(TENSORFLOW)) == "op 2\n"
+    assert contents(find_or_build(TENSORFLOW)) == "op 2\n"
 
 
 def test_another_compiler_builds_its_own(tmp_path, empty_cache, monkeypatch):
-    first = cache.find_or_build(TENSORFLOW)
+    first = find_or_build(TENSORFLOW)
     monkeypatch.setenv("CXX", fake_compiler(tmp_path, "echo other > $out", name="other-c++"))
-    second = cache.find_or_build(TENSORFLOW)
+    second = find_or_build(TENSORFLOW)
     assert first != second
     assert contents(first) == "op 1\n"
 
 
 def test_a_cached_op_is_used_where_there_is_no_compiler_any_more(empty_cache, monkeypatch):
-    path = cache.find_or_build(TENSORFLOW)
+    path = find_or_build(TENSORFLOW)
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert cache.find_or_build(TENSORFLOW) == path
+    assert find_or_build(TENSORFLOW) == path
     with pytest.raises(NativeOpError, match="no-such-compiler"):
-        cache.find_or_build(TENSORFLOW._replace(version="9.9.8"))
+        find_or_build(TENSORFLOW._replace(version="9.9.8"))
 
 
 def test_a_cache_that_cannot_be_written_names_the_remedy(tmp_path, empty_cache, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TF1_WD_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(NativeOpError, match=r"file/cache cannot be written .*set \$TF1_WD_CACHE"):
-        cache.find_or_build(TENSORFLOW)
+    with pytest.raises(NativeOpError, match=r"/file is not a folder: set \$TF1_WD_CACHE to one"):
+        find_or_build(TENSORFLOW)
+    monkeypatch.setenv("TF1_WD_CACHE", "/proc/cache")
+    with pytest.raises(NativeOpError, match=r"/proc/cache cannot be written .*set \$TF1_WD_CACHE"):
+        find_or_build(TENSORFLOW)
 
 
 def test_a_failed_compilation_leaves_no_files(tmp_path, empty_cache, monkeypatch):
     monkeypatch.setenv("CXX", fake_compiler(tmp_path, "echo half > $out; exit 1", name="bad-c++"))
     with pytest.raises(NativeOpError, match="bad-c"):
-        cache.find_or_build(TENSORFLOW)
-    assert [name for _, _, names in os.walk(str(empty_cache)) for name in names] == ["lock"]
+        find_or_build(TENSORFLOW)
+    assert sorted(name for _, _, names in os.walk(str(empty_cache)) for name in names) == ["failure.json", "lock"]
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+
+import pytest
 
 from support.builds import compilations, copy_of_the_op, environment, fake_compiler, run, start
 from tf1_wd.native import build, cache, loader
@@ -48,22 +51,58 @@ def test_ten_processes_with_an_empty_cache_compile_once_and_all_decay(tmp_path):
     assert sum("tf1_wd: compiling the decay op for TensorFlow" in err for _, err in outputs) == 1
 
 
-def test_an_op_that_does_not_load_is_compiled_once_more(tmp_path):
-    action = "if [ $count = 1 ]; then echo garbage > $out; else %s; fi" % copy_of_the_op()
-    env = environment(tmp_path / "cache", CXX=fake_compiler(tmp_path, action))
+def test_an_op_that_does_not_load_any_more_is_compiled_once_more(tmp_path):
+    env = environment(tmp_path / "cache", CXX=fake_compiler(tmp_path, copy_of_the_op()))
+    status, _ = decay_in_a_process(env)
+    with open(status["path"], "w") as file:
+        file.write("garbage")
+    stamp = os.path.join(os.path.dirname(status["path"]), cache.STAMP)
+    made = dict(cache.read_stamp(os.path.dirname(stamp)), library=build.file_digest(status["path"]))
+    with open(stamp, "w") as file:
+        json.dump(made, file)
     status, _ = decay_in_a_process(env)
     assert status["state"] == "native"
     assert "compiled again" in status["reason"]
     assert compilations(tmp_path) == 2
 
 
-def test_an_op_that_never_loads_falls_back_with_one_warning(tmp_path):
-    env = environment(tmp_path / "cache", CXX=fake_compiler(tmp_path, "echo garbage > $out"))
-    status, err = decay_in_a_process(env)
-    assert status["state"] == "twin"
-    assert "does not load" in status["reason"]
-    assert compilations(tmp_path) == 2
-    assert warnings_in(err) == 1
+WITHOUT_OUR_OPS = "gcc -shared -fPIC -x c /dev/null -o $out"
+CUT_OFF = "cp %s $out; truncate -s 100000 $out"
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ("echo garbage > $out", "it does not load"),
+        (WITHOUT_OUR_OPS, "it does not hold the ops of tf1_wd"),
+        (CUT_OFF, "does not work: "),
+    ],
+    ids=["no library", "a library without our ops", "a library that is cut off"],
+)
+def test_an_op_that_does_not_work_falls_back_with_one_warning_and_is_compiled_once_for_all(tmp_path, action, reason):
+    if action == CUT_OFF:
+        action %= loader.status().path
+    env = environment(tmp_path / "cache", CXX=fake_compiler(tmp_path, action))
+    for _ in range(2):
+        status, err = decay_in_a_process(env)
+        assert status["state"] == "twin"
+        assert reason in status["reason"]
+        assert warnings_in(err) == 1
+    assert "`tf1-wd build` tries it again" in status["reason"]
+    assert compilations(tmp_path) == 1
+
+
+def test_what_failed_is_tried_again_by_build_and_by_another_compiler(tmp_path):
+    bad = fake_compiler(tmp_path, "if [ -e %s ]; then %s; fi" % (tmp_path / "mended", copy_of_the_op()))
+    env = environment(tmp_path / "cache", CXX=bad)
+    assert decay_in_a_process(env)[0]["state"] == "twin"
+    (tmp_path / "other").mkdir()
+    other = dict(env, CXX=fake_compiler(tmp_path / "other", copy_of_the_op(), name="other-c++"))
+    assert decay_in_a_process(other)[0]["state"] == "native"
+    (tmp_path / "mended").touch()
+    assert decay_in_a_process(env)[0]["state"] == "twin"
+    run("from tf1_wd.cli.main import main; assert main(['build']) == 0", env)
+    assert decay_in_a_process(env)[0]["state"] == "native"
 
 
 def test_a_read_only_home_falls_back_with_one_warning(tmp_path):
@@ -88,8 +127,8 @@ def test_an_op_compiled_at_installation_is_used_if_it_fits(tmp_path):
     fitting, other = tmp_path / "fitting", tmp_path / "other"
     tensorflow = loader.tensorflow_build()
     compiler = build.Compiler((fake_compiler(tmp_path, copy_of_the_op()),), "fake")
-    cache.install(tensorflow, compiler, str(fitting))
-    cache.install(tensorflow._replace(revision="another"), compiler, str(other))
+    cache.install(tensorflow, compiler, str(fitting), loader.try_library)
+    cache.install(tensorflow._replace(revision="another"), compiler, str(other), loader.try_library)
     env = environment(tmp_path / "cache", CXX="no-such-compiler")
     status, _ = decay_in_a_process(env, "cache.PREBUILT = %r" % str(fitting))
     assert status["reason"] == "compiled at installation"

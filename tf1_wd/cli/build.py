@@ -22,7 +22,15 @@ def run(args):
     tensorflow = loader.tensorflow_build()
     line = _ProgressLine("compiling the decay op for TensorFlow %s" % tensorflow.version)
     try:
-        path = cache.find_or_build(tensorflow, line.start, line.update, force=args.force)
+        path = cache.find_or_build(
+            tensorflow,
+            loader.try_library,
+            line.start,
+            loader.say_waiting,
+            line.update,
+            retry=True,
+            force=args.force,
+        )
     except NativeOpError as error:
         line.end("failed")
         print("tf1-wd build: %s" % error, file=sys.stderr)

@@ -8,16 +8,17 @@ import platform
 import re
 import shlex
 import shutil
-import subprocess
 import tempfile
-import time
 from typing import Any, Callable, NamedTuple
 
 from tf1_wd.errors import NativeOpError
+from tf1_wd.native import supervised
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "csrc")
 # -ffp-contract=off: with a fused multiply-add the result would differ from the twin's in the last bit
 OPTIONS = ("-shared", "-fPIC", "-O3", "-DNDEBUG", "-ffp-contract=off", "-fno-trapping-math")
+VERSION_SECONDS, COMPILE_SECONDS = 15.0, 600.0  # a compiler that takes longer hangs
+SPACE = 32 << 20  # bytes that a compilation needs at most, in the folder of its output and for what it keeps in between
 WARNINGS = ("-Wall", "-Wno-deprecated-declarations")
 
 
@@ -40,21 +41,39 @@ def find_compiler() -> Compiler:
     """The C++ compiler: $CXX if set, else g++, else c++. Raises NativeOpError if there is none that runs."""
     asked = os.environ.get("CXX")
     for candidate in [asked] if asked else ["g++", "c++"]:
-        command = tuple(shlex.split(candidate))
+        try:
+            command = tuple(shlex.split(candidate))
+        except ValueError as error:
+            raise NativeOpError("$CXX is %r: %s; correct or unset it" % (candidate, error)) from error
+        if not command or shutil.which(command[0]) is None:
+            continue
         if os.sep in command[0]:  # it will run in another directory
             command = (os.path.abspath(command[0]), *command[1:])
-        if shutil.which(command[0]) is None:
-            continue
-        ran = subprocess.run([*command, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        first_line = ran.stdout.strip().split("\n")[0]
-        if ran.returncode:
-            raise NativeOpError("the C++ compiler %s does not run: %s" % (candidate, first_line))
-        return Compiler(command, first_line)
+        return Compiler(command, _version(command))
     if asked:
         raise NativeOpError("no C++ compiler: $CXX is %r, which is not a program; correct or unset it" % asked)
     raise NativeOpError(
         "no C++ compiler: install one (apt-get install g++, or yum install gcc-c++) or name one in $CXX"
     )
+
+
+def _version(command: tuple[str, ...]) -> str:
+    """The first line of what the compiler says of its version."""
+    name = " ".join(command)
+    try:
+        ran = supervised.run([*command, "--version"], VERSION_SECONDS)
+    except TimeoutError as error:
+        raise NativeOpError(
+            "the C++ compiler %s did not answer --version within %g s: name another in $CXX" % (name, VERSION_SECONDS)
+        ) from error
+    except OSError as error:
+        raise NativeOpError("the C++ compiler %s cannot be started: %s" % (name, error)) from error
+    first_line = ran.output.strip().split("\n")[0]
+    if ran.status:
+        raise NativeOpError(
+            "the C++ compiler %s does not run (exit %d): %s; name another in $CXX" % (name, ran.status, first_line)
+        )
+    return first_line
 
 
 def source_files() -> list[str]:
@@ -123,25 +142,47 @@ def compile_library(
     Raises NativeOpError with the compiler's last error lines.
     """
     command = command_line(tensorflow, compiler, os.path.abspath(output))
-    start = time.time()
-    with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as log:
-        text.write(program_text().encode())
-        text.seek(0)
-        # there, as the assembler looks for the GPU's code in the current directory
-        process = subprocess.Popen(command, cwd=SOURCES, stdin=text, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while process.poll() is None:
-                time.sleep(0.2 if progress else 0.05)
-                if progress:
-                    progress(time.time() - start)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        log.seek(0)
-        lines = log.read().decode(errors="replace").strip().split("\n")
-    if process.returncode:
+    try:
+        with tempfile.TemporaryFile() as text:
+            text.write(program_text().encode())
+            text.seek(0)
+            # there, as the assembler looks for the GPU's code in the current directory
+            ran = supervised.run(command, COMPILE_SECONDS, stdin=text, cwd=SOURCES, progress=progress)
+    except TimeoutError as error:
+        raise NativeOpError(
+            "%s was stopped after %g s: name another compiler in $CXX" % (command[0], COMPILE_SECONDS)
+        ) from error
+    if ran.status:
+        lines = ran.output.strip().split("\n")
         errors = [line for line in lines if "error" in line] or lines
-        raise NativeOpError("%s failed (exit %d): %s" % (command[0], process.returncode, "\n".join(errors[-3:])))
+        raise NativeOpError("%s failed (exit %d): %s" % (command[0], ran.status, "\n".join(errors[-3:])))
     if not os.path.exists(output):
         raise NativeOpError("%s ended without an error and without %s" % (command[0], output))
+
+
+def check_space(output: str) -> None:
+    """Raises NativeOpError where a disk is too full to compile into the folder `output`."""
+    for folder, remedy in ((output, "$TF1_WD_CACHE"), (tempfile.gettempdir(), "$TMPDIR")):
+        free = shutil.disk_usage(folder).free
+        if free < SPACE:
+            raise NativeOpError(
+                "%s has %.0f MB left, and compiling may take %d: make room, or set %s to a folder on another disk"
+                % (folder, free / 1e6, SPACE / 1e6, remedy)
+            )
+
+
+def abi_of(tensorflow: TensorFlowBuild) -> int | None:
+    """The C++ ABI that TensorFlow's library really has, by the names of its functions; None where it is not found.
+
+    A library of the old ABI names std::string Ss in its functions, one of the new ABI basic_string of __cxx11.
+    """
+    folders = [flag[2:] for flag in tensorflow.link_flags if flag.startswith("-L")]
+    names = [flag[3:] for flag in tensorflow.link_flags if flag.startswith("-l:")]
+    for path in (os.path.join(folder, name) for folder in folders for name in names):
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError:
+            continue
+        return int(content.count(b"NSt7__cxx1112basic_string") > content.count(b"RKSs"))
+    return None

@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 
 from tf1_wd._tf import tf
 from tf1_wd.errors import NativeOpError
-from tf1_wd.native import build, cache
+from tf1_wd.native import build, cache, supervised
+
+TRY_SECONDS = 180.0  # to import TensorFlow and decay three elements
+_TRY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "try_library.py")
 
 
 class Status(NamedTuple):
@@ -68,6 +71,25 @@ def tensorflow_build() -> build.TensorFlowBuild:
     )
 
 
+def try_library(path: str) -> None:
+    """Decays three elements by a library, in a process of its own. Raises NativeOpError, with the reason."""
+    quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        ran = supervised.run([sys.executable, _TRY, path], TRY_SECONDS, env=environment)
+        lines = [line for line in ran.output.splitlines() if line.strip()] or ["exit %d" % ran.status]
+        reason = "it ends its process (signal %d)" % (ran.status - 128) if ran.status > 128 else lines[-1]
+        if ran.status == 0:
+            return
+    except TimeoutError:
+        reason = "it did not decay three elements within %g s" % TRY_SECONDS
+    tensorflow = tensorflow_build()
+    abi = build.abi_of(tensorflow)
+    if abi not in (None, tensorflow.abi):
+        reason += "; this TensorFlow says that its C++ ABI is %d, and its library has %d" % (tensorflow.abi, abi)
+    raise NativeOpError("the op was compiled, and does not work: %s. Name another compiler in $CXX" % reason)
+
+
 def gpu_visible() -> bool:
     """True if this TensorFlow sees a GPU; opens no session."""
     return bool(tf.config.experimental.list_physical_devices("GPU"))
@@ -104,30 +126,39 @@ def _load_once() -> tuple[Status, Any]:
 
 def _find_and_load(tensorflow: build.TensorFlowBuild) -> tuple[str, str, Any]:
     """(path, where it came from, ops), or NativeOpError."""
-
-    def announce() -> None:
-        print(
-            "tf1_wd: compiling the decay op for TensorFlow %s (once per TensorFlow, 10 to 20 s)" % tensorflow.version,
-            file=sys.stderr,
-        )
-
     path = cache.valid_library(cache.PREBUILT, tensorflow)
     if path:
         with contextlib.suppress(NativeOpError):  # another build of the same version: compile for this one
             return path, "compiled at installation", _load(path)
-    path = cache.find_or_build(tensorflow, announce)
+    path = cache.find_or_build(tensorflow, try_library, _say_compiling, say_waiting)
     try:
         return path, "from the cache", _load(path)
     except NativeOpError as error:
         try:
-            path = cache.find_or_build(tensorflow, announce, force=True)
+            path = cache.find_or_build(tensorflow, try_library, _say_compiling, say_waiting, force=True)
         except NativeOpError as again:
             raise NativeOpError("%s; compiling it again: %s" % (error, again)) from again
         return path, "from the cache, compiled again because it did not load", _load(path)
 
 
+def _say_compiling() -> None:
+    _say("compiling the decay op for TensorFlow %s (once per TensorFlow, 10 to 20 s)" % tf.version.VERSION)
+
+
+def say_waiting(process: str) -> None:
+    """Says on stderr that another process compiles the op meanwhile."""
+    _say("waiting for process %s, which compiles the decay op" % process)
+
+
+def _say(text: str) -> None:
+    print("tf1_wd: " + text, file=sys.stderr, flush=True)
+
+
 def _load(path: str) -> Any:
     try:
-        return tf.load_op_library(path)
+        ops = tf.load_op_library(path)
     except tf.errors.OpError as error:
         raise NativeOpError("%s does not load: %s" % (path, error.message)) from error
+    if not (hasattr(ops, "tf1_wd_decay") and hasattr(ops, "tf1_wd_resource_decay")):
+        raise NativeOpError("%s does not hold the ops of tf1_wd" % path)
+    return ops
