@@ -14,7 +14,6 @@ from tf1_wd.errors import NativeOpError
 from tf1_wd.native import build, cache, supervised
 
 TRY_SECONDS = 180.0  # to import TensorFlow and decay three elements
-_TRY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "try_library.py")
 
 
 class Status(NamedTuple):
@@ -74,9 +73,10 @@ def tensorflow_build() -> build.TensorFlowBuild:
 def try_library(path: str) -> None:
     """Decays three elements by a library, in a process of its own. Raises NativeOpError, with the reason."""
     quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment = {**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    command = [sys.executable, "-m", "tf1_wd.native.try_library", os.path.abspath(path)]
     try:
-        ran = supervised.run([sys.executable, _TRY, path], TRY_SECONDS, env=environment)
+        ran = supervised.run(command, TRY_SECONDS, cwd=os.sep, env=environment)
         lines = [line for line in ran.output.splitlines() if line.strip()] or ["exit %d" % ran.status]
         reason = "it ends its process (signal %d)" % (ran.status - 128) if ran.status > 128 else lines[-1]
         if ran.status == 0:

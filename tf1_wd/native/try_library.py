@@ -1,18 +1,18 @@
-"""Decays three elements by a compiled op, in a process of its own: try_library.py LIBRARY.
+"""Decays three elements by a compiled op: python -m tf1_wd.native.try_library LIBRARY.
 
-A script, and not a part of the process that trains: a library that is cut off, or made for another TensorFlow, can end
-its process. It ends with status 0 if the op is right.
+It is a process of its own, and not the one that trains: a library that is cut off, or made for another TensorFlow, can
+end its process. The status is 0 if the op is right.
 """
 
 from __future__ import annotations
 
 import sys
 
+from tf1_wd._tf import tf
+
 
 def main(path: str) -> str | None:
     """What is wrong with the library, or None."""
-    import tensorflow.compat.v1 as tf
-
     try:
         ops = tf.load_op_library(path)
     except tf.errors.OpError as error:
