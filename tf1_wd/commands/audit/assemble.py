@@ -18,6 +18,7 @@ from tf1_wd.errors import AuditError
 from tf1_wd.graph import files
 from tf1_wd.graph.roles import role_of
 from tf1_wd.graph.variables import trainable_variables
+from tf1_wd.plan.text_table import cell
 
 _COLLECTION = tf.GraphKeys.REGULARIZATION_LOSSES
 
@@ -157,7 +158,7 @@ def _rate(op, steps, facts):
     if rates:
         reasons = [step.problems[op].text for step in steps if op in step.problems]
         if len(set(rates)) > 1:
-            return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(str, rates))
+            return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(cell, rates))
         return rates[0], "loss", reasons[0] if reasons else ""
     for step in facts.steps:
         if step.decays_only and op in step.rates:

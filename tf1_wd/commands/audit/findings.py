@@ -64,7 +64,8 @@ def _coupled(scene):
 def _numbers(step, scene):
     rates = sorted({rate for op, rate in step.rates.items() if isinstance(rate, float) and op in scene.variables})
     if not rates:
-        return "Its rate is known only at run time."
+        unknown = any(op in scene.variables for op in step.problems)
+        return "Its rate cannot be told from the graph." if unknown else "Its rate is known only at run time."
     text = "Rate %s" % (" and ".join("%g" % r for r in rates) if len(rates) < 4 else "%g to %g" % (rates[0], rates[-1]))
     if not isinstance(step.learning_rate, float):
         return text + "; the learning rate is known only at run time."
@@ -121,7 +122,7 @@ def _inert(scene):
         yield (
             "inert",
             lost & decayed if losses_are_known else (),
-            where + "but no loss that is trained contains it: the rate in this report is that of other L2 in the loss.",
+            where + "but no loss that is trained contains it: its rate is that of other L2 in the loss.",
             "Delete the regularizers; or add them to the loss (tf.losses.get_regularization_loss()), where the rates "
             "add up",
         )
