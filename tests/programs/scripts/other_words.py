@@ -21,10 +21,10 @@ penalties = {
     "einsum": lambda w: tf.einsum("ij,ij->", w, w),
     "trace": lambda w: tf.trace(tf.matmul(w, w, transpose_b=True)),
     "prior": lambda w: -tf.reduce_sum(tf.distributions.Normal(0.0, 2.0).log_prob(w)),
-    "mask": lambda w: tf.nn.l2_loss(kept * w),
-    "slice": lambda w: tf.nn.l2_loss(w[1:]),
-    "gather": lambda w: tf.nn.l2_loss(tf.gather(w, [2, 0, 2])),
-    "anchor": lambda w: tf.nn.l2_loss(w - old),
+    "mask": lambda w: tf.nn.l2_loss(kept * w, name="of_mask"),
+    "slice": lambda w: tf.nn.l2_loss(w[1:], name="of_slice"),
+    "gather": lambda w: tf.nn.l2_loss(tf.gather(w, [2, 0, 2]), name="of_rows"),
+    "anchor": lambda w: tf.nn.l2_loss(w - old, name="distance"),
 }
 x = tf.placeholder(tf.float32, [None, 3])
 layers = {name: layer(name) for name in [*penalties, "left", "right"]}
