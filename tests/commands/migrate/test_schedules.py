@@ -154,8 +154,8 @@ def test_a_staircase_reads_as_its_formula():
     ],
 )
 def test_what_is_constant_by_pieces_is_the_schedule_of_keras(name, pieces):
-    _, line, _ = Program(SCHEDULES[name]).lines()
-    assert line == "chosen = tf.keras.optimizers.schedules.PiecewiseConstantDecay(%s)(step)" % pieces
+    _, line = Program(SCHEDULES[name]).lines()
+    assert line == "return tf.keras.optimizers.schedules.PiecewiseConstantDecay(%s)(step)" % pieces
 
 
 def test_what_is_used_twice_has_a_line_and_a_name():

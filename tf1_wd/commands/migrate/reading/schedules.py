@@ -47,7 +47,10 @@ def schedule_of(tensor, updates, constants, run=None):
     if writer.counter is None or not _counts(writer.counter, tensor, updates, constants, run):
         return ()
     (dtype,) = writer.dtypes
-    return ("step = tf.cast(step, tf.%s)" % dtype, *writer.lines, "return " + writer.value)
+    lines = ["step = tf.cast(step, tf.%s)" % dtype, *writer.lines]
+    named = writer.value + " = "
+    value = lines.pop()[len(named) :] if lines[-1].startswith(named) else writer.value
+    return (*lines, "return " + value)
 
 
 def _counts(counter, tensor, updates, constants, run):
