@@ -186,6 +186,19 @@ def test_what_a_variable_has_several_rates_of_is_told_in_short(kind):
     assert v.why == "each of its optimizers has another rate: 0.3, 0.1"
 
 
+def test_the_remedy_for_l2_of_an_unknown_rate_passes_a_rate(kind):
+    def build():
+        w, copy = weights(), weights("worker/w")
+        gradients = tf.gradients(data(copy) + collected(copy), [copy])
+        tf.train.AdamOptimizer(LR).apply_gradients(zip(gradients, [w]))
+
+    report = watched(build)
+    assert report.codes == ("coupled", "ambiguous")
+    told = finding(report, "coupled")
+    assert told.remedy.startswith("`tf1-wd run --rate PATTERN=RATE SCRIPT`")
+    assert "cannot be told from the graph" in told.sentence
+
+
 # --- L2 that is no rate of a variable
 
 

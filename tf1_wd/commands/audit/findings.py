@@ -50,14 +50,16 @@ def find(scene):
 def _coupled(scene):
     for step in scene.facts.steps:
         if not step.is_plain and not step.decays_only:
+            unknown = any(op in scene.variables for op in step.problems)
+            option, patch = ("--rate PATTERN=RATE ", "") if unknown else ("", "; `tf1-wd patch SCRIPT` writes the edit")
             yield (
                 "coupled",
                 [op for op, rate in step.rates.items() if rate != 0.0],
                 "%s gets the L2 of {variables} as part of the gradient and rescales it with the rest, so that weights "
                 "with large gradients hardly decay: this is no weight decay. %s"
                 % (step.optimizer, _numbers(step, scene)),
-                "`tf1-wd run SCRIPT` trains with true decay, w <- w - step - lr r w; `tf1-wd patch SCRIPT` writes the "
-                "edit. The right rate is then another one: search it again",
+                "`tf1-wd run %sSCRIPT` trains with true decay, w <- w - step - lr r w%s. The right rate is then "
+                "another one: search it again" % (option, patch),
             )
 
 
