@@ -77,6 +77,12 @@ def test_what_is_no_decay_stays_in_the_gradient_and_is_named(words, coefficient,
     assert fates <= {Fate.STAYS, Fate.NORM}
 
 
+@pytest.mark.parametrize("words", ["tf.norm", "a logarithm", "a square"])
+def test_what_looks_like_l2_inside_of_a_term_is_told_with_it_alone(words, kind):
+    _, plan = adam(lambda w: fed_loss(w) + COEFFICIENTS["fed"]() * COUPLED[words][0](w), rates=0.25)
+    assert [fate for _, fate in plan.terms] == [Fate.STAYS]
+
+
 @pytest.mark.parametrize("words", ["of minus w", "a mask"])
 def test_a_negative_coefficient_is_no_decay(words, kind):
     build, of_term = (MULTIPLES[words][0], lambda w: w) if words in MULTIPLES else OTHERS[words]

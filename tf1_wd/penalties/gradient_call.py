@@ -57,7 +57,9 @@ class GradientCall:
         found = words.tensors + rows.tensors
         if found:
             impure = set(graph.between(begin, self.ops, {t.op for t in [*found, *(p.tensor for p in known)]}))
-        inside = {op.name for op in graph.ancestors(found)}  # what is L2 as a whole is no norm of its own
+        told = set(words.coupled + rows.coupled)
+        found += [op.outputs[0] for op in self.ops if op.name in told]
+        inside = {op.name for op in graph.ancestors(found)}  # what is told as a whole is no norm of its own
         self.norms = [name for name, functions in others if not functions and name not in inside]
         weighed += words.weighed
         self.penalties = [penalty for penalty, _ in weighed]

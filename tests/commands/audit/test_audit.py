@@ -176,6 +176,68 @@ def test_the_source_is_the_users_line_of_the_penalty(kind):
     assert v.rule == "0.25 l2_loss(w)"
 
 
+def test_what_a_variable_has_several_rates_of_is_told_in_short(kind):
+    def build():
+        w = weights()
+        for rate in (tf.constant(0.3), tf.constant(0.1)):  # float32
+            sgd(data(w) + rate * tf.nn.l2_loss(w))
+
+    (v,) = watched(build).variables
+    assert v.why == "each of its optimizers has another rate: 0.3, 0.1"
+
+
+def test_the_remedy_for_l2_of_an_unknown_rate_passes_a_rate(kind):
+    def build():
+        w, copy = weights(), weights("worker/w")
+        gradients = tf.gradients(data(copy) + collected(copy), [copy])
+        tf.train.AdamOptimizer(LR).apply_gradients(zip(gradients, [w]))
+
+    report = watched(build)
+    assert report.codes == ("coupled", "ambiguous")
+    told = finding(report, "coupled")
+    assert told.remedy.startswith("`tf1-wd run --rate PATTERN=RATE SCRIPT`")
+    assert "cannot be told from the graph" in told.sentence
+
+
+# --- L2 that is no rate of a variable
+
+
+def of_rows(optimizer):
+    """L2 of rows that are looked up, beside a loss of these."""
+    rows = tf.nn.embedding_lookup(weights("table"), tf.placeholder(tf.int32, [None]))
+    optimizer.minimize(data(rows) + RATE * tf.nn.l2_loss(rows))
+
+
+@pytest.mark.parametrize("optimizer", [tf.train.GradientDescentOptimizer, tf.train.AdamOptimizer])
+def test_l2_of_rows_is_noted_and_is_no_decay_of_the_programs_own(optimizer, kind, tmp_path):
+    report = watched(of_rows, optimizer(LR))
+    assert report.codes == ()
+    assert [note for note in report.notes if "L2Loss (table): L2 of rows that are looked up" in note]
+    assert from_file(lambda: None, tmp_path).codes == ()
+
+
+def test_l2_that_is_no_multiple_of_its_variable_is_noted(kind):
+    def build():
+        w, u = weights(), weights("u")
+        target = tf.placeholder(tf.float32, [])
+        penalties = tf.nn.l2_loss(w[1:], name="slice") + tf.nn.l2_loss(u - 0.5, name="anchor")
+        sgd(data(w - target, u) + RATE * penalties)
+
+    anchor, part = sorted(watched(build).notes)
+    assert anchor.startswith("anchor (u): L2 towards other weights than 0")
+    assert part.startswith("slice (w): L2, but no multiple")
+
+
+@pytest.mark.parametrize(("optimizer", "codes"), [(sgd, ()), (adam, ("coupled",))])
+def test_the_optimizer_of_a_table_is_known_though_rows_are_assigned(optimizer, codes, kind):
+    def build():
+        table = weights("table")
+        rows = tf.gather(table, tf.placeholder(tf.int32, [None]))
+        optimizer(data(rows) + collected(table))
+
+    assert watched(build).codes == codes
+
+
 def test_strength_is_what_plain_sgd_would_take_off(kind):
     def build():
         w = weights()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow.compat.v1 as tf
 
+import tf1_wd
 from support.watching import RATE, collected, data, from_file, sgd, weights
 from tf1_wd import errors
 from tf1_wd.commands.audit import assemble
@@ -32,6 +33,17 @@ def test_a_saved_model_is_read_with_its_weights(kind, tmp_path):
     assert (v.name, v.kind, v.rate, v.place) == ("w", kind, RATE, "collection")
     assert v.norm == pytest.approx(6**0.5)
     assert v.frozen
+
+
+def test_a_graph_that_decays_by_a_scope_is_told_to(kind, backend, tmp_path):
+    def build():
+        w = weights()
+        with tf1_wd.decoupled_weight_decay(backend=backend):
+            sgd(data(w) + collected(w))
+
+    report = from_file(build, tmp_path)
+    assert report.codes == ()
+    assert any("tf1_wd decays weights in this graph" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,15 @@ def test_declared_penalties_that_are_in_no_loss_are_noted():
     assert "In the code nothing decays either" in note
 
 
+def test_declared_penalties_beside_others_that_decay_are_noted():
+    def build(loss, v):
+        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, 0.1 * tf.nn.l2_loss(v["a/kernel"]))
+        return [adam().minimize(loss + 0.2 * tf.nn.l2_loss(v["a/kernel"]))]
+
+    (note,) = read(build).notes
+    assert "its rate is that of other L2 in the loss. So it is in the code" in note
+
+
 def test_averages_and_batch_norm_and_frozen_variables_are_noted():
     def build(loss, v):
         average = tf.train.ExponentialMovingAverage(0.5)

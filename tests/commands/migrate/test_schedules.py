@@ -46,6 +46,18 @@ SCHEDULES = {
     "polynomial": lambda step: tf.train.polynomial_decay(PEAK, step, 20, 0.01, power=0.9),
     "polynomial, in cycles": lambda step: tf.train.polynomial_decay(PEAK, step, 20, 0.01, cycle=True),
     "piecewise constant": lambda step: tf.train.piecewise_constant(step, [7, 13, 30], [PEAK, 0.3, 0.2, 0.05]),
+    "piecewise constant, of a float": lambda step: tf.train.piecewise_constant(
+        tf.cast(step, tf.float32), [7.5, 13.0], [PEAK, 0.3, 0.2]
+    ),
+    "choices": lambda step: tf.where(
+        tf.logical_or(step < 9, step >= 40), 0.3, tf.where(tf.logical_not(step > 20), 0.1, PEAK)
+    ),
+    "warmup and pieces": lambda step: tf.cond(
+        step < 5, lambda: 0.1 * tf.cast(step, tf.float32), lambda: tf.train.piecewise_constant(step, [9], [PEAK, 0.1])
+    ),
+    "pieces times a decay": lambda step: (
+        tf.train.piecewise_constant(step, [9, 12], [PEAK, 0.1, 0.2]) * tf.train.exponential_decay(PEAK, step, 10, 0.5)
+    ),
     "cosine": lambda step: tf.train.cosine_decay(PEAK, step, 30, alpha=0.1),
     "cosine with restarts": lambda step: tf.train.cosine_decay_restarts(PEAK, step, 10, t_mul=1.5, m_mul=0.8),
     "cosine with restarts as long as the first": lambda step: tf.train.cosine_decay_restarts(PEAK, step, 10, t_mul=1.0),
@@ -131,6 +143,19 @@ def test_the_counter_may_have_another_dtype(name, dtype):
 def test_a_staircase_reads_as_its_formula():
     lines = Program(SCHEDULES["exponential, staircase"]).lines()
     assert lines == ("step = tf.cast(step, tf.float32)", "return 0.5 * (0.5 ** tf.floor(step / 10.0))")
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("piecewise constant", "[7, 13, 30], [0.5, 0.3, 0.2, 0.05]"),
+        ("piecewise constant, of a float", "[7, 13], [0.5, 0.3, 0.2]"),
+        ("choices", "[8, 20, 39], [0.3, 0.1, 0.5, 0.3]"),
+    ],
+)
+def test_what_is_constant_by_pieces_is_the_schedule_of_keras(name, pieces):
+    _, line = Program(SCHEDULES[name]).lines()
+    assert line == "return tf.keras.optimizers.schedules.PiecewiseConstantDecay(%s)(step)" % pieces
 
 
 def test_what_is_used_twice_has_a_line_and_a_name():

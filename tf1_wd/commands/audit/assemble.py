@@ -16,8 +16,10 @@ from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN, AuditedVariable, Aud
 from tf1_wd.commands.audit.source_lines import users_frames
 from tf1_wd.errors import AuditError
 from tf1_wd.graph import files
+from tf1_wd.graph.marks import made_in
 from tf1_wd.graph.roles import role_of
 from tf1_wd.graph.variables import trainable_variables
+from tf1_wd.plan.text_table import cell
 
 _COLLECTION = tf.GraphKeys.REGULARIZATION_LOSSES
 
@@ -60,6 +62,8 @@ def audit_file(path, checkpoint=None):
         notes = ["Read from a file, by structure: source lines and the loss itself are not in it."]
         if not facts.steps:
             notes.append("The graph updates no variable, so which optimizer trains it is not known.")
+        if made_in(tf_graph):
+            notes.append("tf1_wd decays weights in this graph, at rates that a file does not tell: its plan has them.")
         norms = _norms(checkpoint or beside, asked=checkpoint is not None)
         return audit_facts(os.path.basename(os.path.abspath(path)), [facts], norms, notes, has_lines=False)
 
@@ -157,7 +161,7 @@ def _rate(op, steps, facts):
     if rates:
         reasons = [step.problems[op].text for step in steps if op in step.problems]
         if len(set(rates)) > 1:
-            return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(str, rates))
+            return UNKNOWN, "loss", "each of its optimizers has another rate: %s" % ", ".join(map(cell, rates))
         return rates[0], "loss", reasons[0] if reasons else ""
     for step in facts.steps:
         if step.decays_only and op in step.rates:

@@ -12,6 +12,7 @@ from tf1_wd.commands.audit.declared import in_collections, origins
 from tf1_wd.graph.update_ops import is_plain, kind_of
 from tf1_wd.graph.variables import trainable_variables
 from tf1_wd.penalties.own_decay import own_decays
+from tf1_wd.plan.optimizer_table import BY_CLASS
 
 
 class Problem(NamedTuple):
@@ -65,6 +66,8 @@ class OptimizerStep:
     @property
     def is_plain(self):
         """True for SGD and Momentum, under which L2 in the loss is weight decay."""
+        if self.optimizer in BY_CLASS:  # which update rows of tables by plain assignments, Adam among them
+            return is_plain(self.optimizer)
         kinds = {kind_of(op) for ops in self.updates.values() for op in ops}
         return all(map(is_plain, kinds or [self.optimizer]))
 
@@ -89,8 +92,11 @@ class Facts:
     notes: tuple = ()
 
 
-def facts_of(tf_graph, steps, layers=None, notes=()):
-    """The Facts of a graph whose steps are known. steps: of OptimizerStep. layers, notes: as in Facts."""
+def facts_of(tf_graph, steps, layers=None, notes=(), gradients=frozenset()):
+    """The Facts of a graph whose steps are known.
+
+    steps: of OptimizerStep. layers, notes: as in Facts. gradients: as for own_decay.own_decays.
+    """
     trainable = [graph.variable_op(v) for v in trainable_variables(tf_graph)]
     collections_, copies = in_collections(tf_graph), {}
     for loss_ops in {id(step.loss_ops): step.loss_ops for step in steps if step.loss_ops is not None}.values():
@@ -98,7 +104,7 @@ def facts_of(tf_graph, steps, layers=None, notes=()):
     decaying = {op for step in steps if step.own_decay for op in step.updates}
     of_optimizers: dict = {}  # one decay of each variable: another is the program's own
     others = []
-    for variable, op in own_decays(trainable):
+    for variable, op in own_decays(trainable, gradients):
         if variable in decaying and variable not in of_optimizers:
             of_optimizers[variable] = op
         else:

@@ -50,21 +50,24 @@ def find(scene):
 def _coupled(scene):
     for step in scene.facts.steps:
         if not step.is_plain and not step.decays_only:
+            unknown = any(op in scene.variables for op in step.problems)
+            option, patch = ("--rate PATTERN=RATE ", "") if unknown else ("", "; `tf1-wd patch SCRIPT` writes the edit")
             yield (
                 "coupled",
                 [op for op, rate in step.rates.items() if rate != 0.0],
                 "%s gets the L2 of {variables} as part of the gradient and rescales it with the rest, so that weights "
                 "with large gradients hardly decay: this is no weight decay. %s"
                 % (step.optimizer, _numbers(step, scene)),
-                "`tf1-wd run SCRIPT` trains with true decay, w <- w - step - lr r w; `tf1-wd patch SCRIPT` writes the "
-                "edit. The right rate is then another one: search it again",
+                "`tf1-wd run %sSCRIPT` trains with true decay, w <- w - step - lr r w%s. The right rate is then "
+                "another one: search it again" % (option, patch),
             )
 
 
 def _numbers(step, scene):
     rates = sorted({rate for op, rate in step.rates.items() if isinstance(rate, float) and op in scene.variables})
     if not rates:
-        return "Its rate is known only at run time."
+        unknown = any(op in scene.variables for op in step.problems)
+        return "Its rate cannot be told from the graph." if unknown else "Its rate is known only at run time."
     text = "Rate %s" % (" and ".join("%g" % r for r in rates) if len(rates) < 4 else "%g to %g" % (rates[0], rates[-1]))
     if not isinstance(step.learning_rate, float):
         return text + "; the learning rate is known only at run time."
@@ -121,7 +124,7 @@ def _inert(scene):
         yield (
             "inert",
             lost & decayed if losses_are_known else (),
-            where + "but no loss that is trained contains it: the rate in this report is that of other L2 in the loss.",
+            where + "but no loss that is trained contains it: its rate is that of other L2 in the loss.",
             "Delete the regularizers; or add them to the loss (tf.losses.get_regularization_loss()), where the rates "
             "add up",
         )

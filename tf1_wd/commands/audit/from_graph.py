@@ -30,7 +30,8 @@ _READING = Reading(_scalar_at, sums=SUMS | PASSED_IN_FILES, divisions=DIVISIONS)
 
 def structural_facts(tf_graph):
     """The Facts of a tf.Graph whose making was not seen, such as one from a file."""
-    return facts_of(tf_graph, structural_steps(tf_graph, update_ops(tf_graph)))
+    of_losses = {graph.key(t) for op in tf_graph.get_operations() if IN_GRADIENTS.search(op.name) for t in op.outputs}
+    return facts_of(tf_graph, structural_steps(tf_graph, update_ops(tf_graph)), gradients=of_losses)
 
 
 def update_ops(tf_graph):

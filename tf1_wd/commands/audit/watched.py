@@ -26,8 +26,9 @@ from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.gradients import as_list, tensors_of
 from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.coefficients import coefficients
-from tf1_wd.penalties.find import read_collection
+from tf1_wd.penalties.find import ANCHORED, LINEAR, ROWS, read_collection
 from tf1_wd.penalties.gradient_call import GradientCall
+from tf1_wd.plan.text_table import some
 
 
 class _Update(NamedTuple):
@@ -115,7 +116,28 @@ class Observer(Listener):
                 "the function %s, which the loss calls, holds L2: it is not counted" % name
                 for name in sorted({name for call in calls for name in call.functions_with_l2})
             ]
-            return facts_of(tf_graph, steps, by_layers(tf_graph), notes)
+            notes += _without_rates(calls)
+            return facts_of(tf_graph, steps, by_layers(tf_graph), notes, self.results(tf_graph))
+
+
+# what a term is, by the rest of its Term, which has no rate of a variable
+_WITHOUT_RATE = {
+    ROWS: "L2 of rows that are looked up, which no rate of the whole table tells",
+    LINEAR: "L2, but no multiple of its variables, so that no rate tells it",
+    ANCHORED: "L2 towards other weights than 0, which no rate tells",
+}
+
+
+def _without_rates(calls):
+    """A sentence for each kind of L2 in the losses that no rate of the report tells."""
+    terms: dict = {}
+    for term in (own.term for call in calls for own in call.own):
+        names = ", ".join(sorted(op.name for op in term.variables))
+        terms.setdefault(term.rest, {})["%s (%s)" % (term.tensor.op.name, names)] = None
+    return [
+        "%s: %s; `tf1-wd run` takes it out of the gradient too" % (some(list(found)), _WITHOUT_RATE[rest])
+        for rest, found in terms.items()
+    ]
 
 
 def _size(tf_graph):

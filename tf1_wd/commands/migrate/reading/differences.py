@@ -221,8 +221,12 @@ def notes_on(facts, updates, report, is_decoupled):
         them = "it" if len(still) == 1 else "them"
         notes.append("Nothing trains %s: keep %s as is" % (some(still), them))
     if not is_decoupled:
-        inert = [finding.sentence for finding in report.findings if finding.code == "inert"]
-        notes += ["%s In the code nothing decays either" % sentence for sentence in inert]
+        decaying = {op.name for step in facts.steps for op in step.rates}
+        for finding in report.findings:
+            if finding.code == "inert":
+                decays = decaying.issuperset(finding.variables)
+                end = "So it is in the code" if decays else "In the code nothing decays either"
+                notes.append("%s %s" % (finding.sentence, end))
     if tf_graph.get_collection(tf.GraphKeys.MOVING_AVERAGE_VARIABLES):
         notes.append("The program keeps moving averages of variables: update yours behind train_step")
     if tf_graph.get_collection(tf.GraphKeys.UPDATE_OPS):

@@ -7,9 +7,10 @@ import re
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
+from tf1_wd.commands.migrate.reading.pieces import CHOICES, NotKnown, operands, origin, pieces_of
 from tf1_wd.commands.migrate.writing.optimizers import number
 from tf1_wd.graph.assignments import written_variable
-from tf1_wd.graph.op_types import ASSIGNS, COUNTS_UP, PASSED_BY_SCHEDULES, PLUS, SELECTS
+from tf1_wd.graph.op_types import ASSIGNS, COUNTS_UP, PLUS
 
 # op type -> the operator, or the function of TensorFlow, that does the same
 _OPERATORS = {
@@ -18,18 +19,15 @@ _OPERATORS = {
     **{"Less": "<", "LessEqual": "<=", "Greater": ">", "GreaterEqual": ">="},
 }
 _FUNCTIONS = {
-    **dict.fromkeys(SELECTS | {"Merge"}, "where"),
+    **dict.fromkeys(CHOICES, "where"),
     **{name: name.lower() for name in ("Floor", "Exp", "Sqrt", "Square", "Abs", "Cos", "Sin", "Tanh", "Sigmoid")},
     **{name: name.lower() for name in ("Minimum", "Maximum", "Equal")},
     **{name: "math." + name.lower() for name in ("Ceil", "Log", "Rsqrt", "Reciprocal")},
     **{"LogicalAnd": "logical_and", "LogicalOr": "logical_or", "LogicalNot": "logical_not", "NotEqual": "not_equal"},
     "DivNoNan": "math.divide_no_nan",
 }
+_PIECEWISE = "tf.keras.optimizers.schedules.PiecewiseConstantDecay"
 _WIDE = 60  # what is longer has a line of its own
-
-
-class _NotKnown(Exception):
-    """The tensor depends on more than constants and a counter."""
 
 
 def schedule_of(tensor, updates, constants, run=None):
@@ -44,12 +42,15 @@ def schedule_of(tensor, updates, constants, run=None):
         writer = _Writer(tensor, constants)
         if len(writer.dtypes) != 1:  # casts of the counter differ: each is written where it is
             writer = _Writer(tensor, constants, casts=True)
-    except _NotKnown:
+    except NotKnown:
         return ()
     if writer.counter is None or not _counts(writer.counter, tensor, updates, constants, run):
         return ()
     (dtype,) = writer.dtypes
-    return ("step = tf.cast(step, tf.%s)" % dtype, *writer.lines, "return " + writer.value)
+    lines = ["step = tf.cast(step, tf.%s)" % dtype, *writer.lines]
+    named = writer.value + " = "
+    value = lines.pop()[len(named) :] if lines[-1].startswith(named) else writer.value
+    return (*lines, "return " + value)
 
 
 def _counts(counter, tensor, updates, constants, run):
@@ -69,7 +70,7 @@ def _counts(counter, tensor, updates, constants, run):
 
 def adds_one(op, counter, constants):
     """True for an op that does `counter += 1`, or `counter = counter + 1`. counter: op of the variable it writes."""
-    value = _origin(op.inputs[1])
+    value = origin(op.inputs[1])
     if op.type in COUNTS_UP:
         return constants.number(value) == 1.0
     is_sum = op.type in ASSIGNS and value.op.type in PLUS
@@ -87,14 +88,14 @@ class _Writer:
 
     def __init__(self, tensor, constants, casts=False):
         self._constants, self._casts = constants, casts
-        self._users = graph.consumers_among(graph.ancestors([_origin(tensor)]))
+        self._users = graph.consumers_among(graph.ancestors([origin(tensor)]))
         self._known, self._names = {}, {"step", "tf", "function"}
         self.lines, self.counter, self.dtypes = [], None, set()
         self.value = self._expression(tensor)[0]
 
     def _expression(self, tensor):
         """(text, True if it needs no parentheses). Recursive: schedules are small."""
-        tensor = _origin(tensor)
+        tensor = origin(tensor)
         value = self._constants.number(tensor)
         if value is not None:
             if tensor.dtype.base_dtype.is_bool:
@@ -107,55 +108,57 @@ class _Writer:
 
     def _written(self, tensor):
         op, dtype = tensor.op, tensor.dtype.base_dtype.name
-        read = _origin(op.inputs[0]).op if op.type == "Cast" and not self._casts else op
-        counter = graph.read_source(tensor)
-        if counter is not None and (graph.is_variable(read) or read.type == "ReadVariableOp"):
-            if self.counter not in (None, counter):
-                raise _NotKnown
-            self.counter = counter
-            self.dtypes.add(dtype)
+        if self._is_step(tensor):
             return "step", True
         if op.type == "Cast":
             return "tf.cast(%s, tf.%s)" % (self._expression(op.inputs[0])[0], dtype), True
         if tensor.shape.rank != 0:
-            raise _NotKnown
+            raise NotKnown
+        pieces = pieces_of(tensor, self._is_step, self._constants) if self._is_choice(tensor) else None
+        if pieces is not None:
+            lists = ["[%s]" % ", ".join(map(number, part)) for part in pieces]
+            return "%s(%s)(step)" % (_PIECEWISE, ", ".join(lists)), True
         if op.type in _FUNCTIONS:
-            operands = [self._operand(t, of_call=True) for t in _operands(op)]
-            return "tf.%s(%s)" % (_FUNCTIONS[op.type], ", ".join(operands)), True
+            texts = [self._operand(t, of_call=True) for t in operands(op)]
+            return "tf.%s(%s)" % (_FUNCTIONS[op.type], ", ".join(texts)), True
         if op.type not in _OPERATORS:
-            raise _NotKnown
-        sign, operands = _OPERATORS[op.type], [self._operand(t) for t in op.inputs]
-        return (" %s " % sign).join(operands) if len(operands) > 1 else sign + operands[0], False
+            raise NotKnown
+        sign, texts = _OPERATORS[op.type], [self._operand(t) for t in op.inputs]
+        return (" %s " % sign).join(texts) if len(texts) > 1 else sign + texts[0], False
+
+    def _is_step(self, tensor):
+        """True for a read of the counter, or a cast of one, where these are left out; takes note of both."""
+        op = tensor.op
+        read = origin(op.inputs[0]).op if op.type == "Cast" and not self._casts else op
+        counter = graph.read_source(tensor)
+        if counter is None or not (graph.is_variable(read) or read.type == "ReadVariableOp"):
+            return False
+        if self.counter not in (None, counter):
+            raise NotKnown
+        self.counter = counter
+        self.dtypes.add(tensor.dtype.base_dtype.name)
+        return True
+
+    @staticmethod
+    def _is_choice(tensor):
+        """True for a choice between two numbers of the dtype that Keras's schedules have."""
+        return tensor.op.type in CHOICES and tensor.dtype.base_dtype == tf.float32
 
     def _operand(self, tensor, of_call=False):
         text, is_atom = self._expression(tensor)
         dtype = tensor.dtype.base_dtype
-        if of_call and self._constants.number(_origin(tensor)) is not None and dtype not in (tf.float32, tf.bool):
+        if of_call and self._constants.number(origin(tensor)) is not None and dtype not in (tf.float32, tf.bool):
             return "tf.constant(%s, tf.%s)" % (text, dtype.name)  # a call takes bare numbers as float32 or int32
         return text if is_atom or of_call else "(%s)" % text
 
     def _named(self, tensor, text, is_atom):
         if text == "step" or (len(self._users.get(tensor.op, ())) < 2 and len(text) <= _WIDE):
             return text, is_atom
-        name = base = re.sub(r"\W", "_", tensor.op.name.rsplit("/", 1)[-1]).lower().lstrip("_0123456789") or "value"
+        word = "chosen" if tensor.op.type in CHOICES else tensor.op.name.rsplit("/", 1)[-1]
+        name = base = re.sub(r"\W", "_", word).lower().lstrip("_0123456789") or "value"
         taken = 1
         while name in self._names or keyword.iskeyword(name):
             name, taken = "%s_%d" % (base, taken), taken + 1
         self._names.add(name)
         self.lines.append("%s = %s" % (name, text))
         return name, True
-
-
-def _origin(tensor):
-    """A tensor, seen through what changes no number."""
-    return graph.through(tensor, PASSED_BY_SCHEDULES)
-
-
-def _operands(op):
-    """The tensors that an op computes from; of the Merge of a cond: predicate, value if true, value if not."""
-    if op.type != "Merge":
-        return op.inputs
-    predicates = [_tf.predicate(t.op) for t in op.inputs]
-    if len(predicates) != 2 or None in predicates or len(set(map(graph.key, predicates))) > 1:
-        raise _NotKnown
-    return [predicates[0], op.inputs[1], op.inputs[0]]
