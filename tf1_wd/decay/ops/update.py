@@ -32,7 +32,7 @@ class Update:
     """What happens to the weights together with one update.
 
     decisions: a Decay for each variable of the update. replayed: what has a step of its own.
-    movable: {op: tf.Variable} that these may move. notes: (name of a term, its Fate).
+    variables: {op: tf.Variable}, all of the update. notes: (name of a term, its Fate).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
     reads: {op of a variable: ops that read it for a penalty}; these must run before the variable is written.
     rows: {op of a variable that decays by rows: Rows}. tables: ops of the variables with a sparse gradient.
@@ -40,7 +40,7 @@ class Update:
 
     decisions: tuple[Decay, ...]
     replayed: tuple[Replay, ...]
-    movable: dict[tf.Operation, tf.Variable]
+    variables: dict[tf.Operation, tf.Variable]
     notes: tuple[tuple[str, Fate], ...]
     gradients: tuple[tf.Tensor, ...]
     updated: tuple[tf.Operation, ...]
@@ -128,7 +128,7 @@ def plan_update(
     return Update(
         decisions=tuple(decisions),
         replayed=tuple(replay for replay, fate in fates if fate is not None and fate.is_own_step),
-        movable=movable,
+        variables={t.key: t.variable for t in trained.values()},
         notes=tuple((name, _said(fate, rules)) for name, (_, fate) in zip(names, fates) if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
@@ -194,10 +194,11 @@ def _fate(
 
 
 def _holds(call: GradientCall, term: Term) -> bool:
-    """True if a call took a part of a term out of the gradient that has a step of its own."""
-    own = [own.term.tensor for own in call.own]
-    behind = graph.ancestors([term.tensor]) if own else []
-    return any(o.type == t.op.type and graph.same_structure(o.outputs[0], t) for o in behind if o.outputs for t in own)
+    """True if a call took a part of a term out of the gradient that has no form: a penalty, or a step of its own."""
+    known = {p.tensor.op for p in term.penalties}
+    taken = [own.term.tensor for own in call.own] + [p.tensor for p in call.penalties if p.tensor.op not in known]
+    behind = [op for op in graph.ancestors([term.tensor]) if op.outputs and op not in known] if taken else []
+    return any(o.type == t.op.type and graph.same_structure(o.outputs[0], t) for o in behind for t in taken)
 
 
 def _said(fate: Fate, rules: Rules) -> Fate:
