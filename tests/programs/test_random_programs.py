@@ -77,7 +77,7 @@ def penalty_of(source, dtype, numbers):
         word=word,
         variables=(first, (first + 1) % len(numbers))[: WORDS[word].variables],
         coefficient=source.choice([0.05, 0.1]),
-        is_fed=not WORDS[word].grows and source.choice([False, True]),  # the sign of what is fed is not known
+        coefficient_by="number" if WORDS[word].grows else source.choice(["number", "fed", "variable"]),
         is_read_often=source.choice([False, True]),
         where=source.choice(["loss", "loss", "both", "collection"]),
     )
@@ -111,9 +111,7 @@ def term_of(program, n, variables, feeds):
     p = program.penalties[n]
     mine = [variables[i] for i in p.variables]
     with tf.name_scope("term%d_" % n):
-        coefficient = tf.constant(p.coefficient, program.dtype)
-        if p.is_fed:
-            coefficient = tf.placeholder_with_default(coefficient, [])
+        coefficient = feeds.coefficients.get(n, p.coefficient_of(program.dtype))
         if p.is_of_rows:
             return coefficient * WORDS[p.word].build(*mine, feeds.ids)
         whole = [program.variables[i].is_partitioned or not p.is_read_often for i in p.variables]
@@ -174,10 +172,10 @@ def options_of(program):
 
 def built(program):
     """(the variables, what they are fed, the train_op, the plan)."""
-    feeds = Feeds(program.dtype)
     strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]) if program.is_mirrored else None
     with tf.name_scope("") if strategy is None else strategy.scope():
-        variables, global_step = variables_of(program), tf.train.get_or_create_global_step()
+        variables, feeds = variables_of(program), Feeds(program)
+        global_step = tf.train.get_or_create_global_step()
         with tf1_wd.decoupled_weight_decay(**options_of(program)) as scope:
 
             def step():
@@ -192,7 +190,7 @@ def check(program):
     with tf.Graph().as_default(), tf.Session() as session:
         indices = range(len(program.variables))
         if program.is_refused:
-            with pytest.raises(errors.UnsupportedUpdateError, match="not L2 and not in the loss|cannot be replayed"):
+            with pytest.raises(errors.UnsupportedUpdateError, match=r"not L2 and not in the loss|cannot be replayed"):
                 built(program)
             return
         if not any(program.rate(i) or program.steps(i) for i in indices):

@@ -31,12 +31,19 @@ RULES = {
 
 
 class Feeds:
-    """What a step is fed."""
+    """What a step is fed, and the coefficients that a run knows alone, by the number of the penalty."""
 
-    def __init__(self, dtype):
-        self.x = tf.placeholder(dtype, [])
-        self.batch = tf.placeholder(dtype, [2])
+    def __init__(self, program):
+        self.x = tf.placeholder(program.dtype, [])
+        self.batch = tf.placeholder(program.dtype, [2])
         self.ids = tf.placeholder(tf.int32, [None])
+        self.coefficients = {
+            n: tf.placeholder_with_default(p.coefficient_of(program.dtype), [])
+            if p.coefficient_by == "fed"
+            else tf.get_variable("c%d" % n, initializer=p.coefficient_of(program.dtype), trainable=False)
+            for n, p in enumerate(program.penalties)
+            if p.coefficient_by != "number"
+        }
 
     def of(self, step):
         return {self.x: x_of(step), self.batch: batch_of(step), self.ids: IDS[step]}
@@ -97,19 +104,27 @@ class Penalty:
     """A term of a program.
 
     variables: the numbers of one, or of two. where: "loss", "collection", or "both": in the collection, whose entry the
-    loss adds. is_read_often: True if each op of it reads the variable by itself.
+    loss adds. coefficient_by: "number", "fed", or "variable". is_read_often: True if each op of it reads the variable
+    by itself.
     """
 
     word: str
     variables: tuple
     coefficient: float
-    is_fed: bool
+    coefficient_by: str
     is_read_often: bool
     where: str
 
     @property
     def is_of_rows(self):
         return WORDS[self.word].kind == ROWS
+
+    def coefficient_of(self, dtype):
+        return np.dtype(dtype).type(self.coefficient)
+
+    @property
+    def has_form(self):
+        return WORDS[self.word].has_form
 
     @property
     def in_loss(self):
@@ -118,7 +133,7 @@ class Penalty:
     @property
     def is_left(self):
         """True for what may lack its input when the update runs: it is named, and left to the user."""
-        return not self.in_loss and (self.is_of_rows or (self.is_fed and not WORDS[self.word].has_form))
+        return not self.in_loss and (self.is_of_rows or (self.coefficient_by == "fed" and not self.has_form))
 
     def gradient(self, i, weights, step):
         """Of the variable i, at the weights of all of them."""
@@ -156,10 +171,13 @@ class Program:
         return np.random.RandomState(10 + i).normal(size=self.variables[i].shape)
 
     def kind(self, p):
-        """The kind of the word of a penalty; OTHER for one that mixes the parts of its variable."""
+        """The kind of the word of a penalty as it stands in this program."""
         word = WORDS[p.word]
-        is_mixed = word.mixes_rows and any(self.variables[i].is_partitioned for i in p.variables)
-        return OTHER if is_mixed else word.kind
+        if word.mixes_rows and any(self.variables[i].is_partitioned for i in p.variables):
+            return OTHER
+        if not p.in_loss and p.coefficient_by == "variable" and not p.has_form and word.kind == MULTIPLE:
+            return LINEAR  # by a number that only a run knows
+        return word.kind
 
     def takes_step(self, p):
         """True for a penalty that moves weights by a step of its own."""

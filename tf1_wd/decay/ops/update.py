@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import AbstractSet, Sequence
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import sparse_rows
 from tf1_wd.decay.ops.other_terms import Replay
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
-from tf1_wd.graph.variables import checkpoint_name, dims_of
+from tf1_wd.graph.variables import checkpoint_name, dims_of, trainable_variables
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, ROWS, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
@@ -118,7 +118,8 @@ def plan_update(
     of_collection = [_allowed(Replay(t, dict.fromkeys(t.variables, 1.0)), rules, movable) for t in collection.terms]
     names = [_name(replay) for replay in own] + [term.tensor.op.name for term in collection.terms]
     fates: list[tuple[Replay, Fate | None]] = [(r, _fate_in_loss(r, rules)) for r in of_loss]
-    fates += [(r, _fate(r, rules, calls, movable)) for r in of_collection]
+    weights = {*trained, *map(graph.variable_op, trainable_variables(tf.get_default_graph()))}
+    fates += [(r, _fate(r, rules, calls, movable, weights)) for r in of_collection]
     decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
     tables = {op for r, fate in fates if fate is Fate.OWN_ROWS for op in r.factors}
     decisions = [by_lookups(d) if graph.variable_op(d.variable) in tables else d for d in decisions]
@@ -172,11 +173,15 @@ def _fate_in_loss(replay: Replay, rules: Rules) -> Fate:
 
 
 def _fate(
-    replay: Replay, rules: Rules, calls: Sequence[GradientCall], movable: dict[tf.Operation, tf.Variable]
+    replay: Replay,
+    rules: Rules,
+    calls: Sequence[GradientCall],
+    movable: dict[tf.Operation, tf.Variable],
+    weights: AbstractSet[tf.Operation],
 ) -> Fate | None:
-    """What becomes of a term of the collection."""
+    """What becomes of a term of the collection. weights: ops of the variables that train."""
     term = replay.term
-    if term.rest is None:
+    if term.rest is None or (term.penalties and weights.isdisjoint(term.variables)):  # a coefficient is no rest
         return None
     is_l2 = term.rest in (LINEAR, ANCHORED)
     holding = [call for call in calls if call.contains(term.tensor)]
