@@ -33,12 +33,12 @@ TOLERANCES = {"float16": 2e-2, "float32": 2e-4, "float64": 2e-6}
 
 def program_of(source):
     """A program that an instance of random.Random chooses."""
-    is_mirrored = source.random() < 0.1
+    is_mirrored = source.random() < 0.07
     dtype = source.choice(["float32", "float32", "float64", "float64", "float16"])
-    variables = [variable_of(source, is_mirrored) for _ in range(source.choice([1, 1, 2, 2, 3]))]
+    variables = [variable_of(source, is_mirrored) for _ in range(source.choice([1, 1, 2, 2]))]
     numbers = list(range(len(variables)))
     excluded = source.choice([None, None, *numbers])
-    penalties = [penalty_of(source, dtype, numbers) for _ in range(source.choice([1, 1, 2, 2, 3]))]
+    penalties = [penalty_of(source, dtype, numbers) for _ in range(source.choice([1, 1, 1, 2, 2, 3]))]
     optimizers = ["sgd", "momentum"] if dtype == "float16" else oracle.OPTIMIZERS
     program = Program(
         variables=variables,
@@ -47,7 +47,7 @@ def program_of(source):
         penalties=list({(p.word, p.variables): p for p in penalties}.values()),
         optimizer=source.choice([o for o in optimizers if not (is_mirrored and o == "ftrl")]),
         rule=source.choice(sorted(RULES)),
-        towers=1 if is_mirrored else source.choice([1, 1, 1, 2]),
+        towers=1 if is_mirrored else source.choice([1] * 7 + [2]),
         is_mirrored=is_mirrored,
         given=source.choice([None, None, *[i for i in numbers if i != excluded]]),
         excluded=excluded,
