@@ -231,6 +231,18 @@ def test_terms_of_the_collection_take_a_step_and_are_named(words, given, kind):
     assert [found for _, found in decay.plan.terms] == [Fate.LEFT_OUT if gives_way else fate]
 
 
+@pytest.mark.parametrize("words", MULTIPLES)
+@with_each_coefficient
+def test_a_multiple_of_the_loss_that_is_in_the_collection_too_is_a_rate(coefficient, words, kind):
+    def build(w):
+        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, COEFFICIENTS[coefficient]() * MULTIPLES[words][0](w))
+        return fed_loss(w) + tf.losses.get_regularization_loss()
+
+    got, plan = adam(build)
+    assert_close(got, numpy_adam(lambda w: RATE * MULTIPLES[words][1] * w))
+    assert plan.terms == ()
+
+
 @pytest.mark.parametrize("words", ["of minus w", "einsum", "rows that are all looked up once", "a Gaussian prior"])
 def test_a_multiple_in_the_collection_is_a_rate(words, kind):
     build, factor = MULTIPLES[words]
@@ -259,6 +271,21 @@ def test_others_can_be_decoupled_too(words, coefficient, order, kind):
     got, plan = adam(lambda w: fed_loss(w) + c * build(w), others="decouple", order=order, scale=0.5, rates=0.25)
     assert_close(got, numpy_adam(lambda w: 0.5 * (0.25 * w + RATE * of_term(w)), order))
     assert [fate for _, fate in plan.terms] == [Fate.DECOUPLED]
+
+
+@with_each_order
+@pytest.mark.parametrize("where", ["loss", "collection"])
+def test_a_step_of_its_own_sees_the_other_variable_as_the_decay_does(where, order, kind):
+    w, v = weights("w"), weights("v", value=2 * W0)
+    loss, term = fed_loss(w) + fed_loss(v), RATE * tf.nn.l2_loss(w - v)
+    if where == "collection":
+        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, term)
+    with tf1_wd.decoupled_weight_decay(others="decouple", exclude="v", order=order):
+        train_op = tf.train.GradientDescentOptimizer(LR).minimize(loss + term if where == "loss" else loss)
+    got_w, got_v = run(train_op, [w, v], 1)
+    stepped, stepped_v = W0 - LR * gradient(W0), 2 * W0 - LR * gradient(2 * W0)
+    assert_close(got_v, stepped_v)
+    assert_close(got_w, stepped - RATE * (stepped - stepped_v if order == "after" else W0 - 2 * W0))
 
 
 def test_a_loop_over_weights_stays_coupled_where_others_are_decoupled(kind):

@@ -121,7 +121,7 @@ def couple(applied: AppliedUpdate, pairs: Pairs) -> Pairs:
     with tf.control_dependencies(reads):  # a loss fetched in the same run has the penalties of the old weights
         amounts: dict[tf.Operation, list[tf.Tensor | tf.IndexedSlices]] = {}
         for term in update.replayed:
-            for variable, amount in term_steps(term, update.movable, scale):
+            for variable, amount in term_steps(term, update.variables, scale):
                 amounts.setdefault(graph.variable_op(variable), []).append(amount)
         pairs = [(_plus(_waiting(g), amounts.pop(graph.variable_op(v), [])), v) for g, v in pairs]
         return _with_l2(pairs, {d.name: d for d in update.decays}, 1.0, scale)[0]

@@ -123,7 +123,7 @@ def _awaited(ops: Iterable[tf.Operation]) -> list[tf.Operation]:
 def build_after(applied: AppliedUpdate, rules: Rules) -> list[tf.Operation]:
     """Ops of order "after", on the weights that the control dependencies in force let through."""
     update, scale = applied.update, applied.scale
-    amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
+    amounts = [a for term in update.replayed for a in term_steps(term, update.variables, scale)]
     computed = _computed(amounts)  # all of them from the same weights
     with tf.control_dependencies(computed):
         ops = _decay(applied, rules)
@@ -143,7 +143,7 @@ def build_before(
     the decay is computed before the update and taken off after it.
     """
     update, scale = applied.update, applied.scale
-    amounts = [a for term in update.replayed for a in term_steps(term, update.movable, scale)]
+    amounts = [a for term in update.replayed for a in term_steps(term, update.variables, scale)]
     if in_place:
         computed = _computed(amounts)
         with tf.control_dependencies(computed):

@@ -41,8 +41,9 @@ class Replay(NamedTuple):
 def term_steps(replay: Replay, variables: dict[tf.Operation, tf.Variable], scale: Scalar) -> Amounts:
     """(variable, scale * factor * d rest / d variable) for what no penalty of a term is, on weights read at run time.
 
-    variables: {op: tf.Variable}, at least those that the term moves. scale: float or scalar tensor. The reads obey the
-    control dependencies in force. Of a RowTerm the amounts are tf.IndexedSlices, one a lookup.
+    variables: {op: tf.Variable}, at least those that the term moves; the others among them are read at the same time.
+    scale: float or scalar tensor. The reads obey the control dependencies in force. Of a RowTerm the amounts are
+    tf.IndexedSlices, one a lookup.
     Raises UnsupportedUpdateError for a term with control flow in it.
     """
     term = replay.term
@@ -50,9 +51,10 @@ def term_steps(replay: Replay, variables: dict[tf.Operation, tf.Variable], scale
         return _row_steps(term, replay.factors, variables, scale)
     penalties = frozenset(p.tensor.op for p in term.penalties)
     ops = graph.ancestors([term.tensor], stop=penalties)
-    mine = {op: _tf.fresh_read(v) for op, v in variables.items() if op in replay.factors}
-    moving = [op for op in graph.between(list(mine), ops) if op not in penalties]
-    moving = [op for op in moving if graph.read_source(op.outputs[0]) not in mine]
+    reads = {op: _tf.fresh_read(v) for op, v in variables.items() if op in term.variables}
+    mine = {op: read for op, read in reads.items() if op in replay.factors}
+    moving = [op for op in graph.between(list(reads), ops) if op not in penalties]
+    moving = [op for op in moving if graph.read_source(op.outputs[0]) not in reads]
     for op in moving:
         if not can_be_copied(op):
             raise UnsupportedUpdateError(
@@ -62,9 +64,9 @@ def term_steps(replay: Replay, variables: dict[tf.Operation, tf.Variable], scale
 
     def replacement(tensor: tf.Tensor) -> tf.Tensor:
         source = graph.read_source(tensor)
-        if source not in mine:
+        if source not in reads:
             return tensor
-        return mine[source] if tensor.dtype == tf.resource else tf.cast(mine[source], tensor.dtype.base_dtype)
+        return reads[source] if tensor.dtype == tf.resource else tf.cast(reads[source], tensor.dtype.base_dtype)
 
     copy = copy_ops(moving, replacement, "weight_decay_term", on_values)
     steps = _tf.gradients([copy(term.tensor)], list(mine.values()))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import AbstractSet, Sequence
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops import sparse_rows
 from tf1_wd.decay.ops.other_terms import Replay
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
-from tf1_wd.graph.variables import checkpoint_name, dims_of
+from tf1_wd.graph.variables import checkpoint_name, dims_of, trainable_variables
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, ROWS, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
@@ -32,7 +32,7 @@ class Update:
     """What happens to the weights together with one update.
 
     decisions: a Decay for each variable of the update. replayed: what has a step of its own.
-    movable: {op: tf.Variable} that these may move. notes: (name of a term, its Fate).
+    variables: {op: tf.Variable}, all of the update. notes: (name of a term, its Fate).
     gradients: the tensors of all gradients. updated: ops of the variables with a gradient, one a pair, in their order.
     reads: {op of a variable: ops that read it for a penalty}; these must run before the variable is written.
     rows: {op of a variable that decays by rows: Rows}. tables: ops of the variables with a sparse gradient.
@@ -40,7 +40,7 @@ class Update:
 
     decisions: tuple[Decay, ...]
     replayed: tuple[Replay, ...]
-    movable: dict[tf.Operation, tf.Variable]
+    variables: dict[tf.Operation, tf.Variable]
     notes: tuple[tuple[str, Fate], ...]
     gradients: tuple[tf.Tensor, ...]
     updated: tuple[tf.Operation, ...]
@@ -118,7 +118,8 @@ def plan_update(
     of_collection = [_allowed(Replay(t, dict.fromkeys(t.variables, 1.0)), rules, movable) for t in collection.terms]
     names = [_name(replay) for replay in own] + [term.tensor.op.name for term in collection.terms]
     fates: list[tuple[Replay, Fate | None]] = [(r, _fate_in_loss(r, rules)) for r in of_loss]
-    fates += [(r, _fate(r, rules, calls, movable)) for r in of_collection]
+    weights = {*trained, *map(graph.variable_op, trainable_variables(tf.get_default_graph()))}
+    fates += [(r, _fate(r, rules, calls, movable, weights)) for r in of_collection]
     decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
     tables = {op for r, fate in fates if fate is Fate.OWN_ROWS for op in r.factors}
     decisions = [by_lookups(d) if graph.variable_op(d.variable) in tables else d for d in decisions]
@@ -128,7 +129,7 @@ def plan_update(
     return Update(
         decisions=tuple(decisions),
         replayed=tuple(replay for replay, fate in fates if fate is not None and fate.is_own_step),
-        movable=movable,
+        variables={t.key: t.variable for t in trained.values()},
         notes=tuple((name, _said(fate, rules)) for name, (_, fate) in zip(names, fates) if fate is not None),
         gradients=tuple(tensor for gradient, _ in pairs for tensor in tensors_of(gradient)),
         updated=tuple(graph.variable_op(v) for gradient, v in pairs if gradient is not None),
@@ -172,11 +173,15 @@ def _fate_in_loss(replay: Replay, rules: Rules) -> Fate:
 
 
 def _fate(
-    replay: Replay, rules: Rules, calls: Sequence[GradientCall], movable: dict[tf.Operation, tf.Variable]
+    replay: Replay,
+    rules: Rules,
+    calls: Sequence[GradientCall],
+    movable: dict[tf.Operation, tf.Variable],
+    weights: AbstractSet[tf.Operation],
 ) -> Fate | None:
-    """What becomes of a term of the collection."""
+    """What becomes of a term of the collection. weights: ops of the variables that train."""
     term = replay.term
-    if term.rest is None:
+    if term.rest is None or (term.penalties and weights.isdisjoint(term.variables)):  # a coefficient is no rest
         return None
     is_l2 = term.rest in (LINEAR, ANCHORED)
     holding = [call for call in calls if call.contains(term.tensor)]
@@ -194,10 +199,11 @@ def _fate(
 
 
 def _holds(call: GradientCall, term: Term) -> bool:
-    """True if a call took a part of a term out of the gradient that has a step of its own."""
-    own = [own.term.tensor for own in call.own]
-    behind = graph.ancestors([term.tensor]) if own else []
-    return any(o.type == t.op.type and graph.same_structure(o.outputs[0], t) for o in behind if o.outputs for t in own)
+    """True if a call took a part of a term out of the gradient that has no form: a penalty, or a step of its own."""
+    known = {p.tensor.op for p in term.penalties}
+    taken = [own.term.tensor for own in call.own] + [p.tensor for p in call.penalties if p.tensor.op not in known]
+    behind = [op for op in graph.ancestors([term.tensor]) if op.outputs and op not in known] if taken else []
+    return any(o.type == t.op.type and graph.same_structure(o.outputs[0], t) for o in behind for t in taken)
 
 
 def _said(fate: Fate, rules: Rules) -> Fate:
