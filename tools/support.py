@@ -44,8 +44,9 @@ def main():
     if options.check:
         return check_all(options.check)
     if options.table:
+        page = table(read(options.results))
         with open(options.table, "w") as file:
-            file.write(table(read(options.results)))
+            file.write(page)
         return 0
     return try_all(options)
 
