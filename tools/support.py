@@ -208,6 +208,8 @@ def compare(tf, kind, optimizer, backend):
 def read(folder):
     """All results in a folder, by version."""
     results = []
+    if not os.path.isdir(folder):
+        raise SystemExit("tools/support.py: no results in %s: try a TensorFlow first" % folder)
     for name in os.listdir(folder):
         if name.endswith(".json"):
             with open(os.path.join(folder, name)) as file:
