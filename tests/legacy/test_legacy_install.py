@@ -14,7 +14,7 @@ import tf_slim as slim
 
 from support.from_imports import names_from_tensorflow
 from support.versions import BEFORE_1_15
-from tf1_wd.legacy import install
+from tf1_wd.legacy import install, runtime
 from tf1_wd.legacy.imports.contrib_finder import load
 from tf1_wd.legacy.tables.core import ROWS
 
@@ -184,3 +184,19 @@ def test_keras_is_keras_2_for_the_program_and_as_before_afterwards():
         "             if name.split('.')[0] == 'keras' and module.__name__.startswith('tf_keras')))"
     )
     assert in_new_process(script).splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("release", "source"),
+    [
+        ((2, 1), "tensorflow.python.keras"),
+        ((2, 5), "tensorflow.python.keras"),
+        ((2, 6), "keras"),
+        ((2, 12), "keras"),
+        ((2, 13), "keras.src"),
+    ],
+)
+def test_keras_2_is_where_that_tensorflow_has_it(monkeypatch, release, source):
+    monkeypatch.setattr(runtime, "_release", lambda: release)
+    monkeypatch.setattr(runtime, "_keras_2", lambda: "keras")
+    assert runtime._keras_source() == source

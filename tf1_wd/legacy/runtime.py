@@ -75,7 +75,9 @@ def install():
             find_by(_resolver_of_modules(), stack)
         put_facade(stack)
         if _is_keras_2_there():
-            put_keras(_keras_2() + ".src", stack)
+            source = _keras_source()
+            # TensorFlow 2.6 to 2.12 imports its own Keras under these names: only those that it lacks are ours there
+            put_keras(source, stack, last=source == "keras")
         elif importlib.util.find_spec("tf_keras") is None:
             put_missing_keras(stack)
         return stack.pop_all()
@@ -156,11 +158,22 @@ def _is_keras_2_there():
 
 
 def _is_before_keras_3():
+    return _release() < (2, 16)
+
+
+def _release():
     from tensorflow import __version__ as version
 
-    return tuple(map(int, version.split(".")[:2])) < (2, 16)
+    return tuple(map(int, version.split(".")[:2]))
 
 
 def _keras_2():
     """Where Keras 2 is: in tf-keras, which TF 2.15 and before need not have."""
     return "keras" if _is_before_keras_3() and importlib.util.find_spec("tf_keras") is None else "tf_keras"
+
+
+def _keras_source():
+    """The package of Keras 2's own source."""
+    if _release() < (2, 6):
+        return "tensorflow.python.keras"
+    return "keras" if _release() < (2, 13) else _keras_2() + ".src"

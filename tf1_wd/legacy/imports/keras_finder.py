@@ -22,11 +22,11 @@ def put_keras(source, stack, last=False):
     They are those that train in graph mode. A Keras that is installed beside keeps its other modules.
 
     source: the package of Keras 2's own source, "tf_keras.src" say. stack: contextlib.ExitStack that takes it back.
-    last: behind all other finders.
+    last: behind all other finders; a Keras that is installed keeps all of its modules.
     """
     beside = importlib.util.find_spec("keras")
     path = list(beside.submodule_search_locations or ()) if beside else []
-    for name in [name for name in sys.modules if _below_keras(name) in table.HOMES]:
+    for name in [] if last else [name for name in sys.modules if _below_keras(name) in table.HOMES]:
         stack.callback(sys.modules.__setitem__, name, sys.modules.pop(name))
 
     def resolve(name):

@@ -1,4 +1,4 @@
-// Every difference between TensorFlow 1.15 and 2.21 that the ops meet.
+// Every difference between TensorFlow 1.15 and 2.22 that the ops meet.
 
 #ifndef TF1_WD_TF_COMPAT_H_
 #define TF1_WD_TF_COMPAT_H_
@@ -16,6 +16,9 @@ namespace tf1_wd {
 // went away.
 using Status = std::decay<decltype(std::declval<tensorflow::OpKernelContext>().status())>::type;
 inline Status Ok() { return Status(); }
+
+// errors::IsNotFound() went away in 2.22. The number of the code is the same everywhere.
+inline bool IsMissing(const Status& status) { return static_cast<int>(status.code()) == 5; }
 
 // True if nothing but `tensor` holds its buffer. Tensor::RefCountIsOne() is private in 1.15.
 inline bool IsSoleOwner(const tensorflow::Tensor& tensor) {

@@ -83,7 +83,7 @@ class ResourceVariables {
     for (int i = 0; i < count; ++i) {
       const auto& handle = tensorflow::HandleFromInput(ctx, i);
       Status found = tensorflow::LookupResource(ctx, handle, &variables_[i]);
-      if (tensorflow::errors::IsNotFound(found)) {
+      if (IsMissing(found)) {
         return tensorflow::errors::FailedPrecondition(
             "tf1_wd: variable ", handle.name(),
             " is not initialized: run its initializer first; no variable was decayed");
