@@ -89,3 +89,22 @@ def test_a_failed_build_says_why(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CXX", fake_compiler(tmp_path, "echo op.cc:1: error: out of luck; exit 1"))
     assert run_verb(build_verb) == 1
     assert "out of luck" in capsys.readouterr().err
+
+
+def test_a_build_that_does_not_load_exits_with_1_and_the_doctor_says_the_same(tmp_path):
+    env = environment(tmp_path / "cache", CXX=fake_compiler(tmp_path, "echo garbage > $out"))
+    script = (
+        "import contextlib, io, json\n"
+        "from tf1_wd.cli.main import main\n"
+        "said = io.StringIO()\n"
+        "with contextlib.redirect_stderr(said): built = main(['build'])\n"
+        "told = io.StringIO()\n"
+        "with contextlib.redirect_stdout(told): healthy = main(['doctor', '--json'])\n"
+        "print(json.dumps([built, said.getvalue(), healthy, json.loads(told.getvalue())['op']]))\n"
+    )
+    built, said, healthy, op = json.loads(run(script, env)[0].splitlines()[-1])
+    reason = "the op was compiled, and does not work: it does not load: "
+    assert (built, healthy, op["state"]) == (1, 1, "twin")
+    assert reason in said
+    assert op["reason"].startswith(reason)
+    assert compilations(tmp_path) == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
 from support.builds import compilations, copy_of_the_op, environment, fake_compiler, run, start
+from tf1_wd.errors import NativeOpError
 from tf1_wd.native import build, cache, loader
 
 # Decays 4.0 by a half three times, then prints the weight and the loader's status.
@@ -143,3 +145,19 @@ def test_the_status_of_this_process_is_native():
     assert status.state == "native", status.reason
     assert status.stamp["tensorflow"] == loader.tensorflow_build().version
     assert status is loader.status()
+
+
+def test_the_abi_of_tensorflow_is_read_off_its_library():
+    tensorflow = loader.tensorflow_build()
+    assert build.abi_of(tensorflow) == tensorflow.abi
+    assert build.abi_of(tensorflow._replace(link_flags=("-L/nowhere", "-l:libtensorflow_framework.so"))) is None
+
+
+def test_a_wrong_abi_flag_of_tensorflow_is_named(tmp_path, monkeypatch):
+    right = loader.tensorflow_build()
+    wrong = right._replace(abi=1 - right.abi)
+    monkeypatch.setattr(loader, "tensorflow_build", lambda: wrong)
+    (tmp_path / "op.so").write_text("of the other ABI")
+    words = "says that its C++ ABI is %d, and its library has %d" % (wrong.abi, right.abi)
+    with pytest.raises(NativeOpError, match=re.escape(words)):
+        loader.try_library(str(tmp_path / "op.so"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
@@ -25,6 +27,20 @@ def build_package(target, compiler):
 @pytest.fixture
 def prebuilt(tmp_path):
     return str(tmp_path / "lib" / "tf1_wd" / "native" / "prebuilt")
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="tells what a clone holds: git clone")
+def test_the_source_package_holds_every_file_of_the_clone(tmp_path):
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    for name in tracked:
+        (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(str(ROOT / name), str(tmp_path / "clone" / name))
+    command = [sys.executable, "-W", "ignore", "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path)]
+    subprocess.run(command, cwd=str(tmp_path / "clone"), check=True, stderr=subprocess.PIPE)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(str(archive)) as file:
+        packed = {name.partition("/")[2] for name in file.getnames()}
+    assert set(tracked) - packed == set()
 
 
 def test_the_package_holds_the_op_and_its_sources(tmp_path, prebuilt):
