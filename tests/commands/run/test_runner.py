@@ -202,6 +202,30 @@ def test_own_decay_is_refused_before_the_first_step(execute):
     assert "result" not in program
 
 
+def test_a_refused_graph_never_trains_though_the_program_catches_the_refusal(execute):
+    catching = """\
+import threading
+own = tf.assign_sub(w, 0.05 * w)
+caught = []
+def train():
+    for _ in range(2):
+        try:
+            session.run(train_op)
+        except Exception as error:
+            caught.append(type(error).__name__)
+with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    threads = [threading.Thread(target=train) for _ in range(3)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    result = session.run(w)
+"""
+    result, program, _ = execute(L2_IN_THE_LOSS + catching, train="")
+    assert isinstance(result.error, AlreadyDecoupledError)
+    assert program["caught"] == ["AlreadyDecoupledError"] * 6
+    np.testing.assert_array_equal(program["result"], W0.astype(np.float32))
+
+
 def test_own_decay_without_any_l2_is_told_instead_of_a_rate_that_would_be_refused(execute):
     own = "decay = tf.assign(w, 0.95 * w)\n"
     result, program, _ = execute(L2_IN_THE_LOSS.replace("RATE * tf.nn.l2_loss(w)", "0.0") + own)

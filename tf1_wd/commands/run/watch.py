@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from dataclasses import dataclass, field
 
 from tf1_wd import _tf, graph
@@ -34,7 +35,8 @@ class Watch(hooks.Listener):
     make_listener: function without arguments that makes one, a pipeline.ScopeListener say.
     lets_attach: as for hooks.Listener. attach's DecayPlan is then appended to `scopes`.
     on_training(graph, listener): called before a session first runs an update of the graph or a raw gradient, and again
-      when updates have been added since. What it raises comes out of the program's session.run.
+      when updates have been added since. What it raises comes out of the program's session.run; a Tf1WdError out of
+      each such run to come.
     """
 
     def __init__(self, make_listener, on_training, lets_attach=False):
@@ -45,6 +47,7 @@ class Watch(hooks.Listener):
         self._make_listener = make_listener
         self._on_training = on_training
         self._states = {}
+        self._lock = threading.RLock()
 
     @contextlib.contextmanager
     def open(self):
@@ -113,8 +116,20 @@ class Watch(hooks.Listener):
         wanted = state.train_ops | state.listener.raw_gradients
         inside = any(op.graph is not of_session for op in wanted)  # in the function of a loop or a branch
         if any(op in wanted or (inside and op.type in graph.CALLS) for op in graph.predecessors(ops)):
-            state.reported = state.changes
-            with of_session.as_default(), self._noting():
-                self._on_training(of_session, state.listener)
+            self._report(state)
         else:
             state.harmless.add(key)
+
+    def _report(self, state):
+        """Calls on_training once; after an error of ours again and again, as the program may catch it and go on."""
+        with self._lock:  # other threads wait for the verdict
+            if state.reported == state.changes:
+                return
+            try:
+                with state.graph.as_default(), self._noting():
+                    self._on_training(state.graph, state.listener)
+            except BaseException as error:
+                if not isinstance(error, Tf1WdError):
+                    state.reported = state.changes
+                raise
+            state.reported = state.changes
