@@ -119,3 +119,11 @@ def test_two_fed_coefficients_of_different_dtypes_add_up(first, kind, backend):
         session.run(tf.global_variables_initializer())
         session.run(train_op, {x: 0.0})
         np.testing.assert_allclose(session.run(w), np.full(3, 2.0 * (1 - 0.1875)), rtol=1e-6)
+
+
+def test_gradients_may_be_weighted_by_numbers(kind, backend):
+    w = weights()
+    with tf1_wd.decoupled_weight_decay(backend=backend):
+        found = tf.gradients([data_loss(w), tf.nn.l2_loss(w)], [w], grad_ys=[np.float64(1.0), np.float64(RATE)])
+        train_op = tf.train.AdamOptimizer(LR).apply_gradients(zip(found, [w]))
+    assert_close(run(*[train_op] * 3, w), oracle.train("adam", LR, W0, gradient, 3, "after", RATE))

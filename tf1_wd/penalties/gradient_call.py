@@ -15,6 +15,12 @@ Key = Tuple[tf.Operation, int]  # what graph.key returns
 _READS = ("ReadVariableOp", "ResourceGather")  # of the value of a resource variable
 
 
+def _seed(value: Any, y: tf.Tensor) -> tf.Tensor | None:
+    """What a gradient of y is multiplied by; tf.gradients takes numbers too."""
+    is_graph = value is None or isinstance(value, (tf.Tensor, tf.IndexedSlices))
+    return value if is_graph else tf.convert_to_tensor(value, y.dtype.base_dtype)
+
+
 class GradientCall:
     """One call of tf.gradients: the penalties in its ys, the rates they give, and what it returned.
 
@@ -43,7 +49,7 @@ class GradientCall:
         self.ops = graph.ancestors(self.ys)
         candidates = find_penalties(self.ops, self.ys)
         self.is_weighted = any(g is not None for g in as_list(grad_ys))
-        seeds = None if grad_ys is None else as_list(grad_ys)
+        seeds = None if grad_ys is None else [_seed(g, y) for g, y in zip(as_list(grad_ys), self.ys)]
         weighed = weigh(candidates, self.ys, seeds)
         weighed = [pair for pair in weighed if of is None or set(pair[0].factors) <= set(of)]
         kept = {id(penalty) for penalty, _ in weighed}
