@@ -67,7 +67,12 @@ def test_a_program_that_takes_too_long_is_gone_with_its_children(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_training_that_is_ended_takes_its_compiler_along(tmp_path, number):
     env = environment(tmp_path / "cache", CXX=fake_compiler(tmp_path, SLOW % (tmp_path / "pid")))
-    training = start("from tf1_wd.native import loader; loader.status()", env)
+    script = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it\n"
+        "from tf1_wd.native import loader; loader.status()"
+    )
+    training = start(script, env)
     compiler = number_in(tmp_path / "pid", training)
     training.send_signal(number)
     training.communicate(timeout=60)

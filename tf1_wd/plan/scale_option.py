@@ -26,7 +26,8 @@ def check_scale(value: Any) -> Any:
                 % (value, LEARNING_RATE)
             )
         return value
-    if hasattr(value, "graph") or (hasattr(value, "dtype") and hasattr(value, "op")):
+    # a variable is told by assign: in eager mode it has no graph and no op, and is a number as well
+    if any(hasattr(value, name) for name in ("graph", "op", "assign")):
         check_scalar(value)
         return value
     return value if is_function(value) else _number(value)
@@ -34,7 +35,8 @@ def check_scale(value: Any) -> Any:
 
 def check_scalar(tensor: Any) -> None:
     """Raises InvalidOptionError for a Tensor or variable, given as scale=, that is known to be no scalar."""
-    if tensor.shape.rank not in (None, 0):
+    rank = tensor.shape.rank if hasattr(tensor.shape, "rank") else len(tensor.shape)  # a tuple, in Keras 3
+    if rank not in (None, 0):
         raise InvalidOptionError(
             "scale must be a scalar; %s has shape %s" % (tensor.name, tensor.shape), option="scale"
         )
