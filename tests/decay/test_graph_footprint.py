@@ -7,18 +7,7 @@ import tensorflow.compat.v1 as tf
 from model_shapes import MODELS
 
 import tf1_wd
-
-
-def live_nodes(fetch):
-    seen, pending = set(), [fetch]
-    while pending:
-        op = pending.pop()
-        if op not in seen:
-            seen.add(op)
-            pending.extend(t.op for t in op.inputs)
-            pending.extend(op.control_inputs)
-    return len(seen)
-
+from tf1_wd.graph import predecessors
 
 FEW = [(3, 3, 8, 8), (8,), (8,)] * 4
 
@@ -45,7 +34,7 @@ def add_nodes(train, place, kind, shapes):
         loss = loss + penalty if place == "loss" else loss
         before = len(graph.get_operations())
         train_op = train(tf.train.AdamOptimizer(0.1), loss, penalty, variables)
-        return live_nodes(train_op), len(graph.get_operations()) - before
+        return len(list(predecessors([train_op]))), len(graph.get_operations()) - before
 
 
 def decoupled(order):

@@ -17,6 +17,7 @@ from keras_mode import MODE, K, Of, tf, v1
 
 import tf1_wd
 import tf1_wd.keras
+from tf1_wd.graph import predecessors
 
 L2, L1_L2 = K.regularizers.l2(0.15), K.regularizers.l1_l2(0.05, 0.1)
 X = np.array([[1.0, 2.0], [0.5, -1.0], [2.0, 0.25], [-1.0, 1.0]], np.float32)
@@ -220,21 +221,10 @@ def updates_wait_for_reads():
     model.train_on_batch(X, Y)
     operations = v1.get_default_graph().get_operations()
     update = next(op for op in operations if op.type == "ResourceApplyGradientDescent" and "update_a/" in op.name)
-    in_loss, before = behind(model.total_loss.op), behind(update)
+    in_loss, before = (set(predecessors([op])) for op in (model.total_loss.op, update))
     reads = [op for op in in_loss if op.type == "ReadVariableOp" and op.inputs[0] is update.inputs[0]]
     reads = [op for op in reads if "Regularizer" in op.name]
     return {"reads": len(reads), "waits": all(op in before for op in reads)}
-
-
-def behind(op):
-    """The ops that run before an op, it included."""
-    found, pending = set(), [op]
-    while pending:
-        op = pending.pop()
-        if op not in found:
-            found.add(op)
-            pending += [*op.control_inputs, *(t.op for t in op.inputs)]
-    return found
 
 
 def real(name):
