@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import types
 
 import pytest
 
 from support.builds import compilations, copy_of_the_op, environment, fake_compiler, run, start
+from tf1_wd._tf import tf
 from tf1_wd.errors import NativeOpError
-from tf1_wd.native import build, cache, loader
+from tf1_wd.native import build, cache, loader, try_library
 
+WITHOUT_OUR_OPS = "gcc -shared -fPIC -x c /dev/null -o $out"
 # Decays 4.0 by a half three times, then prints the weight and the loader's status.
 DECAY = (
     "import json\n"
@@ -68,7 +71,6 @@ def test_an_op_that_does_not_load_any_more_is_compiled_once_more(tmp_path):
     assert compilations(tmp_path) == 2
 
 
-WITHOUT_OUR_OPS = "gcc -shared -fPIC -x c /dev/null -o $out"
 CUT_OFF = "cp %s $out; truncate -s 100000 $out"
 
 
@@ -92,6 +94,17 @@ def test_an_op_that_does_not_work_falls_back_with_one_warning_and_is_compiled_on
         assert warnings_in(err) == 1
     assert "`tf1-wd build` tries it again" in status["reason"]
     assert compilations(tmp_path) == 1
+
+
+@pytest.mark.parametrize("wrong", ["reference", "resource"])
+def test_an_op_that_decays_wrongly_does_not_pass_its_trial(monkeypatch, wrong):
+    right = loader.native_ops()
+    names = {"reference": "tf1_wd_decay", "resource": "tf1_wd_resource_decay"}
+    ops = types.SimpleNamespace(**{name: getattr(right, name) for name in names.values()})
+    monkeypatch.setattr(tf, "load_op_library", lambda path: ops)
+    assert try_library.main("op.so") is None
+    setattr(ops, names[wrong], lambda *arguments, **options: tf.no_op())
+    assert "it decays a %s variable [1.0, -2.0, 4.0] by 0.25 to [1.0, -2.0, 4.0]" % wrong == try_library.main("op.so")
 
 
 def test_what_failed_is_tried_again_by_build_and_by_another_compiler(tmp_path):

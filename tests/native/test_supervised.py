@@ -133,6 +133,7 @@ NOT_UTF_8 = b'#!/bin/sh\nprintf "\\377 1.0\\n"\n'
         (b"\x00", r"does not run \(exit 127\): Exec format error; name another in \$CXX"),
         (b"#!/bin/sh\nexit 4\n", r"does not run \(exit 4\)"),
     ],
+    ids=["a blank", "an open quote", "no program", "a program that fails"],
 )
 def test_a_cxx_that_is_no_compiler_is_an_error_that_says_what_to_do(tmp_path, monkeypatch, cxx, message):
     if isinstance(cxx, bytes):
