@@ -171,13 +171,6 @@ def find_or_build(
         ) from error
 
 
-def remember(directory: str, tensorflow: build.TensorFlowBuild, compiler: build.Compiler, reason: str) -> None:
-    """Keeps why there is no op in `directory`, for the processes to come."""
-    failure = {**build.requirements(tensorflow), "command": list(compiler.command), "reason": reason}
-    with contextlib.suppress(OSError):
-        _write(directory, FAILURE, failure)
-
-
 @contextlib.contextmanager
 def _remembered(directory: str, tensorflow: build.TensorFlowBuild, compiler: build.Compiler) -> Iterator[None]:
     """Keeps a failure, unless it is that of a full disk; a success is the end of one before."""
@@ -185,16 +178,21 @@ def _remembered(directory: str, tensorflow: build.TensorFlowBuild, compiler: bui
         yield
     except NativeOpError as error:
         build.check_space(directory)  # which is the reason then
-        remember(directory, tensorflow, compiler, str(error))
+        with contextlib.suppress(OSError):
+            _write(directory, FAILURE, {**_attempt(tensorflow, compiler), "reason": str(error)})
         raise
     with contextlib.suppress(FileNotFoundError):
         os.remove(os.path.join(directory, FAILURE))
 
 
+def _attempt(tensorflow: build.TensorFlowBuild, compiler: build.Compiler) -> dict[str, Any]:
+    """What makes two attempts to build the op the same."""
+    return {**build.requirements(tensorflow), "command": list(compiler.command)}
+
+
 def _raise_failure(directory: str, tensorflow: build.TensorFlowBuild, compiler: build.Compiler) -> None:
-    failure = read_stamp(directory, FAILURE)
-    needed = {**build.requirements(tensorflow), "command": list(compiler.command)}
-    if isinstance(failure, dict) and all(failure.get(key) == value for key, value in needed.items()):
+    failure, attempt = read_stamp(directory, FAILURE), _attempt(tensorflow, compiler)
+    if isinstance(failure, dict) and all(failure.get(key) == value for key, value in attempt.items()):
         raise NativeOpError("%s (as it was before: `tf1-wd build` tries it again)" % failure.get("reason"))
 
 

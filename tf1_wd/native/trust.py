@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 
 from tf1_wd.errors import NativeOpError
@@ -73,14 +75,10 @@ def _is_of_one_user(found: os.stat_result) -> bool:
     """True if only the group can write, and this user alone is in it, as where each user has a group of that name."""
     if found.st_mode & stat.S_IWOTH:
         return False
-    import grp
-    import pwd
-
-    me = os.geteuid()
-    users = [user for user in pwd.getpwall() if user.pw_uid != me]
     try:
-        members = grp.getgrgid(found.st_gid).gr_mem
+        members = set(grp.getgrgid(found.st_gid).gr_mem)
     except KeyError:  # a group without a name: who is in it cannot be known
         return False
-    mine = [user.pw_name for user in pwd.getpwall() if user.pw_uid == me]
-    return set(members) <= set(mine) and all(user.pw_gid != found.st_gid for user in users)
+    users = pwd.getpwall()
+    mine = {user.pw_name for user in users if user.pw_uid == os.geteuid()}
+    return members <= mine and all(user.pw_name in mine or user.pw_gid != found.st_gid for user in users)
