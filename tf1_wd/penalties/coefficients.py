@@ -34,10 +34,10 @@ def coefficients(
     ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
     found: list[Any] = [_UNKNOWN] * len(tensors)
     if all(can_be_copied(op) for op in ops):
-        found = [_number(d) for d in _derivatives(ys, tensors, grad_ys, ops)]
+        found = [_number(d) for d in derivatives(ys, tensors, grad_ys, ops)]
     unknown = [i for i, value in enumerate(found) if value is _UNKNOWN]
     if unknown:
-        for i, value in zip(unknown, _in_place(ys, [tensors[i] for i in unknown], grad_ys)):
+        for i, value in zip(unknown, in_place(ys, [tensors[i] for i in unknown], grad_ys)):
             found[i] = value
     return found
 
@@ -50,7 +50,7 @@ def depends(y: tf.Tensor, tensors: Sequence[tf.Tensor]) -> bool:
     sources = [t.op for t in tensors]
     ops = graph.between(sources, graph.ancestors([y], stop=frozenset(sources)))
     if all(can_be_copied(op) for op in ops):
-        return any(d is not None for d in _derivatives([y], tensors, None, ops))
+        return any(d is not None for d in derivatives([y], tensors, None, ops))
     with undelayed(y):
         try:
             return any(d is not None for d in _tf.gradients([y], tensors))
@@ -64,7 +64,7 @@ def constant_coefficients(ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor])
     ops = graph.between(sources, graph.ancestors(ys, stop=frozenset(sources)))
     if not tensors or not all(can_be_copied(op) for op in ops):
         return [None] * len(tensors)
-    found = [_number(d) for d in _derivatives(ys, tensors, None, ops)]
+    found = [_number(d) for d in derivatives(ys, tensors, None, ops)]
     return [None if value is _UNKNOWN else value for value in found]
 
 
@@ -81,17 +81,12 @@ def numbers_behind(
     if len(ops) > _MANY or not all(can_be_copied(op) for op in ops):
         return None
     outside: dict[tf.Operation, tf.Tensor] = {}
-    found = _derivatives(ys, tensors, grad_ys, ops, outside)
+    found = derivatives(ys, tensors, grad_ys, ops, outside)
     behind = [None if d is None else graph.ancestors([d], inputs=numeric_inputs) for d in found]
     return [None if ops is None else [outside[op] for op in ops if op in outside] for ops in behind]
 
 
-def numeric_inputs(op: tf.Operation) -> list[tf.Tensor]:
-    """The tensors whose numbers go into what an op computes: neither for their shape alone, nor to decide."""
-    return [] if op.type in SHAPES else [t for t in op.inputs if t.dtype.base_dtype != tf.bool]
-
-
-def _derivatives(
+def derivatives(
     ys: Sequence[tf.Tensor],
     tensors: Sequence[tf.Tensor],
     grad_ys: Seeds,
@@ -118,17 +113,23 @@ def _derivatives(
     return found
 
 
+def in_place(ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds) -> list[tf.Tensor | None]:
+    """d ys / d element of each tensor, as scalars in the user's graph. The elements of a tensor have the same one."""
+    with undelayed(tensors[0]), tf.name_scope("weight_decay_coefficients"):
+        found = _tf.gradients(ys, tensors, grad_ys=grad_ys)
+        return [c if c is None or c.shape.rank == 0 else tf.reshape(c, [-1])[0] for c in found]
+
+
+def numeric_inputs(op: tf.Operation) -> list[tf.Tensor]:
+    """The tensors whose numbers go into what an op computes: neither for their shape alone, nor to decide."""
+    return [] if op.type in SHAPES else [t for t in op.inputs if t.dtype.base_dtype != tf.bool]
+
+
 def _number(derivative: tf.Tensor | None) -> Any:
     if derivative is None:
         return None
     value = _tf.constant_value(derivative)
     return _UNKNOWN if value is None else float(value.reshape(()))
-
-
-def _in_place(ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds) -> list[tf.Tensor | None]:
-    with undelayed(tensors[0]), tf.name_scope("weight_decay_coefficients"):
-        found = _tf.gradients(ys, tensors, grad_ys=grad_ys)
-        return [c if c is None or c.shape.rank == 0 else tf.reshape(c, []) for c in found]
 
 
 def undelayed(tensor: tf.Tensor) -> ContextManager[Any]:

@@ -7,17 +7,20 @@ be told apart.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import AbstractSet, Sequence
+from typing import AbstractSet, Sequence, Tuple
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.subgraph import can_be_copied
 from tf1_wd.penalties.coefficients import Seeds, coefficients
+from tf1_wd.penalties.elements import elements_of, even_coefficients
 from tf1_wd.penalties.find import ANCHORED, LINEAR, VARIABLES, Penalty, Term, Weighed, variables_behind
 from tf1_wd.penalties.linear_map import IS_L2, Kind, Probed
 from tf1_wd.penalties.probe import probe
 from tf1_wd.penalties.summands import Entry, Summand, fed_among, summands_of, weights_of
+
+Read = Tuple[tf.Tensor, Probed]  # a term, and what its gradient is
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class OwnTerm:
 
 @dataclass(frozen=True)
 class OtherWords:
-    """What the summands of a loss are that no form knows.
+    """What the terms of a loss are that no form knows.
 
     weighed: penalties with their coefficients. own: terms with a step of their own. coupled: names of the others.
     """
@@ -41,7 +44,7 @@ class OtherWords:
 
     @property
     def tensors(self) -> list[tf.Tensor]:
-        """The scalars that are L2."""
+        """The terms that are L2."""
         return [p.tensor for p, _ in self.weighed] + [own.term.tensor for own in self.own]
 
 
@@ -54,22 +57,40 @@ def read_other_words(
     grad_ys: Seeds = None,
     decouples_others: bool = False,
 ) -> OtherWords:
-    """Reads the scalars of variables alone in ys that are no known penalties.
+    """Reads the terms of variables alone in ys that are no known penalties.
 
     ops: the ancestors of ys. begin: those of them that are differentiated by. moving: those that depend on these by
     another way than through the known penalties. penalties: the known ones, which are left out. decouples_others: True
     to give terms that are not L2 a step of their own too. Adds the coefficients that are known only at run time.
     """
-    known = {p.tensor.op for p in penalties}
+    known, weights = {p.tensor.op for p in penalties}, weights_of(ys, begin)
     summands = summands_of(ys, ops, begin, moving, grad_ys)
+    scalars, coupled = _decoupled_scalars(ops, begin, summands, known, weights, decouples_others)
+    elements, others = _decoupled_elements(elements_of(ys, moving, fed_among(ops)), weights, decouples_others)
+    found = OtherWords(coupled=coupled + others)
+    for (tensor, read), coefficient in zip(scalars, coefficients(ys, [t for t, _ in scalars], grad_ys)):
+        _sort(tensor, read, coefficient, penalties, found)
+    for (tensor, read), coefficient in zip(elements, even_coefficients(ys, [t for t, _ in elements], grad_ys)):
+        _sort(tensor, read, coefficient, penalties, found)
+    return found
+
+
+def _decoupled_scalars(
+    ops: Sequence[tf.Operation],
+    begin: Sequence[tf.Operation],
+    summands: Sequence[Summand],
+    known: AbstractSet[tf.Operation],
+    weights: AbstractSet[tf.Operation],
+    decouples_others: bool,
+) -> tuple[list[Read], list[str]]:
+    """The scalars that leave the loss, and the names of those that stay in it."""
     if not summands:
-        return OtherWords()
-    weights = weights_of(ys, begin)
+        return [], []
     terms = [s for s in summands if s.entry in (Entry.CONSTANT, Entry.RUN_TIME)]
     of_terms = probe([s.tensor for s in terms], weights, known)
     beside = graph.between(begin, ops, known | {s.tensor.op for s in summands})
     if fed_among(ops).isdisjoint(beside) and not any(map(_is_data, terms, of_terms)):
-        return OtherWords(coupled=[s.tensor.op.name for s in summands if s.entry is not Entry.CONSTANT])
+        return [], [s.tensor.op.name for s in summands if s.entry is not Entry.CONSTANT]
     data = {s.tensor.op for s, p in zip(terms, of_terms) if _is_data(s, p)}
     apart = [
         (s.tensor, p)
@@ -77,10 +98,17 @@ def read_other_words(
         if p.kind in IS_L2 or (decouples_others and s.tensor.op not in data and _can_be_replayed(s.tensor))
     ]
     kept = data | {tensor.op for tensor, _ in apart}
-    found = OtherWords(coupled=[s.tensor.op.name for s in summands if s.tensor.op not in kept])
-    for (tensor, read), coefficient in zip(apart, coefficients(ys, [t for t, _ in apart], grad_ys)):
-        _sort(tensor, read, coefficient, penalties, found)
-    return found
+    return apart, [s.tensor.op.name for s in summands if s.tensor.op not in kept]
+
+
+def _decoupled_elements(
+    tensors: Sequence[tf.Tensor], weights: AbstractSet[tf.Operation], decouples_others: bool
+) -> tuple[list[Read], list[str]]:
+    """As _decoupled_scalars, of terms that are added element by element. What is linear in weights is a model."""
+    read = [(t, p) for t, p in zip(tensors, probe(tensors, weights)) if p.kind is not Kind.CONSTANT]
+    apart = [(t, p) for t, p in read if p.kind in IS_L2 or (decouples_others and _can_be_replayed(t))]
+    kept = {t.op for t, _ in apart}
+    return apart, [t.op.name for t, _ in read if t.op not in kept]
 
 
 def _can_be_replayed(tensor: tf.Tensor) -> bool:
