@@ -27,6 +27,12 @@ def has_l2_by_hand(tf_graph: tf.Graph) -> bool:
     return any(tf_graph.get_collection(name) for name in (_ADDED, _REMOVED))
 
 
+def marked_in(variable: tf.Operation) -> list[set[tf.Operation]]:
+    """The ops that were added in the graph of a variable (its op), and those that were taken off."""
+    graphs = {variable.graph, tf.get_default_graph()}  # the latter may be the body of a function
+    return [{op for g in graphs for op in g.get_collection(name)} for name in (_ADDED, _REMOVED)]
+
+
 def refuse_second(gradient: Gradient, variable: tf.Variable, name: str) -> None:
     """Raises CoupledPenaltyError if L2 of a variable is in its gradient, so that more of it would double it."""
     if gradient is None or tf.distribute.has_strategy():  # each replica reads a copy of its own
@@ -57,7 +63,7 @@ def refuse_missing(gradient: Gradient, variable: tf.Variable, name: str) -> None
     net, of_loss = _l2_of(gradient, op)
     if of_loss + net > 0:
         return
-    added, removed = _marked(op)
+    added, removed = marked_in(op)
     behind = map(_tf.outer_op, graph.ancestors(tensors_of(gradient)[:1], stop=added | removed, inputs=graph.sources))
     if net < 0 or not any(o is op or graph.is_input(o) for o in behind):
         raise InvalidOptionError(
@@ -81,7 +87,7 @@ def refuse_by_hand(pairs: Pairs, decays: Iterable[Any], calls: Sequence[Gradient
         return
     names = {graph.variable_op(d.variable): d.name for d in decays}
     for gradient, op in [(g, graph.variable_op(v)) for g, v in pairs if g is not None]:
-        if op not in names or not any(_marked(op)):
+        if op not in names or not any(marked_in(op)):
             continue
         net = _l2_of(gradient, op)[0]
         if net > 0:
@@ -101,18 +107,12 @@ def _l2_of(gradient: Gradient, variable: tf.Operation) -> tuple[int, int]:
 
     Of a variable of a single element that is 0: there, the gradient of any loss may be a number times the weight.
     """
-    added, removed = _marked(variable)
+    added, removed = marked_in(variable)
     found = list(l2_in(tensors_of(gradient)[0], variable, added | removed))
     net = sum((op in added) - (op in removed) for op in found if _weights_in(op) is variable)
     if size_of(variable) == 1:
         return net, 0
     return net, int(any(op not in added and op not in removed for op in found))
-
-
-def _marked(variable: tf.Operation) -> list[set[tf.Operation]]:
-    """The ops that were added in the graph of a variable (its op), and those that were taken off."""
-    graphs = {variable.graph, tf.get_default_graph()}  # the latter may be the body of a function
-    return [{op for g in graphs for op in g.get_collection(name)} for name in (_ADDED, _REMOVED)]
 
 
 def _weights_in(amount: tf.Operation) -> tf.Operation:

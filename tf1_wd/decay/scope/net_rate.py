@@ -13,9 +13,10 @@ from tf1_wd.graph.assignments import origin
 from tf1_wd.graph.gradients import Gradient, Pairs, Scalar, tensors_of
 from tf1_wd.graph.op_types import JOINS, PRODUCTS, REDUCTIONS, RESHAPES, SUMS
 from tf1_wd.graph.variables import checkpoint_name, size_of
+from tf1_wd.penalties.added_by_hand import marked_in
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.gradient_call import GradientCall, Key
-from tf1_wd.penalties.in_gradients import holds_l2
+from tf1_wd.penalties.in_gradients import holds_l2, l2_in
 from tf1_wd.plan.decisions import Decay
 from tf1_wd.plan.options import Rules, given_rate, selected
 
@@ -58,6 +59,7 @@ def loss_rates(
                 "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
                 "penalty outside, or exclude the variable" % name
             )
+        refuse_l2_of_program(gradient, op, name, behind[id(variable)], upstream)
         if given_rate(rules, variable, name)[0] is None and rules.source != "collection":
             rate = net_rate(gradient, variable, name, behind[id(variable)], upstream)
             read_in_time(rate, gradient)
@@ -165,6 +167,26 @@ def refuse_l2_from_outside(gradient: Gradient, op: tf.Operation, name: str) -> N
             name,
             "was computed outside of the scope and holds L2, so a decay would come on top of it: move "
             "compute_gradients or tf.gradients inside",
+        )
+
+
+def refuse_l2_of_program(
+    gradient: Gradient, op: tf.Operation, name: str, behind: list[GradientCall], upstream: Upstream
+) -> None:
+    """Raises CoupledPenaltyError if L2 of the variable was added to what calls of the scope returned for it.
+
+    What tf1_wd itself added is another matter: see added_by_hand.
+    """
+    if gradient is None or not behind:
+        return
+    known = {t.op for call in upstream.calls for tensors in call.derivatives.values() for t in tensors}
+    known.update(*marked_in(op))
+    added = next((o for o in l2_in(tensors_of(gradient)[0], op, known) if o not in known), None)
+    if added is not None:
+        raise CoupledPenaltyError.of_gradient(
+            name,
+            "holds L2 that the program adds to it by itself (%s), so a decay would come on top of it: leave that out "
+            "and pass rates= in its place, or exclude the variable" % added.name,
         )
 
 
