@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from support.environments import interpreter
 from support.pages import runs
 from support.paths import ROOT
 from support.versions import IS_TF1
@@ -30,11 +31,8 @@ INSTALL_AND_RUN = (
 
 @runs("legacy_examples/data/README.md", block="digits = sklearn")
 def test_the_code_of_their_page_makes_the_data(block, tmp_path):
-    interpreter = os.environ.get("TF1_WD_SKLEARN_PYTHON")
-    if not interpreter:
-        pytest.skip("TF1_WD_SKLEARN_PYTHON names no Python that has scikit-learn")
     code = "import numpy as np\nimport sklearn.datasets\n" + block.text
-    subprocess.run([interpreter, "-c", code], cwd=str(tmp_path), check=True)
+    subprocess.run([interpreter("TF1_WD_SKLEARN_PYTHON"), "-c", code], cwd=str(tmp_path), check=True)
     places = str(tmp_path), os.path.join(EXAMPLES, "data")
     made, data = (dict(np.load(os.path.join(place, "optical_digits.npz"))) for place in places)
     assert {name: made[name].dtype for name in made} == {name: data[name].dtype for name in data}

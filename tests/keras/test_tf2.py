@@ -31,7 +31,7 @@ def test_decay_in_tensorflow_2(check):
     assert found is None, found
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, reason="needs tf-keras, which 2.15 and before hold")
+@pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, reason="pip install tf-keras (2.16 and later)")
 @pytest.mark.parametrize("check", [check for check in CHECKS if "keras" in check])
 def test_decay_of_the_variables_of_tf_keras(check):
     found = wrong("1")["check_" + check]

@@ -6,11 +6,11 @@ A program runs the line of the row there and prints the weights after each of 20
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 
 import pytest
 
+from support.environments import interpreter
 from support.trajectories import assert_is_its_row, by_system, lines
 
 BOTH = ("constant", "schedule")
@@ -19,33 +19,25 @@ CHAINER = lines("chainer", "chainer_l2", schedules=BOTH)
 ADDONS = lines("tf_addons")
 
 
-def python(variable, packages):
-    path = os.environ.get(variable)
-    if not path:
-        pytest.skip("%s names no Python that has %s" % (variable, packages))
-    return path
-
-
 @pytest.mark.parametrize("case", TORCH, ids=" ".join)
 def test_pytorch_trains_as_its_row_says(case, kind):
-    interpreter = python("TF1_WD_TORCH_PYTHON", "PyTorch and optax")
-    assert_is_its_row(case, by_system("convention_torch", interpreter, tuple(TORCH))[case])
+    assert_is_its_row(case, by_system("convention_torch", interpreter("TF1_WD_TORCH_PYTHON"), tuple(TORCH))[case])
 
 
 @pytest.mark.parametrize("case", OPTAX, ids=" ".join)
 def test_optax_trains_as_its_row_says(case, kind):
-    interpreter = python("TF1_WD_TORCH_PYTHON", "PyTorch and optax")
-    assert_is_its_row(case, by_system("convention_optax", interpreter, tuple(OPTAX))[case])
+    assert_is_its_row(case, by_system("convention_optax", interpreter("TF1_WD_TORCH_PYTHON"), tuple(OPTAX))[case])
 
 
 @pytest.mark.parametrize("case", CHAINER, ids=" ".join)
 def test_chainer_trains_as_its_row_says(case, kind):
-    interpreter = python("TF1_WD_CHAINER_PYTHON", "Chainer")
-    assert_is_its_row(case, by_system("convention_chainer", interpreter, tuple(CHAINER))[case])
+    assert_is_its_row(case, by_system("convention_chainer", interpreter("TF1_WD_CHAINER_PYTHON"), tuple(CHAINER))[case])
 
 
 @pytest.mark.parametrize("case", ADDONS, ids=" ".join)
 def test_tf_addons_train_as_their_row_says(case, kind):
     if importlib.util.find_spec("tensorflow_addons") is None:
-        pytest.skip("TensorFlow Addons are not installed; their last version is for TensorFlow 2.15 and before")
+        pytest.skip(
+            "TensorFlow Addons are of 2.15 and before: pip install tensorflow==2.15.1 tensorflow-addons==0.23.0"
+        )
     assert_is_its_row(case, by_system("convention_addons", sys.executable, tuple(ADDONS))[case])
