@@ -44,20 +44,21 @@ class BuildWithOp(build_py):
     """build_py, then the op and its stamp beside the Python files; a failure leaves it to the first use."""
 
     def run(self):
+        prebuilt = os.path.join(self.build_lib, "tf1_wd", "native", "prebuilt")
+        shutil.rmtree(prebuilt, ignore_errors=True)  # of a build before, perhaps for another TensorFlow
         super().run()
-        directory = os.path.join(self.build_lib, "tf1_wd", "native", "prebuilt")
-        shutil.rmtree(directory, ignore_errors=True)  # of a build before, perhaps for another TensorFlow
         if HAS_TENSORFLOW and not getattr(self, "editable_mode", False):
             try:
-                self.compile_op(directory)
+                self.compile_op(prebuilt)
             except Exception as error:  # whatever is wrong with this TensorFlow or compiler, the package works without
                 print("tf1_wd: the decay op is left to first use: %s" % error, file=sys.stderr)
 
-    def compile_op(self, directory):
+    def compile_op(self, prebuilt):
         sys.path.insert(0, HERE)
         from tf1_wd.native import build, cache, loader
 
         tensorflow = loader.tensorflow_build()
+        directory = os.path.join(prebuilt, cache.directory_name(tensorflow))
         path = cache.install(tensorflow, build.find_compiler(), directory, loader.try_library)
         print("tf1_wd: compiled the decay op for TensorFlow %s: %s" % (tensorflow.version, path), file=sys.stderr)
 

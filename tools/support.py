@@ -3,6 +3,8 @@
     python tools/support.py --results FOLDER                     # one file there for this TensorFlow
     python tools/support.py --results FOLDER --op                # the op alone: build, load and the 8 checks
     python tools/support.py --results FOLDER --tests             # the op's tests and the core tests too
+    python tools/support.py --results FOLDER --keep OPS          # keep the op there, for tools/build_wheel.py
+    python tools/support.py --results FOLDER --wheel FILE        # of a wheel, in which the op is: there is no compiler
     python tools/support.py --results FOLDER --table docs/support.md
 
 tox.ini has an environment for each TensorFlow. Needs nothing but Python where the table is written.
@@ -18,10 +20,12 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXAMPLE = os.path.join(ROOT, "legacy_examples", "tf_layers_cnn.py")  # tf.contrib, tf.layers, summaries, a Saver
@@ -38,6 +42,8 @@ def main():
     parser.add_argument("--results", help="the folder of the results, one file a TensorFlow")
     parser.add_argument("--op", action="store_true", help="build, load and the checks, no program")
     parser.add_argument("--tests", action="store_true", help="run the op's tests and the core tests too")
+    parser.add_argument("--keep", metavar="OPS", help="copy the compiled op and its stamp to this folder")
+    parser.add_argument("--wheel", help="try this wheel, without a compiler, in place of the clone")
     parser.add_argument("--table", help="write the table of all results to this file")
     parser.add_argument("--check", metavar="LIBRARY", help=argparse.SUPPRESS)  # in a process that may crash
     options = parser.parse_args()
@@ -56,7 +62,10 @@ def try_all(options):
     start = time.time()
     package, version = installed_tensorflow()
     with tempfile.TemporaryDirectory() as scratch:
-        parts = try_op(scratch)
+        if options.wheel:
+            with zipfile.ZipFile(options.wheel) as file:
+                file.extractall(os.path.join(scratch, "wheel"))
+        parts = try_op(scratch, None if options.wheel else options.keep)
         if not options.op:
             parts.update(try_example(scratch))
         if options.tests:
@@ -94,9 +103,13 @@ def machine():
 
 def execute(scratch, *arguments):
     """(exit code, what it printed, what it said on stderr) of this Python, in a folder and with a cache of its own."""
-    path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+    wheel = os.path.join(scratch, "wheel")
+    package = wheel if os.path.isdir(wheel) else ROOT
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     environment = dict(os.environ, PYTHONPATH=path, TF_CPP_MIN_LOG_LEVEL="3", PYTHONDONTWRITEBYTECODE="1")
     environment["TF1_WD_CACHE"] = os.path.join(scratch, "cache")
+    if package == wheel:
+        environment["CXX"] = "/nowhere/no-compiler"
     try:
         done = subprocess.run(
             [sys.executable, *arguments],
@@ -117,11 +130,17 @@ def last_line(text, code):
     return "exit %d: %s" % (code, lines[-1] if lines else "without a word")
 
 
-def try_op(scratch):
-    """{part: RIGHT or why not} of the op: compiled as a user does it, loaded, and the checks."""
+def try_op(scratch, keep):
+    """{part: RIGHT or why not} of the op: compiled as a user does it, loaded, and the checks; kept in `keep`."""
     code, printed, said = execute(scratch, "-m", "tf1_wd", "build")
     library = printed.strip().split("\n")[-1]
     compiled = RIGHT if os.path.exists(library) else last_line(said, code)
+    if keep and not compiled:
+        made = os.path.dirname(library)  # of a compiler, in the folder of a TensorFlow
+        kept = os.path.join(keep, os.path.basename(os.path.dirname(made)))
+        os.makedirs(kept, exist_ok=True)
+        for name in ("libtf1_wd.so", "stamp.json"):
+            shutil.copy(os.path.join(made, name), kept)
     answers = {"loads": "not compiled" if compiled else "the process crashed"}
     answers.update({" ".join(check): "not run" for check in CHECKS})
     code, printed, said = execute(scratch, os.path.abspath(__file__), "--check", library if not compiled else "none")

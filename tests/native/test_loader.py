@@ -138,18 +138,20 @@ def test_no_compiler_falls_back_with_one_warning(tmp_path):
     assert "no-such-compiler" in err
 
 
-def test_an_op_compiled_at_installation_is_used_if_it_fits(tmp_path):
-    fitting, other = tmp_path / "fitting", tmp_path / "other"
+def test_of_the_ops_in_the_package_the_one_that_fits_is_used(tmp_path):
     tensorflow = loader.tensorflow_build()
+    another = tensorflow._replace(revision="another")
     compiler = build.Compiler((fake_compiler(tmp_path, copy_of_the_op()),), "fake")
-    cache.install(tensorflow, compiler, str(fitting), loader.try_library)
-    cache.install(tensorflow._replace(revision="another"), compiler, str(other), loader.try_library)
+    for place, builds in {"both": [another, tensorflow], "other": [another]}.items():
+        for made in builds:
+            directory = tmp_path / place / cache.directory_name(made)
+            cache.install(made, compiler, str(directory), loader.try_library)
     env = environment(tmp_path / "cache", CXX="no-such-compiler")
-    status, _ = decay_in_a_process(env, "cache.PREBUILT = %r" % str(fitting))
-    assert status["reason"] == "compiled at installation"
-    assert status["path"].startswith(str(fitting))
-    assert status["stamp"]["tensorflow"] == tensorflow.version
-    status, _ = decay_in_a_process(env, "cache.PREBUILT = %r" % str(other))
+    status, _ = decay_in_a_process(env, "cache.PREBUILT = %r" % str(tmp_path / "both"))
+    assert status["reason"] == "part of the package"
+    assert status["path"].startswith(str(tmp_path / "both" / cache.directory_name(tensorflow)))
+    assert status["stamp"]["revision"] == tensorflow.revision
+    status, _ = decay_in_a_process(env, "cache.PREBUILT = %r" % str(tmp_path / "other"))
     assert status["state"] == "twin"
 
 

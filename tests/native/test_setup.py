@@ -46,7 +46,8 @@ def test_the_source_package_holds_every_file_of_the_clone(tmp_path):
 def test_the_package_holds_the_op_and_its_sources(tmp_path, prebuilt):
     said = build_package(tmp_path / "lib", fake_compiler(tmp_path, copy_of_the_op()))
     assert "tf1_wd: compiled the decay op for TensorFlow %s" % loader.tensorflow_build().version in said
-    assert cache.valid_library(prebuilt, loader.tensorflow_build())
+    tensorflow = loader.tensorflow_build()
+    assert cache.valid_library(os.path.join(prebuilt, cache.directory_name(tensorflow)), tensorflow)
     assert os.path.exists(os.path.join(os.path.dirname(prebuilt), "csrc", "decay_cpu.cc"))
 
 
@@ -58,4 +59,4 @@ def test_a_failed_compilation_does_not_fail_the_installation(tmp_path, prebuilt)
     assert "the decay op is left to first use" in said
     assert "out of luck" in said
     assert os.path.exists(os.path.join(os.path.dirname(prebuilt), "csrc", "decay_cpu.cc"))
-    assert not os.path.exists(os.path.join(prebuilt, cache.LIBRARY))
+    assert not [name for _, _, names in os.walk(prebuilt) for name in names]

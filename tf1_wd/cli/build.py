@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from tf1_wd.errors import NativeOpError
@@ -9,7 +10,7 @@ from tf1_wd.native import cache
 
 
 def add_arguments(parser):
-    parser.add_argument("--force", action="store_true", help="compile even if the cache has the op")
+    parser.add_argument("--force", action="store_true", help="compile even if the package or the cache has the op")
 
 
 def run(args):
@@ -20,6 +21,12 @@ def run(args):
         print("tf1-wd build: TensorFlow cannot be imported: %s" % error, file=sys.stderr)
         return 1
     tensorflow = loader.tensorflow_build()
+    path = None if args.force else cache.prebuilt_library(tensorflow)
+    if path:
+        with contextlib.suppress(NativeOpError):
+            loader.try_library(path)
+            print(path)
+            return 0
     line = _ProgressLine("compiling the decay op for TensorFlow %s" % tensorflow.version)
     try:
         path = cache.find_or_build(

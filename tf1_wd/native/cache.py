@@ -1,6 +1,7 @@
 """Compiled ops on disk: `<cache>/<TensorFlow>/<compiler>/libtf1_wd.so`, each with its stamp. Imports no TensorFlow.
 
 What could not be built is kept there too, with the reason, so that the next process does not compile it again.
+A package may bring ops of its own, in `prebuilt/<TensorFlow>`.
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ def cache_directory() -> str:
     return os.path.join(base, "tf1_wd")
 
 
-def tensorflow_directory(tensorflow: build.TensorFlowBuild) -> str:
-    """Where ops for this TensorFlow and these sources are kept, one directory for each compiler."""
+def directory_name(tensorflow: build.TensorFlowBuild) -> str:
+    """What a directory of ops for this TensorFlow and these sources is called, in the cache and in the package."""
     needed = build.requirements(tensorflow)
     digest = hashlib.sha256(json.dumps(needed, sort_keys=True).encode()).hexdigest()
-    name = "tf%s-abi%d-%s-%s" % (tensorflow.version, tensorflow.abi, needed["platform"], digest[:12])
-    return os.path.join(cache_directory(), name)
+    return "tf%s-abi%d-%s-%s" % (tensorflow.version, tensorflow.abi, needed["platform"], digest[:12])
+
+
+def tensorflow_directory(tensorflow: build.TensorFlowBuild) -> str:
+    """Where ops for this TensorFlow and these sources are kept, one directory for each compiler."""
+    return os.path.join(cache_directory(), directory_name(tensorflow))
 
 
 def compiler_directory(tensorflow: build.TensorFlowBuild, compiler: build.Compiler) -> str:
@@ -70,6 +75,11 @@ def valid_library(directory: str, tensorflow: build.TensorFlowBuild) -> str | No
     needed = build.requirements(tensorflow)
     matches = all(stamp.get(key) == value for key, value in needed.items())
     return path if matches and stamp.get("library") == build.file_digest(path) else None
+
+
+def prebuilt_library(tensorflow: build.TensorFlowBuild) -> str | None:
+    """Path of the op for this TensorFlow that the package itself brings, else None."""
+    return valid_library(os.path.join(PREBUILT, directory_name(tensorflow)), tensorflow)
 
 
 def cached_library(directory: str, tensorflow: build.TensorFlowBuild) -> str | None:

@@ -126,10 +126,10 @@ def _load_once() -> tuple[Status, Any]:
 
 def _find_and_load(tensorflow: build.TensorFlowBuild) -> tuple[str, str, Any]:
     """(path, where it came from, ops), or NativeOpError."""
-    path = cache.valid_library(cache.PREBUILT, tensorflow)
+    path = cache.prebuilt_library(tensorflow)
     if path:
         with contextlib.suppress(NativeOpError):  # another build of the same version: compile for this one
-            return path, "compiled at installation", _load(path)
+            return path, "part of the package", _load(path)
     path = cache.find_or_build(tensorflow, try_library, _say_compiling, say_waiting)
     try:
         return path, "from the cache", _load(path)
