@@ -162,8 +162,8 @@ def test_a_variable_listed_twice_decays_twice_while_a_reader_holds_its_buffer(ba
 
 
 @both_kinds
-def test_ten_thousand_variables_decay_in_one_op(kind):
-    count, resource = 10000, kind == "resource"
+def test_three_thousand_variables_decay_in_one_op(kind):
+    count, resource = 3000, kind == "resource"
     sample = slice(0, None, 99)
     ops = loader.native_ops()
     with session() as opened:
