@@ -304,6 +304,26 @@ def test_decoupled_l1_of_the_collection_and_the_loss_counts_once(kind):
     assert [fate for _, fate in decay.plan.terms] == [Fate.DECOUPLED]
 
 
+@pytest.mark.parametrize(
+    "term",
+    [tf.nn.l2_loss, lambda w: tf.reduce_sum(tf.abs(w)), lambda w: tf.reduce_sum(w**2)],
+    ids=["l2_loss", "L1", "sum of squares"],
+)
+def test_a_term_behind_a_stopped_gradient_is_not_said_to_have_one(term, kind):
+    got, plan = adam(lambda w: fed_loss(w) + RATE * term(tf.stop_gradient(w)), rates=0.25)
+    assert_close(got, numpy_adam(lambda w: 0.25 * w))
+    assert [fate for _, fate in plan.terms] == [Fate.NORM]
+
+
+@pytest.mark.parametrize("in_loss", [True, False])
+def test_l1_beside_l2_in_one_regularizer_is_named_once(in_loss, kind):
+    w = weights(regularizer=lambda v: tf.add(RATE * tf.reduce_sum(tf.abs(v)), l2()(v), name="l1_l2"))
+    loss = fed_loss(w) + (tf.losses.get_regularization_loss() if in_loss else 0.0)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        tf.train.AdamOptimizer(LR).minimize(loss)
+    assert [fate for _, fate in decay.plan.terms] == [Fate.STAYS if in_loss else Fate.OWN_STEP]
+
+
 def test_attach_leaves_the_gradient_and_so_others_as_they_are(kind):
     w = weights()
     train_op = tf.train.GradientDescentOptimizer(LR).minimize(fed_loss(w))

@@ -134,6 +134,45 @@ def test_what_gives_no_rate_is_refused(mode, what, kind, text):
     assert text in error[1]
 
 
+def test_a_function_that_is_more_than_l2_gives_its_rate_and_the_rest_stays_in_the_gradient(mode):
+    assert_trained(fact(mode, "more_than_l2")["trained"], trained())
+
+
+@pytest.mark.parametrize("of", ["printed", "of Keras"])
+def test_the_plan_names_the_rest_of_a_regularizer_that_is_more_than_l2(mode, of):
+    printed = fact(mode, "more_than_l2")[of]
+    assert "b/kernel: its regularizer is more than L2, such as L1: the gradient of the rest goes through" in printed
+    assert "a/kernel: its regularizer" not in printed
+
+
+@pytest.mark.parametrize("what", ["class", "function", "by name"])
+def test_a_model_without_l2_decays_by_a_rate_as_the_refusal_says(mode, what):
+    found = fact(mode, "advised_to_pass_a_rate")[what]
+    assert_trained(found["trained"], trained(decay=(0.3, 0.0 if what == "by name" else 0.3), l1=(0.1, 0.0)))
+    if what != "by name":
+        assert found["refused"][0] == "NothingToDecayError"
+        assert "pass a rate, tf1_wd.keras.plan(model, rate)" in found["refused"][1]
+        assert "a/kernel: has a regularizer that is not L2, or not known as it: its gradient goes" in found["printed"]
+
+
+@pytest.mark.skipif(not EAGER, reason="in graph mode a regularizer that reads a variable is not known to be L2")
+@pytest.mark.parametrize("mode", EAGER)
+@pytest.mark.parametrize(("what", "l1"), [("l2", 0.0), ("more", 0.05)])
+def test_a_coefficient_may_be_a_variable_that_changes(mode, what, l1):
+    found = fact(mode, "coefficient_in_a_variable")
+    wanted = trained(scale=lambda t: 0.3 if t == 0 else 0.1, decay=(1.0, 0.0), l1=(l1, 0.0))
+    assert_trained(found[what]["trained"], wanted)
+    assert "as its variables have it in each step" in found[what]["printed"]
+    assert found["rates"][0] == "InvalidOptionError"
+    assert found["add_l2"][0] == "CoupledPenaltyError"
+
+
+def test_l2_that_the_model_has_is_not_added_to_its_loss_again(mode):
+    kind, message = fact(mode, "added_twice")
+    assert kind == "CoupledPenaltyError"
+    assert "has an L2 regularizer" in message
+
+
 def test_compiled_anew_the_l2_is_coupled_until_it_is_decoupled_again(mode):
     after = fact(mode, "compiled_anew")
     assert_trained(after["coupled"], trained(decay=(0.0, 0.0), coupled=RATES))

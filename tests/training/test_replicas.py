@@ -310,3 +310,32 @@ def test_l2_in_other_words_decays_on_every_replica_and_what_is_no_multiple_stays
         train_op = in_replicas(strategy, step)
     assert_all(run(train_op, 1, w)[0], (1 - RATE) * (W0 - LR * (gradient(W0) + RATE * mask * W0)))
     assert {fate for _, fate in decay.plan.terms} == {Fate.STAYS}
+
+
+def test_other_terms_take_no_step_of_their_own_on_replicas_and_stay_as_the_refusal_says(strategy):
+    w = weights()
+
+    def step():
+        loss = data_loss(w + tf.placeholder_with_default(np.zeros([2, 3]), [2, 3]))
+        loss += RATE * tf.nn.l2_loss(w) + RATE * tf.reduce_sum(tf.abs(w))
+        return tf.train.GradientDescentOptimizer(LR).minimize(loss / REPLICAS)
+
+    with pytest.raises(errors.UnsupportedUpdateError, match="leave others= out, and the term stays in the loss"):
+        with tf1_wd.decoupled_weight_decay(others="decouple"):
+            in_replicas(strategy, step)
+    with tf1_wd.decoupled_weight_decay() as decay:
+        train_op = in_replicas(strategy, step)
+    assert_all(run(train_op, 1, w)[0], (1 - RATE) * (W0 - LR * (gradient(W0) + RATE * np.sign(W0))))
+    assert {fate for _, fate in decay.plan.terms} == {Fate.STAYS}
+
+
+def test_others_may_be_decoupled_on_replicas_where_there_are_none(strategy):
+    w = weights()
+
+    def step():
+        loss = data_loss(w + tf.placeholder_with_default(np.zeros([2, 3]), [2, 3])) + RATE * tf.nn.l2_loss(w)
+        return tf.train.GradientDescentOptimizer(LR).minimize(loss / REPLICAS)
+
+    with tf1_wd.decoupled_weight_decay(others="decouple"):
+        train_op = in_replicas(strategy, step)
+    assert_all(run(train_op, 1, w)[0], (1 - RATE) * (W0 - LR * gradient(W0)))

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import sys
 import traceback
 
@@ -83,7 +84,7 @@ def run(args):
             _start_anew(target, *surroundings)
         _say("it has trained already, so it does not start anew")
     elif not result.plans and not result.fails_alike:
-        _say("to run it as it is: tf1-wd run --decay off %s" % str(target))
+        _say("to run it as it is: tf1-wd run %s" % " ".join(map(shlex.quote, _without_decay(target))))
     code = result.raised.code if isinstance(result.raised, SystemExit) else None
     return code if isinstance(code, int) and code else 1
 
@@ -109,9 +110,12 @@ def _start_anew(target, directory, environment):
     sys.stdout.flush()
     sys.stderr.flush()
     os.chdir(directory)
-    words = ["-m", target.target] if target.is_module else [target.target]
-    command = [sys.executable, "-m", "tf1_wd", "run", "--decay", "off", *words, *target.arguments]
-    os.execve(sys.executable, command, environment)
+    os.execve(sys.executable, [sys.executable, "-m", "tf1_wd", "run", *_without_decay(target)], environment)
+
+
+def _without_decay(target):
+    """The words behind `tf1-wd run` that execute a program as it is."""
+    return ["--decay", "off", *(["-m"] if target.is_module else []), target.target, *target.arguments]
 
 
 def _say(text):

@@ -29,7 +29,7 @@ from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import DecayPlan, check_rows
 from tf1_wd.plan.options import DECOUPLE, LAZY, Rules, make_rules
-from tf1_wd.plan.reasons import over_updates
+from tf1_wd.plan.reasons import Reason, over_updates
 from tf1_wd.plan.same_variable import copies_of
 
 Updates = List[Tuple[tf.Variable, List[tf.Operation]]]
@@ -122,6 +122,7 @@ def _attach(
     plan = _plan_of(groups, rules)
     groups = [group for group in groups if not group.applied.update.is_empty]
     if not groups:
+        _refuse_coupled(updates, {d.name for d in plan.decays if d.reason is Reason.NO_RATE})
         raise NothingToDecayError(
             "none of the %d variables behind %s has a rate. Pass rates=, or declare penalties in the collection "
             "REGULARIZATION_LOSSES (%d entries). Per variable:\n%s"
@@ -268,7 +269,10 @@ def _refuse_coupled(updates: Updates, decaying: set[str]) -> None:
             coupled.append(holder.name)
     if coupled:
         raise CoupledPenaltyError(
-            "the gradient behind this train_op holds L2 of %s, so a decay would come on top of it. Put "
-            "tf1_wd.decoupled_weight_decay around the code that builds the train_op: it takes L2 out of the gradient"
-            % ", ".join(coupled)
+            "the gradient behind this train_op holds L2 of %s, and a decay would come on top of it. Where minimize or "
+            "apply_gradients of tf.train makes the update, put tf1_wd.decoupled_weight_decay around the code that "
+            "computes the gradients and calls it, which takes L2 out; of an imported graph that is the program that "
+            "wrote it. Elsewhere leave the L2 out of the loss, and pass rates= to attach; or exclude the variable"
+            % ", ".join(coupled),
+            variable=coupled[0],
         )

@@ -19,7 +19,8 @@ from tf1_wd.graph.variables import checkpoint_name, dims_of
 from tf1_wd.native.twin import eager_name
 from tf1_wd.penalties import added_by_hand
 from tf1_wd.plan.decisions import Decay, DecayPlan, Trained, decide
-from tf1_wd.plan.options import COUPLED, LAZY, TOUCHED_ROWS, Rules, check_matches, check_rate, make_rules
+from tf1_wd.plan.options import COUPLED, LAZY, TOUCHED_ROWS, Rules, check_matches, make_rules_of_l2
+from tf1_wd.plan.rates import check_rate
 from tf1_wd.plan.scale_option import LEARNING_RATE, check_scale, is_function
 from tf1_wd.plan.text_table import some
 
@@ -45,7 +46,7 @@ def plan_decay(
 
     Source: the options of decoupled_weight_decay.
     """
-    rules = make_rules(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
+    rules = make_rules_of_l2(rates=rates, include=include, exclude=exclude, multipliers=multipliers)
     trained = [Trained(i, v, eager_name(v), dims_of(v.shape), True) for i, v in enumerate(_listed(variables))]
     check_matches(rules, [(t.variable, t.name) for t in trained])
     plan = DecayPlan(tuple(decide(trained, rules, {}, {})), (), COUPLED)
@@ -106,7 +107,7 @@ def remove_decay_from_gradients(grads_and_vars: Pairs, plan: DecayPlan, scale: S
 
 def coupled_rules(**options: Any) -> Rules:
     """Rules of coupled_weight_decay, from the options of decoupled_weight_decay."""
-    rules = make_rules(**options)
+    rules = make_rules_of_l2(**options)
     if rules.sparse == LAZY:
         raise InvalidOptionError("sparse='lazy' is a decay of weights: in a gradient, use 'all_rows' or 'touched_rows'")
     # Every optimizer multiplies the gradient by its learning rate.

@@ -11,7 +11,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.ops.update import AppliedUpdate
 from tf1_wd.errors import AlreadyDecoupledError, EagerModeError, InvalidOptionError, UnsupportedUpdateError
-from tf1_wd.plan.options import check_rate
+from tf1_wd.plan.rates import check_rate
 
 
 def refuse_no_function(build: object) -> None:

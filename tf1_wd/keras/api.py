@@ -10,8 +10,8 @@ from tf1_wd.keras import layers as keras_layers
 from tf1_wd.keras import optimizer, regularizers
 from tf1_wd.keras.layers import BIAS, DEPTHWISE, EMBEDDINGS, KERNEL, RECURRENT
 from tf1_wd.plan.decisions import DecayPlan
-from tf1_wd.plan.options import make_rules, number_of
-from tf1_wd.plan.rates import is_rate
+from tf1_wd.plan.options import make_rules
+from tf1_wd.plan.rates import multiplied_by_learning_rate, number_of, problem_of
 
 
 def plan(
@@ -37,8 +37,9 @@ def plan(
     Args:
       model: a built Keras model or layer, of tf.keras (TensorFlow 1 and 2), tf-keras or Keras 3. A layer in it that is
         never called, and so not built, must be excluded.
-      rate: of kernels, a float in [0, 1). None: the rates are those of the model's own L2 regularizers (l2(c): 2 c), on
-        whatever weights they are, and `decouple` takes that L2 out of the gradient; its value stays in the loss.
+      rate: of kernels, a float that is in [0, 1) once scale multiplies it. None: the rates are those of the model's own
+        L2 regularizers (l2(c): 2 c), on whatever weights they are, and `decouple` takes that L2 out of the gradient;
+        its value stays in the loss.
       depthwise: of the kernels of DepthwiseConv* and the depthwise kernels of SeparableConv*. 0, as MobileNet advises.
       bias: of biases. embeddings: of Embedding tables; all rows decay.
       recurrent: of recurrent kernels; None: as `rate`.
@@ -83,12 +84,12 @@ def plan(
         _refuse_roles(depthwise=depthwise, bias=bias, embeddings=embeddings, recurrent=recurrent)
         given = ()
     for role, option, value in given:
-        number = _rate_of(value, option)
+        number = _rate_of(value, option, rules.scale)
         rates_by_role[role] = (number, "%s=%g" % (option, number))
     unused = [layer for layer in keras_layers.unbuilt(layers) if any(_means(item, layer) for item in excluded)]
     left_out = [inner for layer in unused for inner in keras_layers.layers_of(layer)]
     matched = [s for s, item in zip(rules.exclude, excluded) if any(_means(item, layer) for layer in unused)]
-    weights = keras_layers.weights_of(model, regularizers.rates_of(layers), left_out)
+    weights = keras_layers.weights_of(model, regularizers.read_all(layers), left_out)
     return keras_layers.decide(weights, None if rate is None else rates_by_role, rules, matched)
 
 
@@ -103,6 +104,12 @@ def rates(plan: DecayPlan) -> dict[str, float]:
       >>> with tf1_wd.decoupled_weight_decay(rates=tf1_wd.keras.rates(plan)):
       ...     train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
     """
+    for d in plan.decaying:
+        if not isinstance(d.rate, float):
+            raise InvalidOptionError(
+                "the rate of %s follows the variables of its regularizer, which rates= cannot: name a rate of it in "
+                "plan(model, rates=...), or decay by this plan: tf1_wd.keras.decouple(model, plan)" % d.name
+            )
     if plan.order != "after" or any(not isinstance(d.scale, float) for d in plan.decaying):
         raise InvalidOptionError(
             "rates do not carry the order and the scale of a plan (%s): make the plan without convention=, order= and "
@@ -181,10 +188,13 @@ def _refuse_roles(**given: float | None) -> None:
             )
 
 
-def _rate_of(value: object, option: str) -> float:
+def _rate_of(value: object, option: str, scale: Any) -> float:
     rate = number_of(value, option)
-    if not is_rate(rate):
-        raise InvalidRateError("%s=%r must be a number in [0, 1)" % (option, value), option=option)
+    if problem_of(rate, scale):
+        of_scale = "that times scale is in [0, 1)" if isinstance(scale, float) else "from 0 on"
+        what = "in [0, 1)" if scale == 1.0 else of_scale
+        advice = multiplied_by_learning_rate(rate, scale)
+        raise InvalidRateError("%s=%r must be a number %s%s" % (option, value, what, advice), option=option)
     return rate
 
 

@@ -7,11 +7,12 @@ read alike, none of them imported.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from tf1_wd.errors import InvalidOptionError, NothingToDecayError
 from tf1_wd.plan.decisions import Decay, DecayPlan
-from tf1_wd.plan.options import Rules, Selector, check_matches, check_rate, given_rate, left_out
+from tf1_wd.plan.options import Rules, Selector, check_matches, given_rate, left_out
+from tf1_wd.plan.rates import check_rate
 from tf1_wd.plan.reasons import Note, Reason
 
 KERNEL, DEPTHWISE, RECURRENT, BIAS, EMBEDDINGS = "kernel", "depthwise", "recurrent", "bias", "embeddings"
@@ -41,14 +42,24 @@ _NEVER_CALLED = ". If the model never calls it: build that layer, or exclude it 
 
 
 Rates = Mapping[str, Tuple[float, str]]  # role -> (rate, the option that gave it)
-L2 = Mapping[int, Optional[float]]  # id of what is underneath a weight -> rate of its regularizer; None: not known
+
+
+class Regularizer(NamedTuple):
+    """What a regularizer is. rate: of the L2 in it, a float, or a function that computes it from its variables; None:
+    not known to hold any. has_rest: True if there is more in it than L2.
+    """
+
+    rate: Any
+    has_rest: bool
+
+
+NO_REGULARIZER = Regularizer(0.0, False)
 
 
 @dataclass(frozen=True)
 class Weight:
     """A weight of a model: its innermost layer, the Keras class that layer is or derives from (None: not known), what
-    the weight is there (None: not known), whether it trains, and the rate of its L2 regularizer (0.0: it has none;
-    None: it has a regularizer that is not known).
+    the weight is there (None: not known), whether it trains, and its regularizer.
     """
 
     variable: Any
@@ -57,7 +68,7 @@ class Weight:
     known: str | None
     role: str | None
     trainable: bool
-    l2: float | None
+    regularizer: Regularizer
 
 
 def layers_of(model: Any) -> list[Any]:
@@ -85,15 +96,16 @@ def unbuilt(layers: Iterable[Any]) -> list[Any]:
     return [
         layer
         for layer in layers
-        if _known_class(layer) or not any(map(_is_keras, type(layer).__mro__[:1]))
+        if _known_class(layer) or not any(map(is_keras, type(layer).__mro__[:1]))
         if not layer.built and not weights_in(layer)
     ]
 
 
-def weights_of(model: Any, l2: L2, left_out: Sequence[Any] = ()) -> list[Weight]:
+def weights_of(model: Any, known: Mapping[int, Regularizer], left_out: Sequence[Any] = ()) -> list[Weight]:
     """Every weight of a built model once, in the model's order: list of Weight.
 
-    l2: the rates of regularizers. left_out: layers that need not be built, and those inside of them.
+    known: regularizers by the id of what is underneath their weights. left_out: layers that need not be built, and
+    those inside of them.
     Raises InvalidOptionError if the model, or another of its layers, is not built.
     """
     _refuse_unbuilt(model, left_out)
@@ -104,7 +116,12 @@ def weights_of(model: Any, l2: L2, left_out: Sequence[Any] = ()) -> list[Weight]
     training = {id(variable) for variable in model.trainable_weights}
     unique = {id(variable): variable for variable in model.weights}.values()
     return [
-        _weight(variable, owners[id(variable)], id(variable) in training, l2.get(id(underneath(variable)), 0.0))
+        _weight(
+            variable,
+            owners[id(variable)],
+            id(variable) in training,
+            known.get(id(underneath(variable)), NO_REGULARIZER),
+        )
         for variable in unique
     ]
 
@@ -137,27 +154,31 @@ def decide(weights: Sequence[Weight], rates: Rates | None, rules: Rules, matched
     checked = replace(rules, exclude=tuple(selector for selector in rules.exclude if selector not in matched))
     check_matches(checked, [(w.variable, w.name) for w in weights])
     decays = tuple(_decide(w, rates, rules) for w in weights)
-    notes = [(w.name, _note(w, d, rates is None)) for w, d in zip(weights, decays) if w.l2 != 0.0]
-    plan = DecayPlan(decays, (), rules.order, tuple((name, note) for name, note in notes if note is not None))
+    notes = [(w.name, note) for w, d in zip(weights, decays) for note in _notes(w, d, rates is None)]
+    plan = DecayPlan(decays, (), rules.order, tuple(notes))
     if not plan.decaying:
         advice = "" if rates is not None else " from a regularizer: pass a rate, tf1_wd.keras.plan(model, rate)"
         raise NothingToDecayError("no weight of the model decays%s. Per variable:\n%s" % (advice, plan))
     return plan
 
 
-def _note(weight: Weight, decay: Decay, by_regularizers: bool) -> Note | None:
+def _notes(weight: Weight, decay: Decay, by_regularizers: bool) -> list[Note]:
     """What is to be said of the regularizer of a weight."""
-    if not by_regularizers:
-        return Note.REGULARIZED if decay.rate is not None else None
+    rate, has_rest = weight.regularizer
     if decay.rate is None:
-        return Note.STAYS_COUPLED if weight.trainable else None
-    return Note.REGULARIZED if weight.l2 is None else Note.TAKEN_OUT
+        is_told = by_regularizers and weight.trainable and weight.regularizer != NO_REGULARIZER
+        return [Note.STAYS_COUPLED] if is_told else []
+    if rate is None or rate == 0.0:
+        return [Note.NOT_L2] if has_rest else []
+    if not by_regularizers:
+        return [Note.REGULARIZED]
+    return [Note.TAKEN_OUT, Note.REST] if has_rest else [Note.TAKEN_OUT]
 
 
 def _decide(weight: Weight, rates: Rates | None, rules: Rules) -> Decay:
     rate, why, reason = _rate(weight, rates, rules)
-    if rate is not None:
-        check_rate(rate, weight.name, why, rules.scale)
+    if rate is not None and not callable(rate):
+        check_rate(rate, weight.name, why, rules.scale, has_convention=True)
         rate, reason = (rate, reason) if rate else (None, Reason.ZERO_RATE)
     shape = tuple(weight.variable.shape)
     shape = tuple(getattr(n, "value", n) for n in shape)  # tf.Dimension, in TensorFlow 1
@@ -168,7 +189,7 @@ def _decide(weight: Weight, rates: Rates | None, rules: Rules) -> Decay:
     return Decay(weight.variable, weight.name, shape, rate, why, words, reason=reason, scale_tensor=scale)
 
 
-def _rate(weight: Weight, rates: Rates | None, rules: Rules) -> tuple[float | None, str, Reason]:
+def _rate(weight: Weight, rates: Rates | None, rules: Rules) -> tuple[Any, str, Reason]:
     """(rate or None, why in words, Reason)."""
     kept_out = left_out(rules, weight.variable, weight.name)
     if kept_out is not None:
@@ -180,11 +201,13 @@ def _rate(weight: Weight, rates: Rates | None, rules: Rules) -> tuple[float | No
         return given, text, Reason.GIVEN
     where = type(weight.layer).__name__
     if rates is None:
-        if weight.l2 is None:
+        rate = weight.regularizer.rate
+        if rate is None:
             return None, "its regularizer in %s is not known to be L2" % where, Reason.NO_RATE
-        if weight.l2 == 0.0:
+        if rate == 0.0:
             return None, "no L2 regularizer", Reason.NO_RATE
-        return weight.l2, "L2 regularizer of %s" % where, Reason.REGULARIZER
+        follows = ", as its variables have it in each step" if callable(rate) else ""
+        return rate, "L2 regularizer of %s%s" % (where, follows), Reason.REGULARIZER
     if weight.known is None:
         return None, "%s is a layer that is not known: name its weights in rates=" % where, Reason.UNKNOWN_LAYER
     if weight.role is None:
@@ -195,7 +218,7 @@ def _rate(weight: Weight, rates: Rates | None, rules: Rules) -> tuple[float | No
     return rate, "%s of %s: %s" % (weight.role, where, text), Reason.ROLE
 
 
-def _weight(variable: Any, layer: Any, trainable: bool, l2: float | None) -> Weight:
+def _weight(variable: Any, layer: Any, trainable: bool, regularizer: Regularizer) -> Weight:
     known = _known_class(layer)
     attributes = {} if known is None else _KNOWN[known]
     attribute = next((a for a in attributes if getattr(layer, a, None) is variable), None)
@@ -207,7 +230,7 @@ def _weight(variable: Any, layer: Any, trainable: bool, l2: float | None) -> Wei
         known=known,
         role=role,
         trainable=trainable,
-        l2=l2,
+        regularizer=regularizer,
     )
 
 
@@ -218,12 +241,13 @@ def keras_name(variable: Any) -> str:
 
 def _known_class(layer: Any) -> str | None:
     for cls in type(layer).__mro__:
-        if _is_keras(cls) and cls.__name__ in _KNOWN:
+        if is_keras(cls) and cls.__name__ in _KNOWN:
             return cls.__name__
     return None
 
 
-def _is_keras(cls: type) -> bool:
+def is_keras(cls: type) -> bool:
+    """True for a class of any Keras."""
     return "keras" in cls.__module__.split(".") or cls.__module__.startswith("tf_keras.")
 
 
@@ -238,7 +262,7 @@ def is_layer_class(kind: type) -> bool:
 
 
 def _attributes(layer: Any) -> list[Any]:
-    if any(_is_keras(cls) and cls.__name__ == "Bidirectional" for cls in type(layer).__mro__):
+    if any(is_keras(cls) and cls.__name__ == "Bidirectional" for cls in type(layer).__mro__):
         return [layer.forward_layer, layer.backward_layer]  # of `layer` it keeps the pattern alone, never built
     return list(vars(layer).values())
 

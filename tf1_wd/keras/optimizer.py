@@ -134,7 +134,8 @@ def _update(
     weights = before or [tf.convert_to_tensor(d.variable) for d in decays]
     for d, w in zip(decays, weights):
         dtype = tf.float64 if w.dtype == tf.float64 else tf.float32  # half types are rounded once
-        fraction = d.rate * scale if isinstance(scale, float) else d.rate * tf.cast(scale, dtype)
+        rate = tf.cast(d.rate(), dtype) if callable(d.rate) else d.rate
+        fraction = rate * scale if isinstance(scale, float) else rate * tf.cast(scale, dtype)
         d.variable.assign_sub(tf.cast(tf.convert_to_tensor(fraction, dtype) * tf.cast(w, dtype), w.dtype))
         if d.variable.constraint is not None:
             d.variable.assign(d.variable.constraint(d.variable))
@@ -185,6 +186,7 @@ def add_l2(model: Any, plan: DecayPlan) -> None:
     refusals.refuse_scale_of_l2(plan)
     refusals.refuse_other_weights(model, plan)
     refusals.refuse_regularized(model, plan)
+    refusals.refuse_taken_out(plan)
     for d in plan.decaying:
         if getattr(d.variable, "regularizer", None) is not None:
             raise CoupledPenaltyError("%s has a regularizer already: exclude it" % d.name)

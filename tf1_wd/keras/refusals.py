@@ -118,6 +118,17 @@ def refuse_regularized(model: Any, plan: DecayPlan) -> None:
         )
 
 
+def refuse_taken_out(plan: DecayPlan) -> None:
+    """Refuses to add L2 by a plan whose rates are those of L2 that is in the loss."""
+    names = [name for name, note in plan.notes if note is Note.TAKEN_OUT]
+    if names:
+        raise CoupledPenaltyError(
+            "%s has an L2 regularizer, which is in the loss already, and add_l2 would double it: leave add_l2 out, and "
+            "the model trains with that L2; or decay by the plan: tf1_wd.keras.decouple(model, plan)" % some(names),
+            variable=names[0],
+        )
+
+
 def refuse_added_l2(plan: DecayPlan, weights: Sequence[Any]) -> None:
     """Refuses a plan with some of the weights whose L2 add_loss has put into the loss."""
     added = {id(underneath(weight)) for weight in weights}
@@ -135,9 +146,9 @@ def refuse_l2_in_gradients(plan: DecayPlan, pairs: Sequence[tuple[Any, Any]]) ->
 def _refuse_added(names: list[str]) -> None:
     if names:
         raise CoupledPenaltyError(
-            "the loss holds L2 of %s beside the regularizers, as model.add_loss puts it there, and its gradient goes "
-            "through the optimizer: a decay adds to it. Leave that L2 out of the loss, or exclude these weights from "
-            "the plan" % some(names),
+            "the loss holds L2 of %s beside what the plan takes out, of model.add_loss or of a regularizer that is not "
+            "known to be L2, and its gradient goes through the optimizer: a decay adds to it. Leave that L2 out of the "
+            "loss, or exclude these weights from the plan" % some(names),
             variable=names[0],
         )
 

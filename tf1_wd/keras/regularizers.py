@@ -13,17 +13,18 @@ from typing import Any, Callable, Collection, Iterable, Iterator, Sequence
 import numpy as np
 
 from tf1_wd._tf import builds_a_graph, loss_functions, tf
-from tf1_wd.keras.layers import underneath, weights_in
+from tf1_wd.keras.layers import Regularizer, is_keras, underneath, weights_in
 from tf1_wd.penalties.probe import scratch_session
 
 _KNOWN = ("L1", "L2", "L1L2", "OrthogonalRegularizer")
+_TIMES = (1.0, 64.0, 8.0)  # random weights are tried at these multiples
 _CLOSE = 1e-4  # what float32 leaves of a sum over a weight
 
 
 class Detached:
     """A regularizer whose L2 is in the value of the loss, and in no gradient while `is_decoupled()` is true.
 
-    regularizer: what Keras was given. compute: what gives its value. variable: the weight; None: compute is given it.
+    regularizer: what Keras was given. compute: what gives its value. variable: the weight.
     """
 
     def __init__(
@@ -31,26 +32,30 @@ class Detached:
     ) -> None:
         self.regularizer, self.variable = regularizer, variable
         self.compute, self._is_decoupled = compute, is_decoupled
+        self._read = read(regularizer, variable.shape)
 
     def __call__(self, *weight: Any) -> Any:
         value = self.compute(*weight)
         if not self._is_decoupled():  # compiled anew: without a decay the L2 is what it was
             return value
-        l1 = float(getattr(self.regularizer, "l1", 0.0) or 0.0)
-        if not l1:
+        if not self._read.has_rest:
             return tf.stop_gradient(value)
-        trained = l1 * tf.reduce_sum(tf.abs(tf.convert_to_tensor(weight[0] if weight else self.variable)))
+        tensor = tf.convert_to_tensor(weight[0] if weight else self.variable)
+        l1 = float(getattr(self.regularizer, "l1", 0.0) or 0.0)
+        trained = l1 * tf.reduce_sum(tf.abs(tensor)) if l1 else value - self._l2(tensor)
         return trained + tf.stop_gradient(value - trained)
 
+    def _l2(self, weight: Any) -> Any:
+        rate = self._read.rate() if callable(self._read.rate) else self._read.rate
+        return tf.stop_gradient(tf.cast(rate, weight.dtype)) * tf.nn.l2_loss(weight)
 
-def rates_of(layers: Iterable[Any]) -> dict[int, float | None]:
-    """{id of what is underneath a weight: rate of its regularizer, see `rate_of`} of those weights that have one.
+
+def read_all(layers: Iterable[Any]) -> dict[int, Regularizer]:
+    """{id of what is underneath a weight: what its regularizer is} of those weights that have one.
 
     layers: all layers of a model.
     """
-    return {
-        id(underneath(weight)): rate_of(regularizer, weight.shape) for weight, regularizer in regularizers_of(layers)
-    }
+    return {id(underneath(weight)): read(regularizer, weight.shape) for weight, regularizer in regularizers_of(layers)}
 
 
 def regularizers_of(layers: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
@@ -66,23 +71,61 @@ def regularizers_of(layers: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
                 yield weight, getattr(regularizer, "regularizer", regularizer)
 
 
-def rate_of(regularizer: Any, shape: Iterable[Any]) -> float | None:
-    """The rate r of a regularizer whose L2 is r / 2 |w|^2; 0.0 if it has no L2, None if it is not known to be L2.
+def read(regularizer: Any, shape: Iterable[Any]) -> Regularizer:
+    """What a regularizer is, of which L2 is rate / 2 |w|^2.
 
     A function, or a class of one's own, is tried on random weights of the shape.
     """
-    if type(regularizer).__name__ in _KNOWN:
-        return 2.0 * float(getattr(regularizer, "l2", 0.0))
+    if type(regularizer).__name__ in _KNOWN and is_keras(type(regularizer)):
+        rest = [getattr(regularizer, name, 0.0) for name in ("l1", "factor")]
+        return Regularizer(2.0 * float(getattr(regularizer, "l2", 0.0)), any(float(number) for number in rest))
     random = np.random.RandomState(0)
-    dims = [int(n) for n in shape]
+    dims = [int(getattr(n, "value", n)) for n in shape]
     weights = [random.normal(size=dims).astype(np.float32) for _ in range(2)]
-    weights.append(3.0 * weights[0])
     try:
-        values = _values(regularizer, weights)
+        values = np.array(_values(regularizer, [t * w for w in weights for t in _TIMES])).reshape(len(weights), -1)
+        variables = not builds_a_graph() and _reads_variables(regularizer, dims)
     except Exception:  # of any kind: the regularizer is the user's
-        return None
-    rates = [2.0 * value / np.sum(np.square(w, dtype=np.float64)) for value, w in zip(values, weights)]
-    return rates[0] if np.allclose(rates, rates[0], rtol=_CLOSE, atol=0.0) and rates[0] > 0.0 else None
+        return Regularizer(None, True)
+    squares = [np.sum(np.square(w, dtype=np.float64)) for w in weights]
+    rates = 2.0 * _second_degree(values[:, 0], values[:, 1]) / squares
+    first = values[:, 0] - rates * squares / 2.0  # what a weight that is t times as large makes t times as large
+    fits = np.allclose(values[:, 2], _TIMES[2] * first + _TIMES[2] ** 2 * rates * squares / 2.0, rtol=_CLOSE, atol=0.0)
+    if not (fits and np.allclose(rates, rates[0], rtol=_CLOSE, atol=0.0)):
+        return Regularizer(None, True)
+    if not rates[0] * squares[0] > _CLOSE * abs(values[0, 0]):
+        return Regularizer(None, True)
+    has_rest = not np.allclose(first, 0.0, atol=_CLOSE * np.max(np.abs(values[:, 0])))
+    return Regularizer(_following(regularizer, dims) if variables else float(rates[0]), has_rest)
+
+
+def rate_of(regularizer: Any, shape: Iterable[Any]) -> float | None:
+    """The rate of a regularizer, if it is the same in each step; 0.0 if it has no L2, None if that is not known."""
+    rate = read(regularizer, shape).rate
+    return rate if isinstance(rate, float) else None
+
+
+def _second_degree(one: Any, many: Any) -> Any:
+    """The part of f(w) that grows with the square of w, of f(w) and f(t w), where the other part grows with w."""
+    t = _TIMES[1]
+    return (many - t * one) / (t * t - t)
+
+
+def _reads_variables(regularizer: Callable[[Any], Any], dims: Sequence[int]) -> bool:
+    """True if the value depends on variables too, a coefficient say, in eager mode."""
+    traced = tf.function(lambda w: regularizer(w), autograph=False)
+    traced = traced.get_concrete_function(tf.TensorSpec(dims, tf.float32))
+    return any(tensor.dtype == tf.resource for tensor in traced.captured_inputs)
+
+
+def _following(regularizer: Callable[[Any], Any], dims: Sequence[int]) -> Callable[[], Any]:
+    """A function that computes the rate from what the variables of a regularizer are when it is called."""
+
+    def rate() -> Any:
+        ones = tf.ones(dims)
+        return 2.0 * _second_degree(regularizer(ones), regularizer(_TIMES[1] * ones)) / float(np.prod(dims))
+
+    return rate
 
 
 def _values(regularizer: Callable[[Any], Any], weights: Sequence[np.ndarray]) -> list[float]:
@@ -110,7 +153,7 @@ def take_out(layers: Iterable[Any], chosen: Collection[int], is_decoupled: Calla
             regularizer = getattr(weight, "regularizer", None)
             if regularizer is not None and id(underneath(weight)) in chosen:
                 regularizer = _original(regularizer)
-                weight.regularizer = Detached(regularizer, regularizer, None, is_decoupled)
+                weight.regularizer = Detached(regularizer, regularizer, weight, is_decoupled)
 
 
 def _original(function: Any) -> Any:

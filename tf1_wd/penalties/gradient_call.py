@@ -27,7 +27,8 @@ class GradientCall:
     ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. own: OwnTerms, whose step is no
     multiple of their variables. freed: ops of the variables with one of both. constants: the tensors to treat as
     constants, so that no gradient flows through a penalty or an own term. terms: names of other terms of variables
-    alone in ys. norms: names of what looks like a penalty and is none, see `weigh`. gated: ops of variables with L2
+    alone in ys. norms: names of what looks like a penalty and is none, see `weigh`, and of terms of variables alone
+    behind tf.stop_gradient. gated: ops of variables with L2
     inside a branch or a loop. functions_with_l2: names of functions that ys call.
     of: ops of the variables whose penalties are taken out; None: all, and what is L2 in other words.
     After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
@@ -72,7 +73,10 @@ class GradientCall:
         self.rates = rates(weighed)
         self.own = words.own + rows.own
         self.freed = {*self.rates, *(op for own in self.own for op in own.term.variables)}
-        self.terms = words.coupled + rows.coupled
+        stopped = {op for op in self.ops if op.type == "StopGradient"}
+        moving = {op.name for op in graph.between(begin, self.ops, stopped)}
+        self.terms = [name for name in words.coupled + rows.coupled if name in moving]
+        self.norms += sorted(told.difference(moving))
         self.gated = gated_variables(self.ops, self.ys)
         self.functions_with_l2 = sorted({*_functions_with_l2(self.ops), *(f for _, found in others for f in found)})
         self.constants = self._outermost(impure)

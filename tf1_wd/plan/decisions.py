@@ -14,6 +14,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 from tf1_wd.errors import NoMatchError
 from tf1_wd.plan import options, text_table
 from tf1_wd.plan.options import ALL_ROWS, COUPLED, LAZY, TOUCHED_ROWS, Rules
+from tf1_wd.plan.rates import check_rate
 from tf1_wd.plan.reasons import Fate, Reason
 
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
@@ -238,7 +239,7 @@ def _yes(trained: Trained, rate: Any, why: str, reason: Reason, rules: Rules, ti
     if text:
         rate, why = times(rate, factor), "%s, %s" % (why, text)
     if isinstance(rate, float):
-        options.check_rate(rate, trained.name, why, rules.scale)
+        check_rate(rate, trained.name, why, rules.scale, has_convention=rules.order != COUPLED)
         if rate == 0.0:
             return _no(trained, why + ", with rate 0", Reason.ZERO_RATE)
     rows = _rows(trained, rules)

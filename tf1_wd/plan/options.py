@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
 from tf1_wd.conventions.table import AFTER, BEFORE, CONVENTIONS, ETA, LEARNING_RATE, NOTHING
-from tf1_wd.errors import InvalidOptionError, InvalidRateError, NoMatchError
-from tf1_wd.plan.rates import problem_of
+from tf1_wd.errors import InvalidOptionError, NoMatchError
+from tf1_wd.plan.rates import given_as
 from tf1_wd.plan.reasons import Reason
 from tf1_wd.plan.same_variable import is_same, parts
 from tf1_wd.plan.scale_option import check_scale
@@ -70,13 +70,23 @@ def make_rules(**options: Any) -> Rules:
     Raises InvalidOptionError (which name, word or type is wrong, what there is), InvalidRateError; NothingToDecayError
     for scale=0.
     """
-    known = list(inspect.signature(_make).parameters)
+    return _make(**_known(options))
+
+
+def make_rules_of_l2(**options: Any) -> Rules:
+    """As make_rules, for L2 in the gradient, which the optimizer multiplies by its learning rate in any case."""
+    return _make(**_known(options), is_l2=True)
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(_make).parameters.values()
+    known = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = "did you mean %s? " % near[0] if near else ""
             raise InvalidOptionError("there is no option %s: %soptions are %s" % (name, hint, ", ".join(known)))
-    return _make(**options)
+    return options
 
 
 def _make(
@@ -92,6 +102,8 @@ def _make(
     multipliers: Any = None,
     summary: bool = False,
     others: str = COUPLED,
+    *,
+    is_l2: bool = False,
 ) -> Rules:
     _one_of("source", source, SOURCES)
     _one_of("convention", convention, tuple(PRESETS))
@@ -113,7 +125,7 @@ def _make(
         source=source,
         include=_selectors("include", include),
         exclude=_selectors("exclude", exclude),
-        rates=_rates(rates, scale if scale == 1.0 and multipliers is None else None),
+        rates=_rates(rates, scale if scale == 1.0 and multipliers is None else None, not is_l2),
         multipliers=_multipliers(multipliers),
         scale=scale,
         order=order,
@@ -167,15 +179,6 @@ def check_matches(rules: Rules, variables: Sequence[tuple[Any, str]]) -> None:
                 pattern=selector.text,
                 option=selector.option,
             )
-
-
-def check_rate(rate: float, name: str, where: str, scale: Any = 1.0) -> None:
-    """Raises InvalidRateError if `rate`, that of the variable `name`, makes no decay with a scale; see `problem_of`."""
-    problem = problem_of(rate, scale)
-    if problem:
-        advice = "Correct the coefficient, or give another with rates="
-        words = "decay rate %r of variable %s (%s)%s. %s" % (rate, name, where, problem, advice)
-        raise InvalidRateError(words, variable=name)
 
 
 def _near(selector: Selector, variables: Sequence[tuple[Any, str]]) -> str:
@@ -248,15 +251,16 @@ def _answer(predicate: Callable[[Any], Any], variable: Any, what: str) -> bool:
         raise InvalidOptionError(text % (what, type(error).__name__, error)) from error
 
 
-def _rates(value: Any, scale: Any) -> tuple[tuple[Selector | None, float], ...]:
+def _rates(value: Any, scale: Any, has_convention: bool) -> tuple[tuple[Selector | None, float], ...]:
     if value is None:
         return ()
     if hasattr(value, "items"):
         if not value:
             raise InvalidOptionError("rates is empty; leave it out, or map patterns to rates")
         pairs = [(_selector("rates", key), rate) for key, rate in value.items()]
-        return tuple((selector, _rate(rate, "rates[%s]" % selector.text, scale)) for selector, rate in pairs)
-    return ((None, _rate(value, "rates", scale)),)
+        named = [(selector, rate, "rates[%s]" % selector.text) for selector, rate in pairs]
+        return tuple((selector, given_as(rate, text, scale, has_convention)) for selector, rate, text in named)
+    return ((None, given_as(value, "rates", scale, has_convention)),)
 
 
 def _multipliers(value: Any) -> tuple[tuple[Selector, float], ...]:
@@ -275,19 +279,3 @@ def _factor(value: Any, key: Any) -> float:
     if not math.isfinite(factor) or factor < 0:
         raise InvalidOptionError("multipliers: %r for %s must be finite and not negative" % (value, key))
     return factor
-
-
-def number_of(value: Any, option: str) -> float:
-    """`value`, that of a rate by an option, as a float. Raises InvalidRateError if it is no number."""
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidRateError("%s=%r is not a number" % (option, value), option=option) from error
-
-
-def _rate(value: Any, option: str, scale: Any) -> float:
-    rate = number_of(value, option)
-    problem = problem_of(rate, scale)
-    if problem:
-        raise InvalidRateError("decay rate %r given as %s%s. Give another" % (rate, option, problem), option=option)
-    return rate

@@ -68,7 +68,10 @@ class Fate(_Said):
         "no multiple of its variables: not applied, as rates= gives these another decay, or include=, exclude= or "
         "source= leaves it out"
     )
-    NORM = "a norm of variables whose weight in the loss changes with them, or that has no gradient: no decay"
+    NORM = (
+        "a norm of variables whose weight in the loss changes with them, or a term that no gradient comes through: no "
+        "decay"
+    )
     STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
 
     @property
@@ -98,10 +101,10 @@ def over_updates(notes: Iterable[tuple[str, Fate]]) -> list[tuple[str, Fate]]:
 class Note(_Said):
     """What is to be said of a part of the graph that the decay matters for."""
 
-    REGULARIZED = (
-        "has an L2 regularizer, or one not known, whose gradient goes through the optimizer: a decay adds to it"
-    )
+    REGULARIZED = "has an L2 regularizer, whose gradient goes through the optimizer: a decay adds to it"
     TAKEN_OUT = "has an L2 regularizer, which decouple takes out of the gradient; the loss still reports it"
+    NOT_L2 = "has a regularizer that is not L2, or not known as it: its gradient goes through the optimizer"
+    REST = "its regularizer is more than L2, such as L1: the gradient of the rest goes through the optimizer"
     UNUSED = "a gradient that no update takes: the L2 of the loss is not in it, nor in those that train"
     STAYS_COUPLED = "has a regularizer and does not decay: its gradient goes through the optimizer"
 

@@ -119,7 +119,7 @@ def test_a_program_that_decays_by_itself_is_refused_or_starts_anew_unchanged(scr
     assert (stdout, code) == ("started\n", 1)
     assert "the program decays these variables by itself" in said
     assert "train.py:25: session.run(train_op)" in said
-    assert "tf1-wd run --decay off train.py" in said
+    assert "tf1-wd run --decay off train.py --own-decay\n" in said + "\n"
     assert "Traceback" not in stderr
     assert not (script / "weights.npy").exists()
     words += ["--if-impossible", "run-unchanged"]

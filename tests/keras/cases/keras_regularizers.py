@@ -127,6 +127,56 @@ def not_l2():
     }
 
 
+def absolute(w):
+    return 0.1 * tf.reduce_sum(tf.abs(w))
+
+
+def more_than_l2():
+    """L1 and L2 in one function of one's own, on B."""
+    model = net(of_b=lambda w: 0.5 * absolute(w) + 0.1 * tf.reduce_sum(tf.square(w)))
+    found = decoupled(model)
+    return {"trained": train(model), "printed": str(found), "of Keras": str(tf1_wd.keras.plan(net()))}
+
+
+def advised_to_pass_a_rate():
+    """A model whose regularizers are not L2, with the rate that the refusal asks for."""
+    found = {}
+    for name, regularizer in (("class", K.regularizers.l1(0.1)), ("function", absolute)):
+        model = net(of_a=regularizer, of_b=None)
+        refused = outcome(tf1_wd.keras.plan, model)
+        printed = str(decoupled(model, 0.3))
+        found[name] = {"refused": refused, "printed": printed, "trained": train(model)}
+    model = net(of_a=absolute, of_b=None)
+    decoupled(model, rates={"a/": 0.3})
+    found["by name"] = {"trained": train(model)}
+    return found
+
+
+def coefficient_in_a_variable():
+    coefficient = tf.Variable(0.15, trainable=False)
+
+    def l2(w):
+        return coefficient * tf.reduce_sum(tf.square(w))
+
+    found = {}
+    for name, regularizer in (("l2", l2), ("more", lambda w: l2(w) + 0.5 * absolute(w))):
+        coefficient.assign(0.15)
+        model = net(of_a=regularizer, of_b=None)
+        plan = decoupled(model)
+        first = train(model, 1)
+        coefficient.assign(0.05)
+        found[name] = {"trained": first + train(model, STEPS - 1), "printed": str(plan)}
+    found["rates"] = outcome(tf1_wd.keras.rates, plan)
+    model = net(of_a=l2, of_b=None)
+    found["add_l2"] = outcome(tf1_wd.keras.add_l2, model, tf1_wd.keras.plan(model))
+    return found
+
+
+def added_twice():
+    model = net()
+    return outcome(tf1_wd.keras.add_l2, model, tf1_wd.keras.plan(model))
+
+
 def compiled_anew():
     model = net()
     decoupled(model)
@@ -265,8 +315,11 @@ def real(name):
 
 
 FACTS = [trajectories, fit, plan, excluded, given_another_rate, value_of_the_loss, as_a_function, not_l2]
+FACTS += [more_than_l2, advised_to_pass_a_rate, added_twice]
 FACTS += [compiled_anew, attribute_after_build, saved, schedules]
-FACTS += [updates_wait_for_reads] if MODE == "graph" else [refused_in_fit, scale_in_a_variable]
+FACTS += (
+    [updates_wait_for_reads] if MODE == "graph" else [refused_in_fit, scale_in_a_variable, coefficient_in_a_variable]
+)
 if MODE != "keras3":
     FACTS.append(added_by_a_function)
 result = {}

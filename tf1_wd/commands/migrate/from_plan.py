@@ -7,7 +7,8 @@ from tf1_wd.commands.migrate import migration
 from tf1_wd.commands.migrate.migration import LAST, Loss, Migration, Part, RunStep, Weight
 from tf1_wd.errors import InvalidOptionError, MigrationError
 from tf1_wd.plan.optimizer_table import MIGRATED
-from tf1_wd.plan.options import COUPLED, ORDERS, check_rate
+from tf1_wd.plan.options import COUPLED, ORDERS
+from tf1_wd.plan.rates import check_rate
 from tf1_wd.plan.reasons import NOT_TRAINED, stored_own_steps, stored_reason
 from tf1_wd.plan.scale_option import LEARNING_RATE
 

@@ -25,7 +25,6 @@ from tf1_wd.penalties.own_decay import refuse_own_decay
 # by which the text of a program tells that it has L2, if not in each of its graphs
 _WORDS_OF_L2 = ("l2_loss", "l2_regularizer", "regularizers.l2", "regularizers.L2")
 _WITHOUT = "this graph has no L2, though the program has: nothing decays, and it trains as it is"
-_ALL_ZERO = "the coefficient of every penalty in this graph is the constant 0: nothing decays, and it trains as it is"
 
 
 @dataclass
@@ -55,7 +54,9 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
 
     Returns the Run. Raises ProgramNotFoundError.
     """
-    result, plans, without = Run() if result is None else result, {}, []
+    result = Run() if result is None else result
+    plans: dict = {}
+    without: list = []
     names_l2 = any(word in programs.source_of(program) for word in _WORDS_OF_L2)
 
     def on_training(tf_graph, scope):
@@ -63,14 +64,17 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
             warnings.simplefilter("always", Tf1WdWarning)
             try:
                 scope.check()
+                if scope.has_zero_coefficients:
+                    refuse_own_decay(trainable_variables(tf_graph))
             except NothingToDecayError as error:
+                if any(_attaches(decided, tf_graph) for decided in watch.scopes):
+                    return
                 refuse_own_decay(trainable_variables(tf_graph))  # told first: a rate would be refused for it
                 is_of_a_sweep = names_l2 or any(plan.decaying for plan in result.plans)
-                if not scope.has_zero_coefficients and (scope.has_terms or not is_of_a_sweep):
+                if scope.has_terms or not is_of_a_sweep:
                     raise
-                if not scope.has_zero_coefficients:
-                    without.append(error)
-                warnings.warn(_ALL_ZERO if scope.has_zero_coefficients else _WITHOUT, Tf1WdWarning, stacklevel=1)
+                without.append(error)
+                warnings.warn(_WITHOUT, Tf1WdWarning, stacklevel=1)
         plans[id(tf_graph)] = scope.plan
         result.plans[:] = plans.values()
         for warning in caught:
@@ -80,7 +84,7 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
 
     if rules.backend != "tensorflow":
         loader.status()  # registers the op, for programs that import a graph which this one exported
-    watch = Watch(lambda: ScopeListener(rules, takes_keras=True), on_training)
+    watch = Watch(lambda: ScopeListener(rules, takes_keras=True), on_training, True, _refuse_unheard)
     before = set(threading.enumerate())
     with watch.open():
         result.raised = programs.attempt(program)
@@ -101,13 +105,36 @@ def run(program, rules, on_plan=lambda plan: None, on_warning=lambda text: None,
     return result
 
 
+def _attaches(decided, tf_graph):
+    """True for what decays variables of a graph behind updates that the watch has heard."""
+    hears_updates_alone = decided.gradient_keys is None
+    return hears_updates_alone and any(getattr(d.variable, "graph", None) is tf_graph for d in decided.plan.decaying)
+
+
 def _ended_well(raised):
     return raised is None or (isinstance(raised, SystemExit) and raised.code in (None, 0))
+
+
+def _refuse_unheard(updates):
+    """Raises NothingUpdatedError for updates that were made elsewhere, or by hand: their gradients are what they are.
+
+    updates: {op of a variable: update op}.
+    """
+    raise NothingUpdatedError(
+        "%s is updated by %s (%s), which no optimizer in this program has made, so it would not decay. Of an imported "
+        "graph, execute the program that builds and exports it by tf1-wd run: what it writes then decays wherever it "
+        "is imported. %s" % (*next((v.name, op.name, op.type) for v, op in updates.items()), _BY_OTHER_MEANS)
+    )
+
+
+_BY_OTHER_MEANS = (
+    "Of updates that the program makes itself (tf.raw_ops, assignments), and of an imported graph without L2, give the "
+    "train_op to tf1_wd.attach(train_op, rates=...), once the L2, if there is any, is out of the loss"
+)
 
 
 def _nothing_seen():
     return NothingUpdatedError(
         "the program ran to its end, and no apply_gradients of an optimizer of tf.train or of Keras 2 was seen in it, "
-        "so nothing decayed. A program that does not train is run with --decay off; of one that trains by other means, "
-        "such as assignments of its own, the train_op can be given to tf1_wd.attach"
+        "so nothing decayed. A program that does not train is run with --decay off. " + _BY_OTHER_MEANS
     )

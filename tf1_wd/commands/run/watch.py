@@ -11,6 +11,8 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.decay.scope import hooks
 from tf1_wd.errors import Tf1WdError
+from tf1_wd.graph.assignments import written_variable
+from tf1_wd.graph.marks import is_decay
 
 
 @dataclass
@@ -37,15 +39,18 @@ class Watch(hooks.Listener):
     on_training(graph, listener): called before a session first runs an update of the graph or a raw gradient, and again
       when updates have been added since. What it raises comes out of the program's session.run; a Tf1WdError out of
       each such run to come.
+    on_unheard(updates): called before a session first runs updates that no optimizer of this process has made:
+      {op of a variable: update op}. What it raises is treated alike.
     """
 
-    def __init__(self, make_listener, on_training, lets_attach=False):
+    def __init__(self, make_listener, on_training, lets_attach=False, on_unheard=None):
         self.lets_attach = lets_attach
         self.error = None  # the first Tf1WdError that went into the program, which may have caught it
         self.graphs = {}  # id: graph, of the sessions that ran
         self.scopes = []  # of the program's own, to which this gave way
         self._make_listener = make_listener
-        self._on_training = on_training
+        self._on_training, self._on_unheard = on_training, on_unheard
+        self._heard = {}  # id of a graph: sets of ops that sessions have run, without unheard updates
         self._states = {}
         self._lock = threading.RLock()
 
@@ -107,18 +112,39 @@ class Watch(hooks.Listener):
 
     def _before_run(self, of_session, ops):
         self.graphs[id(of_session)] = of_session
-        state = self._states.get(id(of_session))
-        if state is None or state.reported == state.changes:
-            return
-        key = frozenset(ops)
-        if key in state.harmless:
-            return
+        state, key = self._states.get(id(of_session)), frozenset(ops)
+        if state is not None and state.reported != state.changes and key not in state.harmless:
+            self._find_training(state, ops, key)
+        heard = self._heard.setdefault(id(of_session), set())
+        if self._on_unheard is not None and key not in heard:
+            unheard = self._unheard(state, ops)
+            if unheard:
+                with self._noting():
+                    self._on_unheard(unheard)
+            heard.add(key)
+
+    def _find_training(self, state, ops, key):
         wanted = state.train_ops | state.listener.raw_gradients
-        inside = any(op.graph is not of_session for op in wanted)  # in the function of a loop or a branch
+        inside = any(op.graph is not state.graph for op in wanted)  # in the function of a loop or a branch
         if any(op in wanted or (inside and op.type in graph.CALLS) for op in graph.predecessors(ops)):
             self._report(state)
         else:
             state.harmless.add(key)
+
+    def _unheard(self, state, ops):
+        """{op of a variable: update op} behind the ops of a run, but for those that this, or a scope, has heard of.
+
+        {} if an imported decay is among them too.
+        """
+        behind = list(graph.predecessors(ops))
+        if self.scopes or not any("Apply" in op.type for op in behind):
+            return {}
+        heard = set() if state is None else set(graph.predecessors(state.train_ops))
+        behind = [op for op in behind if op not in heard]
+        if any(map(is_decay, behind)):
+            return {}
+        written = [(written_variable(op), op) for op in behind if "Apply" in op.type]
+        return {variable: op for variable, op in written if variable is not None}
 
     def _report(self, state):
         """Calls on_training once; after an error of ours again and again, as the program may catch it and go on."""

@@ -15,7 +15,8 @@ from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, ROWS, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
 from tf1_wd.plan.decisions import Decay, Trained, by_lookups, decide
-from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, check_rate, given_rate, multiplier, selected
+from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, given_rate, multiplier, selected
+from tf1_wd.plan.rates import check_rate
 from tf1_wd.plan.reasons import Fate
 
 
@@ -186,7 +187,8 @@ def _fate(
     is_l2 = term.rest in (LINEAR, ANCHORED)
     holding = [call for call in calls if call.contains(term.tensor)]
     if holding:
-        return None if any(_holds(call, term) for call in holding) else Fate.IN_LOSS
+        is_told = any(_holds(call, term) or _names_a_part(call, term) for call in holding)
+        return None if is_told else Fate.IN_LOSS
     if not any(op in movable for op in term.variables):
         return None if term.penalties else Fate.NO_VARIABLE
     if term.rest == INPUTS:
@@ -204,6 +206,18 @@ def _holds(call: GradientCall, term: Term) -> bool:
     taken = [own.term.tensor for own in call.own] + [p.tensor for p in call.penalties if p.tensor.op not in known]
     behind = [op for op in graph.ancestors([term.tensor]) if op.outputs and op not in known] if taken else []
     return any(o.type == t.op.type and graph.same_structure(o.outputs[0], t) for o in behind for t in taken)
+
+
+def _names_a_part(call: GradientCall, term: Term) -> bool:
+    """True if a call has named, of a term, what is in it besides penalties; or the term as a whole."""
+    names = {*call.terms, *call.norms}
+    named = [op for op in call.ops if op.name in names] if names else []
+    behind = [op for op in graph.ancestors([term.tensor]) if op.outputs] if named else []
+    return any(
+        o is op or (o.type == op.type and graph.same_structure(o.outputs[0], op.outputs[0]))
+        for o in behind
+        for op in named
+    )
 
 
 def _said(fate: Fate, rules: Rules) -> Fate:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, Iterator
+from typing import Any, Collection, Iterator
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
@@ -25,6 +26,8 @@ from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows, in_two_updates
 from tf1_wd.plan.options import Rules, given_rate, selected
 from tf1_wd.plan.reasons import Fate, Note, Reason, over_updates
 
+ALL_ZERO = "the coefficient of every penalty in the loss is the constant 0: nothing decays, and it trains as it is"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -39,6 +42,12 @@ class Record:
     def gradient_keys(self) -> set[Key]:
         """The keys (graph.key) of what tf.gradients returned, of sparse gradients the values and indices."""
         return {graph.key(t) for call in self.calls for found in call.derivatives.values() for t in found}
+
+    @property
+    def has_zero_coefficients(self) -> bool:
+        """True if there are penalties, each with the constant coefficient 0, so that no gradient misses any."""
+        rates = [rate for call in self.calls for rate in call.rates.values()]
+        return bool(rates) and all(map(is_zero, rates)) and not any(call.own for call in self.calls)
 
 
 def plan_of(record: Record) -> DecayPlan:
@@ -78,6 +87,9 @@ def check(record: Record, may_be_empty: bool) -> None:
     plan = plan_of(record)
     if record.updates and all(applied.update.is_empty for applied in record.updates):
         _refuse_own_decay_instead(record)
+        if record.has_zero_coefficients:  # as one turn of a sweep may have them
+            warnings.warn(ALL_ZERO, UndecayedWarning, stacklevel=4)
+            return
         raise NothingToDecayError(
             "none of %d variables decays. Looked at the loss (%d penalties), the collection REGULARIZATION_LOSSES "
             "(%d entries) and rates=%s.%s Declare penalties, or pass rates=. Per variable:\n%s"
@@ -86,7 +98,7 @@ def check(record: Record, may_be_empty: bool) -> None:
                 sum(len(call.penalties) for call in record.calls),
                 len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)),
                 "given" if record.rules.rates else "None",
-                _cause(record, plan),
+                _cause(record),
                 plan,
             )
         )
@@ -103,15 +115,14 @@ def _refuse_own_decay_instead(record: Record) -> None:
     for optimizer in record.optimizers:
         refuse_decoupled(optimizer)
     all_of_them = [d for applied in record.updates for d in applied.update.decisions]
-    refuse_own_decay([d.variable for d in all_of_them if d.reason is Reason.NO_RATE], record.gradient_keys)
+    rateless = (Reason.NO_RATE, Reason.ZERO_RATE)
+    refuse_own_decay([d.variable for d in all_of_them if d.reason in rateless], record.gradient_keys)
 
 
-def _cause(record: Record, plan: DecayPlan) -> str:
+def _cause(record: Record) -> str:
     functions = sorted({name for call in record.calls for name in call.functions_with_l2})
     if functions:
         return " L2 in, or through, functions is not counted: %s." % ", ".join(functions)
-    if any(d.reason is Reason.ZERO_RATE for d in plan.decays):
-        return " The penalties have the coefficient 0: set it, as the program's flags may do."
     return ""
 
 
@@ -171,7 +182,7 @@ def _refuse_nothing_updated(record: Record) -> None:
     movers = _movers(record)
     text = ""
     if movers:
-        text = " %s: %s" % (_words(movers), _OTHERS)
+        text = " %s: %s" % (_words(movers), _by_other_means(record, movers))
     elif record.calls:
         text = (
             " Gradients that are fetched and applied in NumPy cannot be followed: decay there (w -= r * w), or feed "
@@ -193,14 +204,25 @@ def _refuse_other_optimizers(record: Record) -> None:
         has_rate = op in penalised or given_rate(record.rules, variable, name)[0] is not None
         if op in movers and has_rate and selected(record.rules, variable, name):
             raise NothingUpdatedError(
-                "%s and would not decay with it: %s. Or exclude the variable" % (_words({op: movers[op]}), _OTHERS)
+                "%s and would not decay with it: %s. Or exclude the variable"
+                % (_words({op: movers[op]}), _by_other_means(record, [op]))
             )
 
 
-_OTHERS = (
-    "an optimizer that is none of tf.train (Keras, own assignments) needs its train_op built outside of the scope, and "
-    "tf1_wd.attach(train_op, rates=...)"
-)
+def _by_other_means(record: Record, moved: Collection[tf.Operation]) -> str:
+    """What to do about variables (ops) that are updated by something else than optimizers of tf.train, in words."""
+    known: dict[str, float] = {}
+    for call in record.calls:
+        for op in moved:
+            rate = call.rates.get(op)
+            if isinstance(rate, float) and rate > 0.0:
+                known["^%s$" % re.escape(op.name)] = rate
+    rates = "{%s}" % ", ".join("%r: %g" % pair for pair in known.items()) if 0 < len(known) <= 3 else "..."
+    return (
+        "an update by other means (Keras, own assignments, tf.raw_ops, an imported graph) has to be built outside of "
+        "the scope, on a loss without L2, and then tf1_wd.attach(train_op, rates=%s). A graph whose loss has L2 is "
+        "exported anew, with the scope in the program that builds it" % rates
+    )
 
 
 def _words(movers: dict[tf.Operation, tf.Operation]) -> str:
@@ -235,7 +257,11 @@ def _refuse_lost_penalties(record: Record) -> None:
             raise NothingUpdatedError(
                 "the penalties of %s left the gradient, but no apply_gradients of a tf.train optimizer in the "
                 "scope updates them%s. Put the optimizer's call inside; %s"
-                % (", ".join(sorted(op.name for op in penalised)), "; " + words if words else "", _OTHERS)
+                % (
+                    ", ".join(sorted(op.name for op in penalised)),
+                    "; " + words if words else "",
+                    _by_other_means(record, penalised),
+                )
             )
 
 

@@ -33,7 +33,7 @@ from tf1_wd.decay.scope.net_rate import calls_behind, loss_rates, refuse_gradien
 from tf1_wd.decay.scope.own_terms import loss_terms
 from tf1_wd.decay.scope.replicas import Replica, apply_in_replicas
 from tf1_wd.errors import NothingUpdatedError, UnsupportedUpdateError
-from tf1_wd.graph.gradients import Pairs, Scalar, as_list, is_zero
+from tf1_wd.graph.gradients import Pairs, Scalar, as_list
 from tf1_wd.graph.variables import checkpoint_name
 from tf1_wd.penalties.added_by_hand import refuse_by_hand
 from tf1_wd.penalties.gradient_call import GradientCall, Key
@@ -71,8 +71,7 @@ class ScopeListener(Listener):
     @property
     def has_zero_coefficients(self) -> bool:
         """True if there are penalties, each with the constant coefficient 0, so that no gradient misses any."""
-        rates = [rate for call in self.record.calls for rate in call.rates.values()]
-        return bool(rates) and all(map(is_zero, rates)) and not any(call.own for call in self.record.calls)
+        return self.record.has_zero_coefficients
 
     @property
     def has_terms(self) -> bool:
@@ -175,6 +174,13 @@ class ScopeListener(Listener):
         if self.rules.order == COUPLED:
             raise UnsupportedUpdateError(
                 "coupled_weight_decay does not know the replicas of a strategy: leave L2 in the loss, without it"
+            )
+        terms = [name for found in gradient_calls for name in found.terms]
+        if self.rules.others == DECOUPLE and terms:
+            raise UnsupportedUpdateError(
+                "others='decouple' has no step of its own for the copies of a variable that the replicas of a strategy "
+                "have, and the loss has %s: leave others= out, and the term stays in the loss; or train without the "
+                "strategy" % terms[0]
             )
         replica = Replica([(g, v) for g, v in call.pairs if g is not None], gradient_calls, rates)
         refuse = functools.partial(self._refuse, call)
