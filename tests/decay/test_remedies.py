@@ -44,16 +44,42 @@ def test_an_update_of_the_programs_own_decays_by_attach_as_the_refusals_say(
     with tf.Graph().as_default(), tf.variable_scope(tf.get_variable_scope(), use_resource=kind == "resource"):
         w = weights("kernel")
         with pytest.raises(errors.NothingUpdatedError, match="outside of the scope, on a loss without L2") as refused:
-            with tf1_wd.decoupled_weight_decay():
+            with tf1_wd.decoupled_weight_decay(order=order):
                 update(w, with_l2(w))
         with pytest.raises(kind_of_refusal, match=advice):
             tf1_wd.attach(update(w, with_l2(w)), rates=RATE)
     w = weights("kernel")
-    named = re.search(r"attach\(train_op, rates=\{'(.*)': (.*)\}\)", str(refused.value))
-    rates = {named.group(1): float(named.group(2))}
-    assert rates == {"^kernel$": RATE}
-    train_op = tf1_wd.attach(update(w, data_loss(w)), rates=rates, order=order)
+    train_op = named_call(refused)(update(w, data_loss(w)))
     assert_close(run(train_op, w), one_step(order))
+
+
+def named_call(refused):
+    """A function that does to a train_op what the call does that an error names."""
+    call = re.search(r"tf1_wd\.attach\(train_op, .*?\)", str(refused.value)).group()
+    return eval("lambda train_op: " + call, {"tf1_wd": tf1_wd})
+
+
+def test_a_decay_times_the_learning_rate_of_an_op_of_the_programs_own_is_named_with_it(kind):
+    w = weights("kernel")
+    with pytest.raises(errors.NothingUpdatedError) as refused:
+        with tf1_wd.decoupled_weight_decay(convention="adamw"):
+            raw_update(w, with_l2(w))
+    train_op = named_call(refused)(raw_update(w, data_loss(w)))
+    assert_close(run(train_op, w), one_step("before", LR * RATE))
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_l2_in_an_update_of_the_programs_own_is_left_where_it_is_as_the_refusal_says(by_hand, kind):
+    w = weights("kernel")
+    with pytest.raises(errors.NothingUpdatedError, match=r"where L2 of the loss acts as it is, .*\.add_decay_to_grad"):
+        with tf1_wd.coupled_weight_decay(rates=RATE if by_hand else None):
+            raw_update(w, data_loss(w) if by_hand else with_l2(w))
+    loss = data_loss(w) if by_hand else with_l2(w)
+    gradient_of_w = tf.gradients(loss, w)[0]
+    if by_hand:
+        ((gradient_of_w, _),) = tf1_wd.add_decay_to_gradients([(gradient_of_w, w)], tf1_wd.plan_decay([w], RATE))
+    train_op = w.assign_sub(LR * gradient_of_w)
+    assert_close(run(train_op, w), W0 - LR * (gradient(W0) + RATE * W0))
 
 
 def test_rates_that_are_known_at_run_time_alone_are_not_named(kind):

@@ -23,7 +23,7 @@ from tf1_wd.penalties.find import read_collection
 from tf1_wd.penalties.gradient_call import GradientCall, Key
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import Decay, DecayPlan, check_rows, in_two_updates
-from tf1_wd.plan.options import Rules, given_rate, selected
+from tf1_wd.plan.options import AFTER, COUPLED, Rules, given_rate, selected
 from tf1_wd.plan.reasons import Fate, Note, Reason, over_updates
 
 ALL_ZERO = "the coefficient of every penalty in the loss is the constant 0: nothing decays, and it trains as it is"
@@ -217,9 +217,20 @@ def _by_other_means(record: Record, moved: Collection[tf.Operation]) -> str:
             rate = call.rates.get(op)
             if isinstance(rate, float) and rate > 0.0:
                 known["^%s$" % re.escape(op.name)] = rate
-    rates = "{%s}" % ", ".join("%r: %g" % pair for pair in known.items()) if 0 < len(known) <= 3 else "..."
-    return (
+    means = (
         "an update by other means (Keras, own assignments, tf.raw_ops, an imported graph) has to be built outside of "
+    )
+    if record.rules.order == COUPLED:
+        return means + (
+            "the scope, where L2 of the loss acts as it is, and other gradients are given it by "
+            "tf1_wd.add_decay_to_gradients"
+        )
+    rates = "{%s}" % ", ".join("%r: %g" % pair for pair in known.items()) if 0 < len(known) <= 3 else "..."
+    if isinstance(record.rules.scale, str):  # LEARNING_RATE is the only word
+        rates += ", scale=%r" % record.rules.scale
+    if record.rules.order != AFTER:
+        rates += ", order=%r" % record.rules.order
+    return means + (
         "the scope, on a loss without L2, and then tf1_wd.attach(train_op, rates=%s). A graph whose loss has L2 is "
         "exported anew, with the scope in the program that builds it" % rates
     )

@@ -254,6 +254,6 @@ def _refuse_not_handed_over(optimizer: tf.train.Optimizer) -> None:
         )
     raise UnsupportedUpdateError(
         "%s overrides apply_gradients and does not hand over to tf.train.Optimizer, so it cannot be known when "
-        "its update happens. Build its train_op outside of the scope and put the decay behind it: "
-        "tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
+        "its update happens. Build its train_op outside of the scope, on a loss without L2, and put the decay behind "
+        "it: tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
     )
