@@ -72,8 +72,8 @@ def _apply_then(
     if not calls:
         raise UnsupportedUpdateError(
             "%s applies gradients in its own way, so it cannot be known when its update ends. If it is made around "
-            "another optimizer, let that one decay; else build its train_op without decay, and put the decay behind "
-            "it: tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
+            "another optimizer, let that one decay; else build its train_op outside of the scope, on a loss without "
+            "L2, and put the decay behind it: tf1_wd.attach(train_op, rates=...)" % type(optimizer).__name__
         )
     return result
 
