@@ -155,6 +155,13 @@ def test_a_model_without_l2_decays_by_a_rate_as_the_refusal_says(mode, what):
         assert "a/kernel: has a regularizer that is not L2, or not known as it: its gradient goes" in found["printed"]
 
 
+def test_a_weight_with_l2_is_excluded_from_a_plan_with_a_rate_as_the_refusal_says(mode):
+    found = fact(mode, "excluded_from_a_rate")
+    assert found["refused"][0] == "CoupledPenaltyError"
+    assert "or exclude these weights" in found["refused"][1]
+    assert_trained(found["trained"], trained(decay=(0.3, 0.0), coupled=(0.0, 0.2)))
+
+
 @pytest.mark.skipif(not EAGER, reason="in graph mode a regularizer that reads a variable is not known to be L2")
 @pytest.mark.parametrize("mode", EAGER)
 @pytest.mark.parametrize(("what", "l1"), [("l2", 0.0), ("more", 0.05)])

@@ -172,6 +172,14 @@ def coefficient_in_a_variable():
     return found
 
 
+def excluded_from_a_rate():
+    """What has L2 is excluded from a plan with a rate, as the refusal of that plan says."""
+    model = net(of_a=None)
+    refused = outcome(decoupled, model, 0.3)
+    decoupled(model, 0.3, exclude="b/")
+    return {"refused": refused, "trained": train(model)}
+
+
 def added_twice():
     model = net()
     return outcome(tf1_wd.keras.add_l2, model, tf1_wd.keras.plan(model))
@@ -315,7 +323,7 @@ def real(name):
 
 
 FACTS = [trajectories, fit, plan, excluded, given_another_rate, value_of_the_loss, as_a_function, not_l2]
-FACTS += [more_than_l2, advised_to_pass_a_rate, added_twice]
+FACTS += [more_than_l2, advised_to_pass_a_rate, excluded_from_a_rate, added_twice]
 FACTS += [compiled_anew, attribute_after_build, saved, schedules]
 FACTS += (
     [updates_wait_for_reads] if MODE == "graph" else [refused_in_fit, scale_in_a_variable, coefficient_in_a_variable]

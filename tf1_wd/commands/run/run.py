@@ -122,8 +122,9 @@ def _refuse_unheard(updates):
     """
     raise NothingUpdatedError(
         "%s is updated by %s (%s), which no optimizer in this program has made, so it would not decay. Of an imported "
-        "graph, execute the program that builds and exports it by tf1-wd run: what it writes then decays wherever it "
-        "is imported. %s" % (*next((v.name, op.name, op.type) for v, op in updates.items()), _BY_OTHER_MEANS)
+        "graph, execute the program that builds and exports it by tf1-wd run: what it writes then decays under tf1-wd "
+        "run, and, with --backend tensorflow, anywhere. %s"
+        % (*next((v.name, op.name, op.type) for v, op in updates.items()), _BY_OTHER_MEANS)
     )
 
 
