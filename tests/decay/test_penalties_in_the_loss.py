@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 import tf1_wd
 from support import oracle
+from support.other_words import fed_loss
 from support.programs import (
     CURVATURE,
     LR,
@@ -22,6 +23,7 @@ from support.programs import (
     trained,
     weights,
 )
+from tf1_wd.plan.reasons import Fate
 
 IN_THE_LOSS = {
     "add_n": lambda loss, w: tf.add_n([loss, *tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)]),
@@ -127,3 +129,16 @@ def test_gradients_may_be_weighted_by_numbers(kind, backend):
         found = tf.gradients([data_loss(w), tf.nn.l2_loss(w)], [w], grad_ys=[np.float64(1.0), np.float64(RATE)])
         train_op = tf.train.AdamOptimizer(LR).apply_gradients(zip(found, [w]))
     assert_close(run(*[train_op] * 3, w), oracle.train("adam", LR, W0, gradient, 3, "after", RATE))
+
+
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_l2_with_a_trained_coefficient_decays_at_it_and_the_coefficient_keeps_its_gradient(order, kind):
+    w, c = weights("w"), weights("c", value=-1.0)
+    with tf1_wd.decoupled_weight_decay(order=order) as decay:
+        train_op = tf.train.GradientDescentOptimizer(LR).minimize(fed_loss(w) + RATE * tf.exp(c) * tf.nn.l2_loss(w))
+    got, coefficient = run(train_op, [w, c])
+    rate = RATE * np.exp(-1.0)
+    stepped = W0 - LR * gradient(W0)
+    assert_close(got, (1 - rate) * stepped if order == "after" else stepped - rate * W0)
+    assert_close(coefficient, -1.0 - LR * rate * np.sum(W0**2) / 2)
+    assert [fate for _, fate in decay.plan.terms] == [Fate.COEFFICIENT]

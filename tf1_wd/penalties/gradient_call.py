@@ -27,9 +27,9 @@ class GradientCall:
     ys: list of tf.Tensor. penalties: list of Penalty. rates: {op of a variable: rate}. own: OwnTerms, whose step is no
     multiple of their variables. freed: ops of the variables with one of both. constants: the tensors to treat as
     constants, so that no gradient flows through a penalty or an own term. terms: names of other terms of variables
-    alone in ys. norms: names of what looks like a penalty and is none, see `weigh`, and of terms of variables alone
-    behind tf.stop_gradient. gated: ops of variables with L2
-    inside a branch or a loop. functions_with_l2: names of functions that ys call.
+    alone in ys. trained_coefficients: names of those that L2 is multiplied by. norms: names of
+    what looks like a penalty and is none, see `weigh`, and of terms of variables alone behind tf.stop_gradient.
+    gated: ops of variables with L2 inside a branch or a loop. functions_with_l2: names of functions that ys call.
     of: ops of the variables whose penalties are taken out; None: all, and what is L2 in other words.
     After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
     variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
@@ -75,7 +75,11 @@ class GradientCall:
         self.freed = {*self.rates, *(op for own in self.own for op in own.term.variables)}
         stopped = {op for op in self.ops if op.type == "StopGradient"}
         moving = {op.name for op in graph.between(begin, self.ops, stopped)}
-        self.terms = [name for name in words.coupled + rows.coupled if name in moving]
+        terms = [name for name in words.coupled + rows.coupled if name in moving]
+        at_run_time = [c for _, c in weighed if not isinstance(c, float)]
+        in_coefficients = {op.name for op in graph.ancestors(at_run_time)}
+        self.trained_coefficients = [name for name in terms if name in in_coefficients]
+        self.terms = [name for name in terms if name not in in_coefficients]
         self.norms += sorted(told.difference(moving))
         self.gated = gated_variables(self.ops, self.ys)
         self.functions_with_l2 = sorted({*_functions_with_l2(self.ops), *(f for _, found in others for f in found)})

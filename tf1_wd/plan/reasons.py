@@ -74,6 +74,8 @@ class Fate(_Said):
     )
     STAYS = "a term of variables alone, not known as L2: stays in the loss, and its gradient goes through the optimizer"
 
+    COEFFICIENT = "trained, and a coefficient of L2: the L2 decays at its value in each step, and it keeps its gradient"
+
     @property
     def is_own_step(self) -> bool:
         """True for a term that moves weights beside the optimizer."""

@@ -65,6 +65,7 @@ def plan_of(record: Record) -> DecayPlan:
                 decisions[key] = in_two_updates(before, decay), True
         notes += applied.update.notes
     in_loss = {name: Fate.STAYS for call in record.calls for name in call.terms}
+    in_loss.update((name, Fate.COEFFICIENT) for call in record.calls for name in call.trained_coefficients)
     in_loss.update((name, Fate.NORM) for call in record.calls for name in call.norms)
     notes = [(name, in_loss.get(name, fate) if fate is Fate.IN_LOSS else fate) for name, fate in notes]
     notes += in_loss.items()
