@@ -39,6 +39,10 @@ def step_number():
     return tf.train.get_or_create_global_step()
 
 
+def other_words(v):
+    return 0.25 * tf.norm(v["a/kernel"]) ** 2 + RATE * tf.nn.l2_loss(-v["b/kernel"])
+
+
 def minimize(optimizer, penalty=l2):
     return lambda loss, v: [optimizer().minimize(loss + penalty(v), step_number())]
 
@@ -100,6 +104,7 @@ AS_IT_IS = {
     "nesterov": minimize(lambda: tf.train.MomentumOptimizer(LR, 0.75, use_nesterov=True)),
     "momentum, a schedule": minimize(lambda: tf.train.MomentumOptimizer(schedule(), 0.75)),
     "adam": minimize(lambda: tf.train.AdamOptimizer(LR, 0.8, 0.95, 1e-3)),
+    "adam, L2 in other words": minimize(lambda: tf.train.AdamOptimizer(LR), other_words),
     "adam, a schedule": minimize(lambda: tf.train.AdamOptimizer(schedule())),
     "rmsprop": minimize(lambda: tf.train.RMSPropOptimizer(LR)),
     "rmsprop, centered with momentum": minimize(lambda: tf.train.RMSPropOptimizer(LR, 0.8, 0.5, 1e-3, centered=True)),
@@ -258,6 +263,7 @@ CASES = {
     **{name: in_a_scope for name in IN_A_SCOPE},
     "L2 decoupled by rules": decoupled,
     "file: adam": from_a_file,
+    "file: adam, L2 in other words": from_a_file,
     "file: sgd, one rate": from_a_file,
     "file: clipped by the global norm": from_a_file,
     "plan: adamw": from_a_plan,

@@ -34,7 +34,8 @@ class GradientCall:
     After `keep`: derivatives: {op of a variable: tensors of its raw gradient}. raw: {graph.key of a tensor: ops of the
     variables whose raw gradient it is part of}. is_decay_alone: True if nothing but penalties reaches the variables.
 
-    decouples_others: True to make own terms also of those that are not L2.
+    decouples_others: True to make own terms also of those that are not L2. through: the ops of ys that the gradients go
+    through, where the call was not seen: what it was told to take for constant is among the others; None: all.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class GradientCall:
         grad_ys: Any,
         decouples_others: bool = False,
         of: Collection[tf.Operation] | None = None,
+        through: Collection[tf.Operation] | None = None,
     ) -> None:
         self._xs = as_list(xs)
         self.ys = [tf.convert_to_tensor(y) for y in as_list(ys)]
@@ -69,9 +71,12 @@ class GradientCall:
         inside = {op.name for op in graph.ancestors(found)}  # what is told as a whole is no norm of its own
         self.norms = [name for name, functions in others if not functions and name not in inside]
         weighed += words.weighed
+        self.own = words.own + rows.own
+        if through is not None:
+            weighed = [pair for pair in weighed if pair[0].tensor.op in through]
+            self.own = [own for own in self.own if own.term.tensor.op in through]
         self.penalties = [penalty for penalty, _ in weighed]
         self.rates = rates(weighed)
-        self.own = words.own + rows.own
         self.freed = {*self.rates, *(op for own in self.own for op in own.term.variables)}
         stopped = {op for op in self.ops if op.type == "StopGradient"}
         moving = {op.name for op in graph.between(begin, self.ops, stopped)}

@@ -12,6 +12,7 @@ import tf1_wd
 from support.migration_cases import LR
 from support.migration_programs import AS_IT_IS, Built, l2, watched
 from support.reading import adam, code
+from tf1_wd import errors
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.migrate.program import migrate_file
 from tf1_wd.commands.migrate.reading.reader import from_facts
@@ -36,10 +37,7 @@ def test_a_graph_from_a_file_gives_the_same_code(name, tmp_path):
         tf.train.export_meta_graph(path)
     of_file = migration_code.write(migrate_file(path)).code.replace("program.meta", "program")
     program = migration_code.write(found).code
-    if name == "a gradient times two":  # a file tells the rate in the gradient alone
-        assert '"a/kernel": 1.0,' in of_file
-        assert '"a/kernel": 0.5,' in program
-    elif name in ("two losses in turn", "two optimizers in one run"):  # a file does not tell
+    if name in ("two losses in turn", "two optimizers in one run"):  # a file does not tell
         assert "is not in the graph" in of_file
     else:
         assert of_file == program
@@ -235,3 +233,56 @@ def test_gamma_and_beta_are_not_mixed_up():
     with pytest.raises(ValueError, match="norm/beta would go with gamma: give the variables in the order of VARIABLES"):
         module["pair"](weights)
     assert list(module["pair"](weights[::-1])) == ["norm/beta", "norm/gamma"]
+
+
+# --- L2 of a graph from a file
+
+
+def of_file(tmp_path, loss_of, *arguments):
+    """What is read of Adam on a loss of w, from a file."""
+    with tf.Graph().as_default():
+        w = tf.get_variable("w", [2, 3])
+        logits = tf.matmul(tf.placeholder(tf.float32, [None, 2]), w)
+        gradient = tf.gradients(tf.reduce_mean(tf.nn.softplus(logits)) + loss_of(w), w)[0]
+        adam().apply_gradients([(gradient, w)])
+        tf.train.export_meta_graph(str(tmp_path / "graph.meta"))
+    return migrate_file(str(tmp_path / "graph.meta"), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "rate"),
+    [
+        (lambda w: 0.25 * tf.norm(w) ** 2, 0.5),
+        (lambda w: 0.25 * tf.reduce_sum(w**2), 0.5),
+        (lambda w: 0.5 * tf.nn.l2_loss(-w), 0.5),
+        (lambda w: 0.5 * tf.norm(w), None),
+        (lambda w: tf.log(1.0 + tf.nn.l2_loss(w)), None),
+        (lambda w: tf.nn.relu(tf.nn.l2_loss(w) - 1.0), None),
+        (lambda w: tf.reduce_sum(w / tf.norm(w)), None),
+        (lambda w: tf.reduce_sum(tf.sin(tf.clip_by_norm(w, 1.0))), None),
+    ],
+)
+@pytest.mark.parametrize("rules", [None, make_rules(convention="adamw")])
+def test_a_graph_from_a_file_decays_by_the_l2_of_its_loss_alone(loss_of, rate, rules, tmp_path):
+    (part,) = of_file(tmp_path, loss_of, rules).steps[0].parts
+    assert part.weights[0].rate == (None if rate is None else pytest.approx(rate))
+
+
+def test_l2_that_a_program_adds_to_its_gradient_is_in_no_rate_of_a_graph_from_a_file(tmp_path):
+    with tf.Graph().as_default():
+        w = tf.get_variable("w", [2, 3])
+        adam().apply_gradients([(g + 0.25 * w, w) for g in tf.gradients(tf.reduce_sum(tf.sin(w)), w)])
+        tf.train.export_meta_graph(str(tmp_path / "graph.meta"))
+    found = migrate_file(str(tmp_path / "graph.meta"))
+    assert found.steps[0].parts[0].weights[0].rate is None
+    assert "changes them by the op" in migration_code.write(found).code
+
+
+def test_a_rate_that_a_graph_from_a_file_does_not_tell_is_asked_for(tmp_path):
+    def run_time(w):
+        return tf.placeholder_with_default(0.5, []) * tf.norm(w) ** 2
+
+    with pytest.raises(errors.MigrationError, match="--rate 'w=RATE'"):
+        of_file(tmp_path, run_time)
+    (part,) = of_file(tmp_path, run_time, None, make_rules(rates={"w": 0.25})).steps[0].parts
+    assert part.weights[0].rate == 0.25

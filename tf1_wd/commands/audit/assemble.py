@@ -49,7 +49,7 @@ def audit_facts(program, all_facts, norms=None, notes=(), has_lines=True):
 
 
 def audit_file(path, checkpoint=None):
-    """The AuditReport of a `.meta` file, or of a SavedModel's folder, by structure alone.
+    """The AuditReport of a `.meta` file, or of a SavedModel's folder.
 
     checkpoint: a checkpoint with the weights; by default the one beside the file, if there is one.
     Raises AuditError if it is neither, or holds no trainable variables.
@@ -59,7 +59,7 @@ def audit_file(path, checkpoint=None):
     """
     with graph_from(path) as (tf_graph, beside):
         facts = structural_facts(tf_graph)
-        notes = ["Read from a file, by structure: source lines and the loss itself are not in it."]
+        notes = ["Read from a file: source lines are not in it, and the loss is known by the names of its gradients."]
         if not facts.steps:
             notes.append("The graph updates no variable, so which optimizer trains it is not known.")
         if made_in(tf_graph):

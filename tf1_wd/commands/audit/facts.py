@@ -80,6 +80,7 @@ class Facts:
     origins: {op of a penalty in a loss: op of the penalty in a collection that it is, or is a copy of}.
     own_decays: [(op of a variable, the op that takes a fraction of it off)] of those that no step tells of;
     optimizer_decays: of those that its step tells of, by own_decay. notes: sentences on what could not be known.
+    results: keys (graph.key) of what tf.gradients returned, or made in a graph whose making was not seen.
     """
 
     graph: tf.Graph
@@ -90,6 +91,7 @@ class Facts:
     own_decays: tuple = ()
     optimizer_decays: tuple = ()
     notes: tuple = ()
+    results: frozenset = frozenset()
 
 
 def facts_of(tf_graph, steps, layers=None, notes=(), gradients=frozenset()):
@@ -118,6 +120,7 @@ def facts_of(tf_graph, steps, layers=None, notes=(), gradients=frozenset()):
         own_decays=tuple(others),
         optimizer_decays=tuple(of_optimizers.items()),
         notes=tuple(notes),
+        results=frozenset(gradients),
     )
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+import contextlib
 
-from tf1_wd import graph
-from tf1_wd.commands.audit.facts import Doubled, OptimizerStep, Problem, facts_of
-from tf1_wd.commands.audit.report import RUN_TIME
+from tf1_wd import _tf, graph
+from tf1_wd._tf import tf
+from tf1_wd.commands.audit.facts import OptimizerStep, Problem, facts_of
+from tf1_wd.commands.audit.found_calls import FoundCalls
+from tf1_wd.commands.audit.net_rates import Found, doubled, find_rate, is_decay_alone, notes_on, strength_of
+from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
+from tf1_wd.decay.scope.gradient_sources import Upstream
 from tf1_wd.graph.assignments import gradient_of, written_variable
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.linear import Reading
-from tf1_wd.graph.op_types import CLIPS, DIVISIONS, PASSED_IN_FILES, SUMS
+from tf1_wd.graph.op_types import CLIPS, DIVISIONS, PASSED_IN_FILES, PLACEHOLDERS, SUMS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
-from tf1_wd.penalties.find import Penalty, find_penalties
 from tf1_wd.penalties.own_decay import Scalars, rests
 
-IN_GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of
 
 
@@ -30,8 +31,12 @@ _READING = Reading(_scalar_at, sums=SUMS | PASSED_IN_FILES, divisions=DIVISIONS)
 
 def structural_facts(tf_graph):
     """The Facts of a tf.Graph whose making was not seen, such as one from a file."""
-    of_losses = {graph.key(t) for op in tf_graph.get_operations() if IN_GRADIENTS.search(op.name) for t in op.outputs}
-    return facts_of(tf_graph, structural_steps(tf_graph, update_ops(tf_graph)), gradients=of_losses)
+    open_again = _tf.unfinalized(tf_graph) if tf_graph.finalized else contextlib.nullcontext()
+    with tf_graph.as_default(), open_again:
+        updates = update_ops(tf_graph)
+        calls = FoundCalls(tf_graph, [(variable, gradient_of(op)) for variable, ops in updates.items() for op in ops])
+        steps = structural_steps(tf_graph, updates, calls)
+        return facts_of(tf_graph, steps, notes=notes_on(calls.calls), gradients=calls.keys)
 
 
 def update_ops(tf_graph):
@@ -55,38 +60,26 @@ def learning_rate_of(op, constants):
     return RUN_TIME if number is None else number
 
 
-def coefficients_in(gradient, variable, constants):
-    """(coefficients of `variable` in the gradient, whether the gradient is L2 alone).
+def added_by_hand(gradient, variable, constants, results):
+    """The coefficients of a variable in what a program adds to its gradient by itself: floats, None at run time only.
 
-    A coefficient is a float, or None where it is known at run time only. Clips, and scalars that depend on the
-    gradient's own size, count as 1.
+    Clips, and scalars that depend on the gradient's own size, count as 1.
 
-    gradient: tf.Tensor. variable: its op. constants: Constants.
+    gradient: tf.Tensor. variable: its op. constants: Constants. results: keys of what tf.gradients made.
     """
-    found, pending, seen, is_alone = [], [(gradient, 1.0, False)], set(), True
+    found, pending, seen = [], [(gradient, 1.0)], set()
     while pending:
-        tensor, factor, was_inside = pending.pop()
-        op = tensor.op
-        if op in seen or not tensor.dtype.base_dtype.is_floating:
+        tensor, factor = pending.pop()
+        if tensor.op in seen or graph.key(tensor) in results or not tensor.dtype.base_dtype.is_floating:
             continue
-        seen.add(op)
-        inside = bool(IN_GRADIENTS.search(op.name))  # of tf.gradients
+        seen.add(tensor.op)
         if variable in (graph.variables_behind(tensor) or ()):
             found.append(factor)
             continue
-        # what is not of tf.gradients there is of the loss: (w - target) of its square is no L2
-        parts = None if was_inside and not inside else _READING.parts(op)
-        is_alone = is_alone and parts is not None
-        for part in parts or ():
-            number, multiple = part.number, None
-            if part.scalar is not None:
-                number = _number(part, constants)
-                multiple = _multiple(part.tensor, variable, constants)
-            if multiple is not None:
-                found.append(_times(_times(factor, number), multiple))
-            else:
-                pending.append((part.tensor, _times(factor, number), inside))
-    return found, is_alone
+        for part in _READING.parts(tensor.op) or ():
+            number = part.number if part.scalar is None else _number(part, constants)
+            pending.append((part.tensor, _times(factor, number)))
+    return found
 
 
 def _number(part, constants):
@@ -113,50 +106,86 @@ def _is_clip(scalar):
     return False
 
 
-def _multiple(tensor, variable, constants):
-    """m if the tensor is m times the variable, else None."""
-    if variable in (graph.variables_behind(tensor) or ()):
-        return 1.0
-    if tensor.op.type == "Mul":
-        for i in (0, 1):
-            if variable in (graph.variables_behind(tensor.op.inputs[i]) or ()):
-                return constants.number(tensor.op.inputs[1 - i])
-    return None
-
-
 def _times(a, b):
     return None if a is None or b is None else a * b
 
 
-def structural_steps(tf_graph, updates):
-    """An OptimizerStep for each kind of update and learning rate. updates: {op of a variable: its update ops}."""
-    constants = Constants()
-    groups: dict[tuple[str, Any, bool], dict] = {}
+def structural_steps(tf_graph, updates, calls=None):
+    """An OptimizerStep for each kind of update and learning rate.
+
+    updates: {op of a variable: its update ops}. calls: the FoundCalls behind them.
+    """
+    gradients = [(variable, gradient_of(op)) for variable, ops in updates.items() for op in ops]
+    read = _Reader(tf_graph, calls or FoundCalls(tf_graph, gradients))
+    groups: dict = {}
     for variable, ops in updates.items():
         for op in ops:
-            gradient = coefficients_in(gradient_of(op), variable, constants)
-            key = kind_of(op), learning_rate_of(op, constants), bool(gradient[0]) and gradient[1]
-            groups.setdefault(key, {}).setdefault(variable, []).append((op, gradient[0]))
-    penalties = find_penalties(tf_graph.get_operations(), []) if groups else []
-    return tuple(_step(*key, members, penalties) for key, members in groups.items())
+            found = read.find(op, variable)
+            key = kind_of(op), learning_rate_of(op, read.constants), is_decay_alone(found.calls)
+            times = 0  # of updates of one variable each is a step of its own
+            while variable in groups.get((*key, times), ()):
+                times += 1
+            groups.setdefault((*key, times), {})[variable] = op, found
+    return tuple(_step(key, members) for key, members in groups.items())
 
 
-def _step(name, learning_rate, decays_only, members, penalties):
-    multiples = {variable: [m for _, inner in found for m in inner] for variable, found in members.items()}
-    rates = {v: RUN_TIME if None in inner else float(sum(inner)) for v, inner in multiples.items() if inner}
-    problem = Problem("the coefficient of its L2 depends on more than constants")
-    own = [Penalty(p.tensor, {v: f for v, f in p.factors.items() if v in rates}) for p in penalties]
+class _Reader:
+    """Finds the rates of updates. calls: FoundCalls."""
+
+    def __init__(self, tf_graph, calls):
+        self.constants = Constants()
+        self._variables = {graph.variable_op(v): v for v in trainable_variables(tf_graph)}
+        self._calls, self._upstream = calls, Upstream(calls.calls)
+
+    def find(self, op, variable):
+        """What is Found of a variable (its op) in an update op."""
+        tensor = gradient_of(op)
+        found = Found([])
+        if self._calls.reach(variable, tensor):
+            indices = graph.argument(op, ("indices",))
+            gradient = tensor if indices is None else tf.IndexedSlices(tensor, indices)
+            found = find_rate(gradient, self._variables[variable], self._upstream)
+        problem = self._problem(op, variable, tensor, found)
+        if problem is not None:
+            return found._replace(rate=UNKNOWN, problem=problem)
+        own = added_by_hand(tensor, variable, self.constants, self._calls.keys) if "Apply" in op.type else []
+        if not own or found.problem is not None:
+            return found
+        rate = RUN_TIME if None in own or found.rate == RUN_TIME else float(sum(own, found.rate or 0.0))
+        return found._replace(rate=rate, in_loss=found.in_loss or 0.0)
+
+    def _problem(self, op, variable, tensor, found):
+        """Why the rate of an update cannot be told, besides what is Found; None if it can."""
+        unknown = self._calls.unknown_behind(variable, tensor)
+        if unknown:
+            return Problem(
+                "the names in the graph do not tell the loss of the gradients in %s: give the program" % unknown[0]
+            )
+        if "Apply" not in op.type and found.rate is not None:
+            return Problem(
+                "it is updated by %s, an assignment, and how much of the gradient that takes is not known" % op.name,
+                "it is updated by an assignment, and how much of the gradient that takes is not known",
+            )
+        if "Apply" in op.type and not self._calls.reach(variable, tensor):
+            fed = [o.name for o in graph.ancestors([tensor]) if o.type in PLACEHOLDERS]
+            if fed:
+                return Problem("its gradient is made of what is fed through %s" % fed[0])
+        return None
+
+
+def _step(key, members):
+    name, learning_rate, decays_only, _ = key
+    behind = list({id(call): call for _, found in members.values() for call in found.calls}.values())
+    is_known = all(found.calls for _, found in members.values())
     return OptimizerStep(
         optimizer=name,
         learning_rate=learning_rate,
-        updates={variable: [op for op, _ in found] for variable, found in members.items()},
+        updates={variable: [op] for variable, (op, _) in members.items()},
         decays_only=decays_only,
-        rates=rates,
-        problems={variable: problem for variable, rate in rates.items() if rate == RUN_TIME},
-        penalties=tuple(penalty for penalty in own if penalty.factors),
-        doubled={
-            variable: Doubled("its gradient holds %d terms of L2" % len(inner))
-            for variable, inner in multiples.items()
-            if len(inner) > len(members[variable])
-        },
+        rates={variable: found.rate for variable, (_, found) in members.items() if found.rate is not None},
+        problems={variable: found.problem for variable, (_, found) in members.items() if found.problem is not None},
+        penalties=tuple(penalty for call in behind for penalty in call.penalties),
+        doubled=doubled(behind, strength_of),
+        loss_rates={variable: found.in_loss for variable, (_, found) in members.items() if found.in_loss is not None},
+        loss_ops=tuple(dict.fromkeys(op for call in behind for op in call.ops)) if is_known else None,
     )

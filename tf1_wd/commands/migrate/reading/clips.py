@@ -6,7 +6,6 @@ import re
 from typing import NamedTuple
 
 from tf1_wd import _tf, graph
-from tf1_wd.commands.audit.from_graph import IN_GRADIENTS
 from tf1_wd.commands.migrate.migration import GLOBAL_NORM, NORM, OTHERWISE, VALUE
 from tf1_wd.graph.op_types import PASSED_BY_CLIPS, PLUS, SELECTS
 
@@ -34,7 +33,7 @@ def changes_of(gradients, results, constants):
     """What becomes of the gradients of one loss, in order: tuple of (kind, numbers) as migration.Loss.changes has them.
 
     gradients: list of tf.Tensor, each applied to another variable. results: the keys (graph.key) of what tf.gradients
-    returned; None for a graph from a file, where names tell it. constants: Constants.
+    returned, or made. constants: Constants.
     """
     found = [_changes(tensor, results, constants) for tensor in gradients]
     words = {change.numbers for changes in found for change in changes if change.kind == OTHERWISE}
@@ -100,10 +99,7 @@ def _unstacked(op):
 def _is_result(tensor, results):
     if graph.is_accumulator(tensor.op):  # what workers have computed
         return True
-    if results is not None:
-        return graph.key(tensor) in results
-    name = tensor.op.name
-    return bool(IN_GRADIENTS.search(name)) and "clip_by_" not in name.rsplit("gradients", 1)[1]
+    return graph.key(tensor) in results
 
 
 def _behind(tensor, results):

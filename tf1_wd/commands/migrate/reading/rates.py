@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.from_graph import coefficients_in
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.commands.migrate.migration import APPLIED, LAST, LOSS, OTHERWISE, Difference, rows_difference
 from tf1_wd.commands.migrate.reading.differences import second_step
@@ -106,11 +105,8 @@ class Decays:
         return scale
 
     def _l2(self, update, changes):
-        """The rate of the L2 in the loss, or in a graph from a file in the gradient; None without."""
+        """The rate of the L2 in the gradient; in the loss, where more than clips changes gradients. None without."""
         variable, step = update.variable, update.step
-        if self.results is None and len(step.updates[variable]) > 1:  # rates are those of all updates together
-            multiples, _ = coefficients_in(gradient_of(update.op), variable, self.constants)
-            return (RUN_TIME if None in multiples else float(sum(multiples))) if multiples else None
         rate = step.rates.get(variable)
         if rate is not None and any(kind == OTHERWISE for kind, _ in changes):
             return step.loss_rates.get(variable, rate)  # what changes the gradients changes the L2 in it too

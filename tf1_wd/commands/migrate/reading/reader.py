@@ -30,7 +30,7 @@ _NOT_KNOWN = (
 def from_facts(program, facts, results=None, scopes=(), rules=None, rates=None, run=None) -> Migration:
     """The Migration of what facts say of a graph.
 
-    program: its name. facts: facts.Facts. results: the keys of what tf.gradients returned, None if that is not known.
+    program: its name. facts: facts.Facts. results: the keys of what tf.gradients returned; None: those of the facts.
     scopes: those that decay in it, scope.Scope, or anything with their `plan` and `rules`; rates come from them then.
     rules: options.Rules by which the L2 that was found is to decay instead. rates: options.Rules with rates for
     variables whose rate the graph does not tell. run: the ops that one run of the training executes; None if that is
@@ -50,7 +50,7 @@ def from_facts(program, facts, results=None, scopes=(), rules=None, rates=None, 
             "%s updates no trainable variable by an optimizer, so there is nothing to migrate: give it the graph of "
             "the training" % program
         )
-    decays = Decays(facts, results, scopes, rules, rates, constants)
+    decays = Decays(facts, facts.results if results is None else results, scopes, rules, rates, constants)
     losses = [(members, _loss(members, decays, run)) for members in _by_loss(updates)]
     steps, at_once = _steps(losses, run)
     report = audit_facts("", [facts], has_lines=False)
