@@ -27,6 +27,16 @@ def not_coupled():
     tf.train.MomentumOptimizer(LR, 0.5).minimize(data(u) + collected(u), var_list=[u])
 
 
+def negative():
+    w = weights()
+    adam(data(w) - collected(w))
+
+
+def not_negative():
+    w = weights()
+    adam(data(w) - (-collected(w)))
+
+
 def doubled_by_hand():
     w = weights(regularizer=collected)
     sgd(data(w) + regularization() + 0.5 * tf.nn.l2_loss(w))
@@ -136,6 +146,7 @@ def not_gated():
 
 FINDINGS = [
     ("coupled", coupled, ["w"], not_coupled),
+    ("negative", negative, ["w"], not_negative),
     ("double-counted", doubled_by_hand, ["w"], not_doubled),
     ("double-counted", doubled_by_the_collection, ["w"], not_inert),
     ("inert", inert, ["w"], not_inert),

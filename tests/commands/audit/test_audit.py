@@ -7,9 +7,11 @@ import pstats
 import re
 
 import audit as benchmark
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+import tf1_wd
 from support.findings import FINDINGS, coupled, doubled_by_the_collection, snippet
 from support.paths import ROOT
 from support.watching import (
@@ -27,6 +29,7 @@ from support.watching import (
     watched,
     weights,
 )
+from tf1_wd import errors
 from tf1_wd.commands.audit import assemble
 from tf1_wd.commands.audit.report import CODES
 from tf1_wd.commands.audit.watched import Observer
@@ -273,6 +276,26 @@ def test_a_file_tells_what_its_structure_shows(code, has_it, names, has_it_not, 
     assert list(finding(from_file(has_it, tmp_path), code).variables) == names
     with tf.Graph().as_default(), tf.variable_scope("", use_resource=kind == "resource"):
         assert code not in from_file(has_it_not, tmp_path).codes
+
+
+def test_l2_with_a_negative_coefficient_has_no_other_finding_and_a_remedy_that_decays(kind, tmp_path):
+    def build():
+        bias = weights("fc/bias", [3])
+        adam(data(bias) - collected(bias))
+
+    for report in (watched(build), from_file(lambda: None, tmp_path)):
+        assert report.codes == ("negative",)
+        assert "(rate -0.25)" in finding(report, "negative").sentence
+    with tf.Graph().as_default(), pytest.raises(errors.InvalidRateError), tf1_wd.decoupled_weight_decay():
+        build()
+    with tf.Graph().as_default():
+        w = weights("fc/bias", [3])
+        with tf1_wd.decoupled_weight_decay(rates={"bias": 0.5}):
+            step = sgd(data(w) - collected(w))
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run(step)
+            np.testing.assert_allclose(session.run(w), [0.5 * (1.0 - LR * np.cos(1.0))] * 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("read", "kinds"), [("early", ["resource"]), ("late", [])])

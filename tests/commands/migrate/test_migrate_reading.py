@@ -286,3 +286,13 @@ def test_a_rate_that_a_graph_from_a_file_does_not_tell_is_asked_for(tmp_path):
         of_file(tmp_path, run_time)
     (part,) = of_file(tmp_path, run_time, None, make_rules(rates={"w": 0.25})).steps[0].parts
     assert part.weights[0].rate == 0.25
+
+
+def test_a_negative_coefficient_is_kept_as_it_is_and_refused_as_a_decay(tmp_path):
+    def negative(w):
+        return -0.25 * tf.nn.l2_loss(w)
+
+    (part,) = of_file(tmp_path, negative).steps[0].parts
+    assert part.weights[0].rate == -0.25
+    with pytest.raises(errors.InvalidRateError, match=r"decay rate -0.25 of variable w \(penalty in the loss\)"):
+        of_file(tmp_path, negative, make_rules(convention="adamw"))

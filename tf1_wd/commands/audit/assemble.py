@@ -10,9 +10,10 @@ import os
 from tf1_wd import graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.facts import by_variable
-from tf1_wd.commands.audit.findings import Scene, find
+from tf1_wd.commands.audit.findings import find
 from tf1_wd.commands.audit.from_graph import structural_facts
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN, AuditedVariable, AuditReport, Finding, Strength
+from tf1_wd.commands.audit.scene import Scene
 from tf1_wd.commands.audit.source_lines import users_frames
 from tf1_wd.errors import AuditError
 from tf1_wd.graph import files

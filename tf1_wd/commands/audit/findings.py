@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 
 from tf1_wd import graph
-from tf1_wd.commands.audit.report import CODES, Finding, Strength
+from tf1_wd.commands.audit.report import CODES, Finding, Strength, is_decay
 from tf1_wd.commands.audit.source_lines import name_filters
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What findings look at.
-
-    facts: facts.Facts. variables: {op of a trainable variable: report.AuditedVariable}. frames: function from an op to
-    the user's lines that made it, the innermost first.
-    """
-
-    facts: object
-    variables: dict
-    frames: object
-
-    def names(self, ops):
-        """The names of variables in the order of the report, each once."""
-        wanted = set(ops)
-        return tuple(v.name for op, v in self.variables.items() if op in wanted)
 
 
 def find(scene):
     """All findings, the gravest first."""
     checks = (
-        *(_coupled, _double_counted, _inert, _empty_filters, _stale_reads, _frozen, _decayed_roles, _decoupled),
-        _ambiguous,
+        *(_coupled, _negative, _double_counted, _inert, _empty_filters, _stale_reads, _frozen, _decayed_roles),
+        *(_decoupled, _ambiguous),
     )
     found = []
     for code, ops, sentence, remedy in (told for check in checks for told in check(scene)):
@@ -54,7 +35,7 @@ def _coupled(scene):
             option, patch = ("--rate PATTERN=RATE ", "") if unknown else ("", "; `tf1-wd patch SCRIPT` writes the edit")
             yield (
                 "coupled",
-                [op for op, rate in step.rates.items() if rate != 0.0],
+                _decaying(step),
                 "%s gets the L2 of {variables} as part of the gradient and rescales it with the rest, so that weights "
                 "with large gradients hardly decay: this is no weight decay. %s"
                 % (step.optimizer, _numbers(step, scene)),
@@ -64,7 +45,8 @@ def _coupled(scene):
 
 
 def _numbers(step, scene):
-    rates = sorted({rate for op, rate in step.rates.items() if isinstance(rate, float) and op in scene.variables})
+    told = {rate for op, rate in step.rates.items() if op in scene.variables and is_decay(rate)}
+    rates = sorted(rate for rate in told if isinstance(rate, float))
     if not rates:
         unknown = any(op in scene.variables for op in step.problems)
         return "Its rate cannot be told from the graph." if unknown else "Its rate is known only at run time."
@@ -75,6 +57,21 @@ def _numbers(step, scene):
     life = "" if strength.half_life is None else " (half-life %s steps)" % f"{strength.half_life:,.0f}"
     words = (text, step.learning_rate, strength.per_step, life)
     return "%s at learning rate %g: plain SGD would take %.3g of a weight off per step%s." % words
+
+
+def _negative(scene):
+    for step in scene.facts.steps:
+        grow = {op: rate for op, rate in step.rates.items() if isinstance(rate, float) and rate < 0.0}
+        yield (
+            "negative",
+            grow,
+            "L2 of {variables} has a negative coefficient in the gradient (rate %s): it drives weights away from 0, "
+            "which is no decay." % ", ".join("%g" % rate for rate in sorted(set(grow.values()))),
+            "Correct its sign"
+            if step.decays_only
+            else "Correct its sign: `tf1-wd run` refuses the rate. Or train with true decay at another: `tf1-wd run "
+            "--rate PATTERN=RATE SCRIPT`",
+        )
 
 
 def _double_counted(scene):
@@ -173,7 +170,7 @@ def _frozen(scene):
     trained = _trained(scene)
     yield (
         "frozen-decayed",
-        [op for step in _second_steps(scene) for op in step.rates if op not in trained],
+        [op for step in _second_steps(scene) for op in _decaying(step) if op not in trained],
         "A second step on the penalties alone moves {variables}, which no optimizer trains: frozen weights shrink "
         "towards zero.",
         "Remove the second step and use `tf1-wd run --source collection SCRIPT`, which decays only what is "
@@ -204,7 +201,7 @@ def _stale_reads(scene):
 def _decayed_roles(scene):
     for role, what in (("norm", "Scales and offsets of normalizations"), ("bias", "Biases")):
         in_loss = {op: v for op, v in scene.variables.items() if v.place == "loss" and v.updated_by}
-        decayed = {op: v.name for op, v in in_loss.items() if v.role == role}
+        decayed = {op: v.name for op, v in in_loss.items() if v.role == role and is_decay(v.rate)}
         last_names = sorted({name.rsplit("/", 1)[-1] for name in decayed.values()})
         yield (
             "%s-decayed" % role,
@@ -222,14 +219,14 @@ def _decoupled(scene):
     for step in _second_steps(scene):
         if not step.is_plain:
             yield _own(
-                step.rates,
+                _decaying(step),
                 "A second step, %s on the penalties alone, moves {variables} by what that optimizer makes of them: it "
                 "is no fraction of the weights" % step.optimizer,
                 "Remove the second step, and search for a rate: `tf1-wd run --convention snippet --rate RATE SCRIPT`",
             )
         else:
             yield _own(
-                step.rates,
+                _decaying(step),
                 "A second step, %s on the penalties alone, takes a fraction of {variables} off" % step.optimizer,
                 "Remove the second step: `tf1-wd run --convention snippet --source collection%s SCRIPT` decays the "
                 "same variables when, and only when, they are updated, in one order on all kinds of variables"
@@ -276,6 +273,10 @@ def _ambiguous(scene):
             "The rate of {variables} cannot be told from the graph: %s." % reason.rstrip("."),
             "Say what it is: `tf1-wd run --rate PATTERN=RATE SCRIPT`",
         )
+
+
+def _decaying(step):
+    return [op for op, rate in step.rates.items() if is_decay(rate)]
 
 
 def _second_steps(scene):

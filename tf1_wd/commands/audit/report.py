@@ -11,6 +11,7 @@ RUN_TIME, UNKNOWN = "run time", "unknown"
 # code -> (severity, what it is, in a few words), the gravest first
 CODES = {
     "coupled": ("warning", "L2 in the loss under an adaptive optimizer"),
+    "negative": ("warning", "L2 with a negative coefficient, which is no decay"),
     "double-counted": ("warning", "a variable is penalised by two routes"),
     "inert": ("warning", "declared, and in no loss"),
     "empty-filter": ("warning", "a name filter that matches no variable"),
@@ -21,6 +22,11 @@ CODES = {
     "already-decoupled": ("note", "the program decays weights by itself"),
     "ambiguous": ("warning", "a rate that the graph does not tell"),
 }
+
+
+def is_decay(rate):
+    """False for a rate that is known, and is 0 or less."""
+    return not isinstance(rate, float) or rate > 0.0
 
 
 @dataclass(frozen=True)

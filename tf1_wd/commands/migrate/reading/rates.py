@@ -13,6 +13,7 @@ from tf1_wd.decay.attach import Attached
 from tf1_wd.errors import MigrationError
 from tf1_wd.graph.assignments import gradient_of
 from tf1_wd.plan.options import COUPLED, TOUCHED_ROWS, given_rate, selected
+from tf1_wd.plan.rates import check_rate
 from tf1_wd.plan.scale_option import LEARNING_RATE
 
 _HANDED_ON = frozenset(["Cast", "Identity"])
@@ -118,6 +119,8 @@ class Decays:
         rate = l2 if rate is None else rate
         if rate is None or rate == 0.0 or not selected(self._rules, None, name):
             return []
+        if isinstance(rate, float):
+            check_rate(rate, name, "penalty in the loss", self._rules.scale)
         return [(rate, (self._rules.order, _scale_of(self._rules)))]
 
 
