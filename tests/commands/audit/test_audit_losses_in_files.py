@@ -118,6 +118,12 @@ def guarded(loss, w):
     return by_tf_gradients(tf.where(tf.is_nan(loss), tf.zeros([]), tf.identity(loss)), w)
 
 
+def beside_a_loop(loss, w):
+    x = tf.placeholder(tf.float32, [None, 2])
+    product = tf.scan(lambda before, row: tf.tanh(before + tf.matmul(row[None], w)), x, tf.zeros([1, 3]))
+    return by_tf_gradients(loss + tf.reduce_mean(product), w)
+
+
 PAIRS = {
     "compute_gradients": (lambda loss, w: tf.train.AdamOptimizer(LR).compute_gradients(loss, [w]), 0.5),
     "tf.gradients": (by_tf_gradients, 0.5),
@@ -135,6 +141,8 @@ PAIRS = {
         None,
     ),
     "with more L2 by hand": (lambda loss, w: [(g + 0.25 * w, w) for g in tf.gradients(loss, w)], 0.75),
+    "of a difference": (lambda loss, w: by_tf_gradients(loss - model(w) - model(2.0 * w), w), 0.5),
+    "beside a loop": (beside_a_loop, 0.5),
     "guarded": (guarded, "run time"),
 }
 
@@ -190,6 +198,15 @@ def renamed(path, old, new):
         node.attr.pop("_class", None)  # where it is to be placed
     with open(path, "wb") as target:
         target.write(message.SerializeToString())
+
+
+def test_a_graph_of_a_tensorflow_that_names_no_seeds_is_read_by_the_scope_of_its_gradients(kind, tmp_path):
+    w = weights()
+    minimized(model(w) + 0.25 * tf.norm(w) ** 2)
+    path = str(tmp_path / "graph.meta")
+    tf.train.export_meta_graph(path)
+    renamed(path, "grad_ys_0", "ones")
+    assert assemble.audit_file(path).variables[0].rate == pytest.approx(0.5)
 
 
 def test_where_names_tell_no_loss_no_rate_is_told(kind, tmp_path):

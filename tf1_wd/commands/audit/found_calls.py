@@ -131,7 +131,7 @@ class FoundCalls:
         through = self._through[scope]
         inner = set(graph.ancestors([t for op in through for t in op.inputs]))
         ys = [op.outputs[0] for op in begins if len(op.outputs) == 1 or op.type.endswith("WithLogits")]
-        is_known = bool(ys) and len(ys) == len(begins) and set(begins) == through - inner
+        is_known = bool(ys) and len(ys) == len(begins) and inner.isdisjoint(begins)
         if not is_known or not all(map(_fits, ys, begins.values())):
             return None
         seeds = None if set(begins.values()) == {_ONE} else [seed.value for seed in begins.values()]
@@ -176,7 +176,7 @@ _ONE, _UNCLEAR = _Seed(1.0), _Seed(0.0)
 
 
 def _begins(ops, forward):
-    """{op of the loss that none of its others is made of: the _Seed of its gradient}; {} where that is not known.
+    """{op of the loss at which a gradient begins: its _Seed}; {} where that is not known.
 
     The loss is the sum of these: sums alone hand a gradient on without an op. forward: as of FoundCalls.
     """
@@ -187,7 +187,20 @@ def _begins(ops, forward):
             seed = _seed(t, forward) if t.op in members else None
             if seed is not None and (seed == _UNCLEAR or found.setdefault(of, seed) != seed):
                 return {}
-    return found
+    return {op: seed for op, seed in found.items() if not any(_hands_on(o, op, found) for o in found)}
+
+
+def _hands_on(last, op, begins):
+    """True if a gradient that begins at `last` comes to an op as it is, as through the first input of a subtraction."""
+    pending, seen = [last], set()
+    while pending:
+        o = pending.pop()
+        if o is op and o is not last:
+            return bool(begins[op] == begins[last])
+        if o.type in _HAND_ON and o not in seen:
+            seen.add(o)
+            pending += [t.op for t in (o.inputs[:1] if o.type == "Sub" else o.inputs)]
+    return False
 
 
 def _seed(tensor, forward):

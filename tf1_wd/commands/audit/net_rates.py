@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tf1_wd import graph
 from tf1_wd.commands.audit.declared import known
 from tf1_wd.commands.audit.facts import Doubled, Problem, by_variable
-from tf1_wd.commands.audit.report import UNKNOWN
+from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.scope.net_rate import calls_behind, net_rate
 from tf1_wd.errors import Tf1WdError
 from tf1_wd.graph import files
@@ -90,8 +90,9 @@ def lines_of(call, penalty):
 
 def strength_of(call, penalty):
     """The same where no lines are known: penalties of one strength, as those of the towers of one loss, are copies."""
-    (coefficient,) = coefficients(call.ys, [penalty.tensor])
-    times = "run time" if not isinstance(coefficient, float) else float("%.6g" % coefficient)
+    is_scalar = penalty.tensor.shape.num_elements() == 1  # else it is added up element by element
+    (coefficient,) = coefficients(call.ys, [penalty.tensor]) if is_scalar else [None]
+    times = float("%.6g" % coefficient) if isinstance(coefficient, float) else RUN_TIME
     return times, tuple(sorted((op.name, factor) for op, factor in penalty.factors.items()))
 
 
