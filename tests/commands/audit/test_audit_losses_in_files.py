@@ -218,7 +218,7 @@ def test_where_names_tell_no_loss_no_rate_is_told(kind, tmp_path):
     report = assemble.audit_file(path)
     (v,) = report.variables
     assert v.rate == "unknown"
-    assert v.why == "the names in the graph do not tell the loss of the gradients in gradients: give the program"
+    assert v.why == "the loss of the gradients in gradients cannot be read off the graph: give the program"
     assert v.why in finding(report, "ambiguous").sentence
 
 
@@ -246,3 +246,17 @@ def test_gradients_that_are_added_up_in_a_variable_are_unknown(kind, tmp_path):
     report = from_file(build, tmp_path)
     assert report.variables[0].rate == "unknown"
     assert "accumulation" in finding(report, "ambiguous").sentence
+
+
+def test_gradients_of_several_replicas_are_unknown(tmp_path):
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+    def build():
+        with strategy.scope():
+            w, optimizer = weights(), tf.train.AdamOptimizer(LR)
+            run = getattr(strategy, "run", None) or strategy.experimental_run_v2
+            run(lambda: optimizer.minimize(model(w) + 0.5 * tf.nn.l2_loss(w)))
+
+    (v,) = from_file(build, tmp_path).variables
+    assert v.rate == "unknown"
+    assert "gradients of w/replica_1 too" in v.why

@@ -159,7 +159,7 @@ class _Reader:
         unknown = self._calls.unknown_behind(variable, tensor)
         if unknown:
             return Problem(
-                "the names in the graph do not tell the loss of the gradients in %s: give the program" % unknown[0]
+                "the loss of the gradients in %s cannot be read off the graph: give the program" % unknown[0]
             )
         if "Apply" not in op.type and found.rate is not None:
             return Problem(

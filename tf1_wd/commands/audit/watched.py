@@ -22,6 +22,7 @@ from tf1_wd.decay.scope.hooks import Listener
 from tf1_wd.graph.constants import Constants
 from tf1_wd.graph.gradients import as_list, tensors_of
 from tf1_wd.penalties.gradient_call import GradientCall
+from tf1_wd.plan.same_variable import copies_of
 
 
 class _Update(NamedTuple):
@@ -121,11 +122,13 @@ def _step(update, upstream, ops, order, constants):
         op = graph.variable_op(variable)
         if gradient is None or op is None:
             continue
-        updated[op] = [o for o in ops.get(op, ()) if update.before <= order[o] < update.after]
         gradient = tf.convert_to_tensor_or_indexed_slices(gradient)
         given[op] = getattr(gradient, "values", gradient)
-        found[op] = find_rate(gradient, variable, upstream)
-        behind_any.update((id(call), call) for call in found[op].calls)
+        rate = find_rate(gradient, variable, upstream)
+        for copy in map(graph.variable_op, copies_of(variable)):  # on replicas, whose updates were not seen one by one
+            updated[copy] = [o for o in ops.get(copy, ()) if update.before <= order[o] < update.after]
+            found[copy] = rate
+        behind_any.update((id(call), call) for call in rate.calls)
     behind = list(behind_any.values())
     return OptimizerStep(
         optimizer=type(update.optimizer).__name__,
