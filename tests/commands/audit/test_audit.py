@@ -196,6 +196,36 @@ def test_the_remedy_for_l2_of_an_unknown_rate_passes_a_rate(kind):
     assert "cannot be told from the graph" in told.sentence
 
 
+def test_l2_that_the_program_adds_to_a_gradient_has_its_rate_and_has_to_be_taken_out(kind, tmp_path):
+    def build():
+        w, u = weights(), weights("u")
+        optimizer = tf.train.AdamOptimizer(LR)
+        pairs = optimizer.compute_gradients(data(w, u) + collected(u))
+        optimizer.apply_gradients([(g + 2 * RATE * v if v is w else g, v) for g, v in pairs])
+
+    for report in (watched(build), from_file(lambda: None, tmp_path)):
+        assert by_name(report)["w"].rate == pytest.approx(2 * RATE)
+        remedies = {f.variables: f.remedy for f in report.findings if f.code == "coupled"}
+        assert remedies[("w",)].startswith(
+            "Take it out of the gradients; `tf1-wd run --rate PATTERN=RATE SCRIPT` trains with true decay"
+        )
+        assert not any("gradients;" in remedy for names, remedy in remedies.items() if names != ("w",))
+
+
+def test_l2_in_a_branch_has_to_be_moved_out(kind):
+    def build():
+        w = weights()
+        l2 = tf.cond(tf.placeholder_with_default(True, []), lambda: RATE * tf.nn.l2_loss(w), lambda: 0.0)
+        tf.train.AdamOptimizer(LR).minimize(data(w) + tf.cast(l2, w.dtype.base_dtype))
+
+    report = watched(build)
+    assert report.codes == ("coupled", "ambiguous")
+    for code in report.codes:
+        assert finding(report, code).remedy.startswith(
+            "Move it out of the branch or loop; `tf1-wd run SCRIPT` trains with true decay"
+        )
+
+
 # --- L2 that is no rate of a variable
 
 

@@ -42,6 +42,7 @@ class OptimizerStep:
     step of the pasted snippet. rates: {op of a variable: rate of the L2 in its gradient}: float, "run time" or
     "unknown". problems: {op of a variable: Problem}, where that is "unknown". own_decay: why the optimizer is known to
     decay by itself, or "". own_rate: its rate, where it decays as tf.contrib.opt does: float, "run time" or None.
+    first: {op of a variable: what to do before `tf1-wd run` takes its L2, and then}, of those that need it.
     penalties: those of its loss, of find.Penalty. doubled: {op of a variable: Doubled}.
     gradients: {op of a variable: what apply_gradients was given for it; of a sparse gradient, the values}. loss_rates:
     as rates, but in the loss itself, of variables whose gradient comes out of one call of tf.gradients. loss_ops: the
@@ -54,6 +55,7 @@ class OptimizerStep:
     decays_only: bool = False
     rates: dict = field(default_factory=dict)
     problems: dict = field(default_factory=dict)
+    first: dict = field(default_factory=dict)
     own_decay: str = ""
     own_rate: float | str | None = None
     penalties: tuple = ()

@@ -31,24 +31,29 @@ def find(scene):
 def _coupled(scene):
     for step in scene.facts.steps:
         if not step.is_plain and not step.decays_only:
-            unknown = any(op in scene.variables for op in step.problems)
+            unknown = any(op in scene.variables and op not in step.first for op in step.problems)
             option, patch = ("--rate PATTERN=RATE ", "") if unknown else ("", "; `tf1-wd patch SCRIPT` writes the edit")
-            yield (
-                "coupled",
-                _decaying(step),
-                "%s gets the L2 of {variables} as part of the gradient and rescales it with the rest, so that weights "
-                "with large gradients hardly decay: this is no weight decay. %s"
-                % (step.optimizer, _numbers(step, scene)),
-                "`tf1-wd run %sSCRIPT` trains with true decay, w <- w - step - lr r w%s. The right rate is then "
-                "another one: search it again" % (option, patch),
-            )
+            command = "`tf1-wd run %sSCRIPT` trains"
+            ways = {(command % option, patch): _decaying(step) - set(step.first)}
+            for op, first in step.first.items():
+                ways.setdefault((first, ""), set()).add(op)
+            for (first, last), ops in ways.items():
+                yield (
+                    "coupled",
+                    ops,
+                    "%s gets the L2 of {variables} as part of the gradient and rescales it with the rest, so that "
+                    "weights with large gradients hardly decay: this is no weight decay. %s"
+                    % (step.optimizer, _numbers(step, scene, ops)),
+                    "%s with true decay, w <- w - step - lr r w%s. The right rate is then another one: search it again"
+                    % (first, last),
+                )
 
 
-def _numbers(step, scene):
-    told = {rate for op, rate in step.rates.items() if op in scene.variables and is_decay(rate)}
+def _numbers(step, scene, ops):
+    told = {rate for op, rate in step.rates.items() if op in scene.variables and op in ops and is_decay(rate)}
     rates = sorted(rate for rate in told if isinstance(rate, float))
     if not rates:
-        unknown = any(op in scene.variables for op in step.problems)
+        unknown = any(op in scene.variables and op in ops for op in step.problems)
         return "Its rate cannot be told from the graph." if unknown else "Its rate is known only at run time."
     text = "Rate %s" % (" and ".join("%g" % r for r in rates) if len(rates) < 4 else "%g to %g" % (rates[0], rates[-1]))
     if not isinstance(step.learning_rate, float):
@@ -265,18 +270,20 @@ def _ambiguous(scene):
     reasons: dict = {}
     for step in scene.facts.steps:
         for op, problem in step.problems.items():
-            reasons.setdefault(problem.of_any or problem.text, []).append(op)
-    for reason, ops in reasons.items():
+            first = step.first.get(op)
+            remedy = first + " with true decay" if first else "Say what it is: `tf1-wd run --rate PATTERN=RATE SCRIPT`"
+            reasons.setdefault((problem.of_any or problem.text, remedy), []).append(op)
+    for (reason, remedy), ops in reasons.items():
         yield (
             "ambiguous",
             ops,
             "The rate of {variables} cannot be told from the graph: %s." % reason.rstrip("."),
-            "Say what it is: `tf1-wd run --rate PATTERN=RATE SCRIPT`",
+            remedy,
         )
 
 
 def _decaying(step):
-    return [op for op, rate in step.rates.items() if is_decay(rate)]
+    return {op for op, rate in step.rates.items() if is_decay(rate)}
 
 
 def _second_steps(scene):

@@ -148,11 +148,9 @@ class _Reader:
         problem = self._problem(op, variable, tensor, found)
         if problem is not None:
             return found._replace(rate=UNKNOWN, problem=problem)
-        own = added_by_hand(tensor, variable, self.constants, self._calls.keys) if "Apply" in op.type else []
-        if not own or found.problem is not None:
-            return found
-        rate = RUN_TIME if None in own or found.rate == RUN_TIME else float(sum(own, found.rate or 0.0))
-        return found._replace(rate=rate, in_loss=found.in_loss or 0.0)
+        return found.plus(
+            added_by_hand(tensor, variable, self.constants, self._calls.keys) if "Apply" in op.type else []
+        )
 
     def _problem(self, op, variable, tensor, found):
         """Why the rate of an update cannot be told, besides what is Found; None if it can."""
@@ -184,6 +182,7 @@ def _step(key, members):
         decays_only=decays_only,
         rates={variable: found.rate for variable, (_, found) in members.items() if found.rate is not None},
         problems={variable: found.problem for variable, (_, found) in members.items() if found.problem is not None},
+        first={variable: found.first for variable, (_, found) in members.items() if found.first is not None},
         penalties=tuple(penalty for call in behind for penalty in call.penalties),
         doubled=doubled(behind, strength_of),
         loss_rates={variable: found.in_loss for variable, (_, found) in members.items() if found.in_loss is not None},

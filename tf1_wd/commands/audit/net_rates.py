@@ -17,35 +17,47 @@ from tf1_wd.penalties.coefficients import coefficients
 from tf1_wd.penalties.find import ANCHORED, LINEAR, ROWS, read_collection
 from tf1_wd.plan.text_table import some
 
+TAKE_OUT = "Take it out of the gradients; `tf1-wd run --rate PATTERN=RATE SCRIPT` trains"
+MOVE_OUT = "Move it out of the branch or loop; `tf1-wd run SCRIPT` trains"
+
 
 class Found(NamedTuple):
     """Of one variable in one update.
 
     calls: list of the GradientCalls behind its gradient. rate: of the L2 in its gradient: float, "run time", "unknown",
     or None. problem: a facts.Problem where that is "unknown". in_loss: as rate, but in the loss itself; None also where
-    the gradient is not that of one loss.
+    the gradient is not that of one loss. first: what to do before `tf1-wd run` takes it, and then; None if it
+    does so right away.
     """
 
     calls: list
     rate: float | str | None = None
     problem: Problem | None = None
     in_loss: float | str | None = None
+    first: str | None = None
+
+    def plus(self, added):
+        """With what the program adds to the gradient: a list of coefficients, None at run time only."""
+        if not added or self.problem is not None:
+            return self
+        rate = RUN_TIME if None in added or self.rate == RUN_TIME else float(sum(added, self.rate or 0.0))
+        return self._replace(rate=rate, in_loss=self.in_loss or 0.0, first=TAKE_OUT)
 
 
 def find_rate(gradient, variable, upstream):
     """What is Found of a gradient that is applied. variable: tf.Variable. upstream: Upstream of all calls."""
-    op, behind, in_loss, problem = graph.variable_op(variable), [], None, None
+    op, behind, in_loss, problem, first = graph.variable_op(variable), [], None, None, None
     try:
         behind = calls_behind(gradient, variable, upstream)
         if len(behind) == 1 and op in behind[0].rates and not behind[0].is_weighted:
             in_loss = known(behind[0].rates[op])
         rate = net_rate(gradient, variable, checkpoint_name(variable), behind, upstream)
         if any(op in call.gated for call in behind):
-            problem = Problem("L2 of it is inside a branch or a loop of the loss")
+            problem, first = Problem("L2 of it is inside a branch or a loop of the loss"), MOVE_OUT
     except Tf1WdError as error:
         problem = Problem(str(error), error.reason)
     if problem is not None:
-        return Found(behind, UNKNOWN, problem, in_loss)
+        return Found(behind, UNKNOWN, problem, in_loss, first)
     return Found(behind, None if rate is None else known(rate), None, in_loss)
 
 

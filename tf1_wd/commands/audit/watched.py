@@ -13,7 +13,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.declared import by_layers, known
 from tf1_wd.commands.audit.facts import OptimizerStep, facts_of
-from tf1_wd.commands.audit.from_graph import learning_rate_of, structural_steps, update_ops
+from tf1_wd.commands.audit.from_graph import added_by_hand, learning_rate_of, structural_steps, update_ops
 from tf1_wd.commands.audit.net_rates import Found, doubled, find_rate, is_decay_alone, notes_on
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.decay.refusals import own_decay_of
@@ -102,18 +102,19 @@ class Observer(Listener):
             made = tf_graph.get_operations()
             order = {op: i for i, op in enumerate(made)}
             upstream = Upstream(calls)
-            steps = [_step(update, upstream, ops, order, constants) for update in updates]
+            results = self.results(tf_graph)
+            steps = [_step(update, upstream, ops, order, constants, results) for update in updates]
             seen = {op for step in steps for op in step.updates}
             unseen = {variable: made for variable, made in ops.items() if variable not in seen}
             steps += structural_steps(tf_graph, unseen)
-            return facts_of(tf_graph, steps, by_layers(tf_graph), notes_on(calls), self.results(tf_graph))
+            return facts_of(tf_graph, steps, by_layers(tf_graph), notes_on(calls), results)
 
 
 def _size(tf_graph):
     return len(tf_graph.get_operations())
 
 
-def _step(update, upstream, ops, order, constants):
+def _step(update, upstream, ops, order, constants, results):
     found: dict[tf.Operation, Found] = {}
     behind_any: dict[int, GradientCall] = {}
     updated: dict[tf.Operation, list] = {}
@@ -125,6 +126,8 @@ def _step(update, upstream, ops, order, constants):
         gradient = tf.convert_to_tensor_or_indexed_slices(gradient)
         given[op] = getattr(gradient, "values", gradient)
         rate = find_rate(gradient, variable, upstream)
+        if rate.calls:
+            rate = rate.plus(added_by_hand(given[op], op, constants, results))
         for copy in map(graph.variable_op, copies_of(variable)):  # on replicas, whose updates were not seen one by one
             updated[copy] = [o for o in ops.get(copy, ()) if update.before <= order[o] < update.after]
             found[copy] = rate
@@ -137,6 +140,7 @@ def _step(update, upstream, ops, order, constants):
         decays_only=is_decay_alone(behind),
         rates={op: f.rate for op, f in found.items() if f.rate is not None},
         problems={op: f.problem for op, f in found.items() if f.problem is not None},
+        first={op: f.first for op, f in found.items() if f.first is not None},
         own_decay=own_decay_of(update.optimizer) or "",
         own_rate=_own_rate(update.optimizer),
         penalties=tuple(penalty for call in behind for penalty in call.penalties),
