@@ -248,7 +248,7 @@ def test_gradients_that_are_added_up_in_a_variable_are_unknown(kind, tmp_path):
     assert "accumulation" in finding(report, "ambiguous").sentence
 
 
-def test_gradients_of_several_replicas_are_unknown(tmp_path):
+def test_rates_of_replicas_add_up_and_in_a_file_they_are_unknown(tmp_path):
     strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
     def build():
@@ -257,6 +257,9 @@ def test_gradients_of_several_replicas_are_unknown(tmp_path):
             run = getattr(strategy, "run", None) or strategy.experimental_run_v2
             run(lambda: optimizer.minimize(model(w) + 0.5 * tf.nn.l2_loss(w)))
 
-    (v,) = from_file(build, tmp_path).variables
+    report = watched(build)
+    assert {v.name: v.rate for v in report.variables} == {"w": 1.0, "w/replica_1": 1.0}
+    assert report.codes == ("coupled",)
+    (v,) = from_file(lambda: None, tmp_path).variables
     assert v.rate == "unknown"
     assert "gradients of w/replica_1 too" in v.why

@@ -61,6 +61,18 @@ def find_rate(gradient, variable, upstream):
     return Found(behind, None if rate is None else known(rate), None, in_loss)
 
 
+def net(found):
+    """What is Found of a sum of gradients, as of the replicas of a distribution strategy. found: list of Found."""
+    if len(found) == 1:
+        return found[0]
+    first, rates = found[0], [f.rate for f in found if f.rate is not None]
+    unclear = next((f for f in found if f.rate == UNKNOWN), None)
+    rate = UNKNOWN if unclear else RUN_TIME if RUN_TIME in rates else float(sum(rates)) if rates else None
+    calls = [call for f in found for call in f.calls]
+    ways = [f.first for f in found if f.first is not None]
+    return Found(calls, rate, unclear.problem if unclear else None, None if rates else first.in_loss, *ways[:1])
+
+
 def is_decay_alone(calls):
     """True if nothing but penalties leads from the variables to what the calls differentiate."""
     return bool(calls) and all(map(_is_decay_alone, calls))

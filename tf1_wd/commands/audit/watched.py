@@ -7,6 +7,7 @@ the training step of a scope is built from: GradientCall, net_rate. Nothing of t
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import NamedTuple
 
 from tf1_wd import _tf, graph
@@ -14,7 +15,7 @@ from tf1_wd._tf import tf
 from tf1_wd.commands.audit.declared import by_layers, known
 from tf1_wd.commands.audit.facts import OptimizerStep, facts_of
 from tf1_wd.commands.audit.from_graph import added_by_hand, learning_rate_of, structural_steps, update_ops
-from tf1_wd.commands.audit.net_rates import Found, doubled, find_rate, is_decay_alone, notes_on
+from tf1_wd.commands.audit.net_rates import Found, doubled, find_rate, is_decay_alone, net, notes_on
 from tf1_wd.commands.audit.report import RUN_TIME
 from tf1_wd.decay.refusals import own_decay_of
 from tf1_wd.decay.scope.gradient_sources import Upstream
@@ -26,13 +27,31 @@ from tf1_wd.plan.same_variable import copies_of
 
 
 class _Update(NamedTuple):
-    """One apply_gradients: the optimizer, its pairs, and which ops of the graph were made by it."""
+    """One apply_gradients: the optimizer, its pairs, and which ops of the graph were made by it.
+
+    copies: of each variable, on all replicas of a distribution strategy. replicas: the pairs of the other replicas,
+    whose gradients are added to these.
+    """
 
     graph: object
     optimizer: object
     pairs: tuple
     before: int
     after: int
+    copies: tuple
+    in_replica: bool = False
+    replicas: tuple = ()
+
+    def takes_in(self, other):
+        """True for the update of another replica in the same step."""
+        is_same = self.in_replica and other.in_replica and self.optimizer is other.optimizer
+        mine, others = ([list(map(id, row)) for row in update.copies] for update in (self, other))
+        return is_same and mine == others and 1 + len(self.replicas) < len(self.copies[0])
+
+    def with_replica(self, other):
+        """This update, with that of another replica."""
+        ends = {"before": min(self.before, other.before), "after": max(self.after, other.after)}
+        return self._replace(replicas=(*self.replicas, other.pairs), **ends)
 
 
 class Observer(Listener):
@@ -41,6 +60,7 @@ class Observer(Listener):
     def __init__(self):
         self._calls = []  # (tf.Graph, ys, xs, grad_ys, results)
         self._updates = []
+        self._noted = threading.local()  # .count: how many updates were noted in a thread; each replica has one
 
     def gradients(self, compute, arguments):
         """Lets one call of tf.gradients pass."""
@@ -50,19 +70,29 @@ class Observer(Listener):
         arguments["ys"] = [tf.convert_to_tensor(y) for y in as_list(arguments["ys"])]
         ys, xs, grad_ys = arguments["ys"], as_list(arguments["xs"]), arguments["grad_ys"]
         results = compute(**arguments)
+        if _tf.in_replica():
+            xs = [_copy_here(x) for x in xs]
         self._calls.append((_tf.outermost(tf.get_default_graph()), ys, xs, grad_ys, list(results)))
         return results
 
     def apply_gradients(self, original, optimizer, *args, **kwargs):
         """Lets one update pass, and notes it, unless an update was noted inside of it: that of the base class."""
         given, *others = args or [kwargs.pop("grads_and_vars")]
-        pairs, earlier = list(given), len(self._updates)
+        pairs, earlier = list(given), getattr(self._noted, "count", 0)
         tf_graph = _tf.outermost(tf.get_default_graph())
         before = _size(tf_graph)
         train_op = original(optimizer, pairs, *others, **kwargs)
-        if len(self._updates) == earlier and not tf.executing_eagerly():
-            self._updates.append(_Update(tf_graph, optimizer, tuple(pairs), before, _size(tf_graph)))
+        if getattr(self._noted, "count", 0) == earlier and not tf.executing_eagerly():
+            copies = tuple(_copies(variable) for _, variable in pairs)
+            self._note(_Update(tf_graph, optimizer, tuple(pairs), before, _size(tf_graph), copies, _tf.in_replica()))
         return train_op
+
+    def _note(self, update):
+        self._noted.count = getattr(self._noted, "count", 0) + 1
+        if self._updates and self._updates[-1].takes_in(update):
+            self._updates[-1] = self._updates[-1].with_replica(update)
+        else:
+            self._updates.append(update)
 
     overridden_apply_gradients = keras_apply_gradients = apply_gradients
 
@@ -119,16 +149,14 @@ def _step(update, upstream, ops, order, constants, results):
     behind_any: dict[int, GradientCall] = {}
     updated: dict[tf.Operation, list] = {}
     given: dict[tf.Operation, tf.Tensor] = {}
-    for gradient, variable in update.pairs:
+    for (gradient, variable), copies, *others in zip(update.pairs, update.copies, *update.replicas):
         op = graph.variable_op(variable)
         if gradient is None or op is None:
             continue
-        gradient = tf.convert_to_tensor_or_indexed_slices(gradient)
-        given[op] = getattr(gradient, "values", gradient)
-        rate = find_rate(gradient, variable, upstream)
-        if rate.calls:
-            rate = rate.plus(added_by_hand(given[op], op, constants, results))
-        for copy in map(graph.variable_op, copies_of(variable)):  # on replicas, whose updates were not seen one by one
+        gradients = [tf.convert_to_tensor_or_indexed_slices(g) for g, _ in [(gradient, None), *others] if g is not None]
+        given[op] = getattr(gradients[0], "values", gradients[0])
+        rate = net([_of_replica(g, copies, upstream, constants, results) for g in gradients])
+        for copy in map(graph.variable_op, copies):
             updated[copy] = [o for o in ops.get(copy, ()) if update.before <= order[o] < update.after]
             found[copy] = rate
         behind_any.update((id(call), call) for call in rate.calls)
@@ -150,6 +178,27 @@ def _step(update, upstream, ops, order, constants, results):
         loss_ops=tuple(dict.fromkeys(op for call in behind for op in call.ops)) if behind else None,
         untrained={op: known(r) for call in behind for op, r in call.rates.items() if op not in updated},
     )
+
+
+def _copies(variable):
+    """The copies of a variable on the replicas of a distribution strategy; any other variable alone."""
+    found = copies_of(variable)
+    return tuple(found if len(found) > 1 else _tf.copies(variable))
+
+
+def _copy_here(x):
+    """Of a variable the copy that the replica reads which is being built; of anything else itself."""
+    op = graph.variable_op(x)
+    return x if op is None else next((copy for copy in _tf.copies(x) if graph.variable_op(copy) is op), x)
+
+
+def _of_replica(gradient, copies, upstream, constants, results):
+    """What is Found of a gradient by one of the copies of a variable."""
+    each = [(copy, find_rate(gradient, copy, upstream)) for copy in copies]
+    copy, found = next((pair for pair in each if pair[1].calls), each[0])
+    if not found.calls:
+        return found
+    return found.plus(added_by_hand(tensors_of(gradient)[0], graph.variable_op(copy), constants, results))
 
 
 def _learning_rate(optimizer, updated, constants):
