@@ -97,7 +97,19 @@ def test_masked_l2_takes_a_step_of_its_own(kind):
     assert [fate for _, fate in plan.terms] == [Fate.OWN_L2]
 
 
+def masked_loss(w, x):
+    return tf.reduce_sum(np.array([1.0, 0.0, 1.0]) * (x * w + half_squares(w)))
+
+
+def test_l2_under_a_mask_of_the_loss_stays_and_is_named(kind):
+    mask = np.array([1.0, 0.0, 1.0])
+    got, plan = step(masked_loss, rates=GIVEN)
+    assert_close(got, (1 - GIVEN) * (W - LR * mask * (X + RATE * W)))
+    assert [fate for _, fate in plan.terms] == [Fate.STAYS]
+
+
 MODELS = {
+    "weighted by example": lambda w, x: tf.reduce_sum(fed(2.0) * x * (x * w + tf.square(w))),
     "bias": lambda w, x: tf.reduce_sum(x + 2.0 * w),
     "squared afterwards": lambda w, x: tf.reduce_sum(tf.square(x * w + tf.square(w))),
     "weighted by data": lambda w, x: tf.reduce_sum(x * (x * w + tf.square(w))),

@@ -6,7 +6,7 @@ loss = tf.reduce_sum(x * w + 0.1 * tf.square(w))      the term is 0.1 * tf.squar
 from __future__ import annotations
 
 import contextlib
-from typing import AbstractSet, Any, Sequence
+from typing import AbstractSet, Any, NamedTuple, Sequence
 
 import numpy as np
 
@@ -20,35 +20,49 @@ from tf1_wd.penalties.coefficients import Seeds, derivatives, in_place
 from tf1_wd.penalties.probe import scratch_session
 
 
+class Element(NamedTuple):
+    """A tensor of variables alone whose sum enters a loss. is_even: True if each of its elements counts alike."""
+
+    tensor: tf.Tensor
+    is_even: bool
+
+
 def elements_of(
     ys: Sequence[tf.Tensor], moving: AbstractSet[tf.Operation], fed: AbstractSet[tf.Operation]
-) -> list[tf.Tensor]:
+) -> list[Element]:
     """The tensors of variables alone, of more than one element, whose sum enters ys beside something else.
 
     moving: the ops that depend on what is differentiated by. fed: those that depend on what is fed or read.
     """
 
-    def scalar_at(op: tf.Operation) -> int | None:
-        return next((i for i, t in enumerate(op.inputs) if t.op not in moving and t.shape.num_elements() == 1), None)
+    def factor_at(op: tf.Operation) -> int | None:
+        factors = [i for i, t in enumerate(op.inputs) if t.op not in moving]
+        return next((i for i in factors if _is_scalar(op.inputs[i]) or op.inputs[i].op not in fed), None)
 
-    reading = Reading(scalar_at, COPIES | RESHAPES | REDUCTIONS, SUMS)
-    found, seen, pending = [], set(), list(ys)
+    reading = Reading(factor_at, COPIES | RESHAPES | REDUCTIONS, SUMS)
+    found, seen, pending = [], set(), [Element(y, True) for y in ys]
     while pending:
-        tensor = pending.pop()
+        tensor, is_even = pending.pop()
         if tensor.op in seen or tensor.op not in moving:
             continue
         seen.add(tensor.op)
         if tensor.op in fed:
-            pending.extend(part.tensor for part in reading.parts(tensor.op) or ())
-        elif tensor.shape.num_elements() != 1 and graph.read_source(tensor) is None:
-            found.append(tensor)
+            for part in reading.parts(tensor.op) or ():
+                counts_alike = part.scalar is None or _is_scalar(part.scalar) or graph.is_uniform(part.scalar)
+                pending.append(Element(part.tensor, is_even and counts_alike))
+        elif not _is_scalar(tensor) and graph.read_source(tensor) is None:
+            found.append(Element(tensor, is_even))
     return found
+
+
+def _is_scalar(tensor: tf.Tensor) -> bool:
+    return bool(tensor.shape.num_elements() == 1)
 
 
 def even_coefficients(
     ys: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor], grad_ys: Seeds = None
 ) -> list[Scalar | None]:
-    """d ys / d element of each tensor of `elements_of`: a float where constants give it, else a scalar tf.Tensor.
+    """d ys / d element of tensors whose elements count alike: a float where constants give it, else a scalar tf.Tensor.
 
     None stands for a tensor that no gradient reaches.
     """

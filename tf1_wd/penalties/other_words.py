@@ -14,7 +14,7 @@ from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import Scalar
 from tf1_wd.graph.subgraph import can_be_copied
 from tf1_wd.penalties.coefficients import Seeds, coefficients
-from tf1_wd.penalties.elements import elements_of, even_coefficients
+from tf1_wd.penalties.elements import Element, elements_of, even_coefficients
 from tf1_wd.penalties.find import ANCHORED, LINEAR, VARIABLES, Penalty, Term, Weighed, variables_behind
 from tf1_wd.penalties.linear_map import IS_L2, Kind, Probed
 from tf1_wd.penalties.probe import probe
@@ -102,13 +102,19 @@ def _decoupled_scalars(
 
 
 def _decoupled_elements(
-    tensors: Sequence[tf.Tensor], weights: AbstractSet[tf.Operation], decouples_others: bool
+    elements: Sequence[Element], weights: AbstractSet[tf.Operation], decouples_others: bool
 ) -> tuple[list[Read], list[str]]:
     """As _decoupled_scalars, of terms that are added element by element. What is linear in weights is a model."""
-    read = [(t, p) for t, p in zip(tensors, probe(tensors, weights)) if p.kind is not Kind.CONSTANT]
-    apart = [(t, p) for t, p in read if p.kind in IS_L2 or (decouples_others and _can_be_replayed(t))]
-    kept = {t.op for t, _ in apart}
-    return apart, [t.op.name for t, _ in read if t.op not in kept]
+    read = [
+        (e, p) for e, p in zip(elements, probe([e.tensor for e in elements], weights)) if p.kind is not Kind.CONSTANT
+    ]
+    apart = [
+        (e.tensor, p)
+        for e, p in read
+        if e.is_even and (p.kind in IS_L2 or (decouples_others and _can_be_replayed(e.tensor)))
+    ]
+    kept = {tensor.op for tensor, _ in apart}
+    return apart, [e.tensor.op.name for e, _ in read if e.tensor.op not in kept]
 
 
 def _can_be_replayed(tensor: tf.Tensor) -> bool:
