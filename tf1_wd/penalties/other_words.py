@@ -64,9 +64,10 @@ def read_other_words(
     to give terms that are not L2 a step of their own too. Adds the coefficients that are known only at run time.
     """
     known, weights = {p.tensor.op for p in penalties}, weights_of(ys, begin)
-    summands = summands_of(ys, ops, begin, moving, grad_ys)
-    scalars, coupled = _decoupled_scalars(ops, begin, summands, known, weights, decouples_others)
-    elements, others = _decoupled_elements(elements_of(ys, moving, fed_among(ops)), weights, decouples_others)
+    fed = fed_among(ops)
+    summands = summands_of(ys, ops, begin, moving, fed, grad_ys)
+    scalars, coupled = _decoupled_scalars(ops, begin, fed, summands, known, weights, decouples_others)
+    elements, others = _decoupled_elements(elements_of(ys, moving, fed), weights, decouples_others)
     found = OtherWords(coupled=coupled + others)
     for (tensor, read), coefficient in zip(scalars, coefficients(ys, [t for t, _ in scalars], grad_ys)):
         _sort(tensor, read, coefficient, penalties, found)
@@ -78,6 +79,7 @@ def read_other_words(
 def _decoupled_scalars(
     ops: Sequence[tf.Operation],
     begin: Sequence[tf.Operation],
+    fed: AbstractSet[tf.Operation],
     summands: Sequence[Summand],
     known: AbstractSet[tf.Operation],
     weights: AbstractSet[tf.Operation],
@@ -89,7 +91,7 @@ def _decoupled_scalars(
     terms = [s for s in summands if s.entry in (Entry.CONSTANT, Entry.RUN_TIME)]
     of_terms = probe([s.tensor for s in terms], weights, known)
     beside = graph.between(begin, ops, known | {s.tensor.op for s in summands})
-    if fed_among(ops).isdisjoint(beside) and not any(map(_is_data, terms, of_terms)):
+    if fed.isdisjoint(beside) and not any(map(_is_data, terms, of_terms)):
         return [], [s.tensor.op.name for s in summands if s.entry is not Entry.CONSTANT]
     data = {s.tensor.op for s, p in zip(terms, of_terms) if _is_data(s, p)}
     apart = [

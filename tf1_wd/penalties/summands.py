@@ -36,6 +36,7 @@ def summands_of(
     ops: Sequence[tf.Operation],
     begin: Sequence[tf.Operation],
     moving: AbstractSet[tf.Operation],
+    fed: AbstractSet[tf.Operation],
     grad_ys: Seeds,
 ) -> list[Summand]:
     """The scalars that depend on variables alone, and enter ys as a term does: their coefficient depends on no data.
@@ -44,10 +45,9 @@ def summands_of(
     ys as a whole depend on variables alone: what is a term and what the loss cannot be told apart there.
 
     ops: the ancestors of ys. begin: those of them that are differentiated by. moving: those that depend on these by
-    another way than through known penalties.
+    another way than through known penalties. fed: what `fed_among` says of ops.
     """
     consumers = graph.consumers_among(ops)
-    fed = fed_among(ops)
     roots = [op for op in ops if op in moving and op not in fed and _is_root(op, ys, fed, consumers)]
     found = {t.op: (t, root) for root in roots for t in split(root.outputs[0], moving)}
     if not found:
