@@ -50,6 +50,7 @@ def loss_rates(
     Raises AmbiguousRateError, CoupledPenaltyError, UnsupportedUpdateError.
     """
     found = {}
+    raw = {t.op for call in upstream.calls for tensors in call.derivatives.values() for t in tensors}
     for gradient, variable in pairs:
         op, name = graph.variable_op(variable), checkpoint_name(variable)
         if not selected(rules, variable, name):
@@ -59,7 +60,8 @@ def loss_rates(
                 "L2 of %s is computed inside a cond or a loop, where it cannot be told when it counts: move the "
                 "penalty outside, or exclude the variable" % name
             )
-        refuse_l2_of_program(gradient, op, name, behind[id(variable)], upstream)
+        if gradient is not None and behind[id(variable)]:
+            refuse_l2_of_program(gradient, op, name, raw)
         if given_rate(rules, variable, name)[0] is None and rules.source != "collection":
             rate = net_rate(gradient, variable, name, behind[id(variable)], upstream)
             read_in_time(rate, gradient)
@@ -170,17 +172,15 @@ def refuse_l2_from_outside(gradient: Gradient, op: tf.Operation, name: str) -> N
         )
 
 
-def refuse_l2_of_program(
-    gradient: Gradient, op: tf.Operation, name: str, behind: list[GradientCall], upstream: Upstream
-) -> None:
+def refuse_l2_of_program(gradient: Gradient, op: tf.Operation, name: str, raw: set[tf.Operation]) -> None:
     """Raises CoupledPenaltyError if L2 of the variable was added to what calls of the scope returned for it.
 
-    What tf1_wd itself added is another matter: see added_by_hand.
+    What tf1_wd itself added is another matter: see added_by_hand. raw: the ops of what the calls returned.
     """
-    if gradient is None or not behind:
+    if tensors_of(gradient)[0].op in raw:
         return
-    known = {t.op for call in upstream.calls for tensors in call.derivatives.values() for t in tensors}
-    known.update(*marked_in(op))
+    marks = marked_in(op)
+    known = raw.union(*marks) if any(marks) else raw
     added = next((o for o in l2_in(tensors_of(gradient)[0], op, known) if o not in known), None)
     if added is not None:
         raise CoupledPenaltyError.of_gradient(
