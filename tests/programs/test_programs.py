@@ -131,7 +131,6 @@ def layers_in_a_session():
 
 FC, OF_FC = {"fc/kernel": 0.3}, lambda *args, **more: lambda: {"fc/kernel": decayed(ONES, *args, **more)}
 OTHERS = {"l1": "stays", "elastic_net": "stays", "group/Sqrt": "stays"}
-L1 = "%s/w/Regularizer/l1"
 
 CASES = {
     "keras_fit": Case(OF_FC(0 * X, 0.3, ADAM), FC, KERAS, ("coupled",)),
@@ -172,10 +171,7 @@ CASES = {
         two_updates,
         {"features": [0.6, 0.2], "actor/b": 0.3, "critic/b": 0.1},
         findings=("bias-decayed",),
-        terms={
-            **{L1 % name: "in_loss" for name in ("actor", "critic")},
-            **{"%s/w/Regularizer/Sum" % name: "stays" for name in ("actor", "critic")},
-        },
+        terms={"%s/w/Regularizer/Sum" % name: "stays" for name in ("actor", "critic")},
         audited={"features": "unknown", "actor/b": 0.3, "critic/b": 0.1},
     ),
     "a3c": Case(

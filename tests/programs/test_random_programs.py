@@ -51,7 +51,7 @@ def program_of(source):
         is_mirrored=is_mirrored,
         given=source.choice([None, None, *[i for i in numbers if i != excluded]]),
         excluded=excluded,
-        others=source.choice(["coupled", "decouple"]),
+        others="coupled" if is_mirrored else source.choice(["coupled", "decouple"]),  # refused under a strategy
         sparse="all_rows",
         backend=source.choice(["auto", "tensorflow"]),
     )

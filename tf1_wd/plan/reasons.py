@@ -55,6 +55,7 @@ class Fate(_Said):
     """What became of a term of the loss, or of an entry of the loss collection, that no rate of a variable says."""
 
     IN_LOSS = "not L2, in the loss: stays there"
+    NAMED = "in the loss, where what is in it is named"  # no plan says it: `over_updates` leaves it out
     NO_VARIABLE = "not L2, and this update decays none of its variables: not applied"
     NOT_APPLIED = "depends on inputs and is not in the loss: not applied; add it to the loss"
     OTHER_SOURCE = "not L2, in the collection only, and source='loss': not applied"
@@ -92,11 +93,11 @@ def over_updates(notes: Iterable[tuple[str, Fate]]) -> list[tuple[str, Fate]]:
     said: dict[str, list[Fate]] = {}
     for name, fate in notes:
         said.setdefault(name, []).append(fate)
-    found = []
+    found: list[tuple[str, Fate]] = []
     for name, fates in said.items():
         acting = [fate for fate in fates if not fate.is_idle]
         idle = min(fates, key=lambda fate: fate is not Fate.NOT_APPLIED)  # of which a scope warns
-        found += [(name, fate) for fate in dict.fromkeys(acting or [idle])]
+        found += [(name, fate) for fate in dict.fromkeys(acting or [idle]) if fate is not Fate.NAMED]
     return found
 
 

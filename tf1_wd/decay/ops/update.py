@@ -187,8 +187,9 @@ def _fate(
     is_l2 = term.rest in (LINEAR, ANCHORED)
     holding = [call for call in calls if call.contains(term.tensor)]
     if holding:
-        is_told = any(_holds(call, term) or _names_a_part(call, term) for call in holding)
-        return None if is_told else Fate.IN_LOSS
+        if any(_holds(call, term) for call in holding):
+            return None
+        return Fate.NAMED if any(_names_a_part(call, term) for call in holding) else Fate.IN_LOSS
     if not any(op in movable for op in term.variables):
         return None if term.penalties else Fate.NO_VARIABLE
     if term.rest == INPUTS:
