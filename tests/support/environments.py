@@ -18,7 +18,7 @@ _MADE_BY = {
 def how_to_make(variable: str) -> str:
     """Why a test is skipped where the variable is not set: it needs what this line brings."""
     made = (*_MADE_BY[variable], variable)
-    return "run %s -m venv other; other/bin/pip install %s; %s=$PWD/other/bin/python pytest" % made
+    return "run %s -m venv other; other/bin/pip install %s; %s=$PWD/other/bin/python pytest tests" % made
 
 
 def interpreter(variable: str) -> str:
