@@ -198,10 +198,15 @@ class Program:
             return 0.0
         if i == self.given:
             return GIVEN
-        found = [p for p in self.penalties if i in p.variables and self.kind(p) == MULTIPLE and not p.is_left]
-        found = [p for p in found if p.in_loss] or found
+        found = [p for p in self.l2(i) if self.kind(p) == MULTIPLE]
         ones = [np.ones(v.shape) for v in self.variables]
         return sum(p.gradient(i, ones, 0).flat[0] for p in found)
+
+    def l2(self, i):
+        """L2 of a variable towards 0 that counts: that of the loss; where there is none, of the collection alone."""
+        found = [p for p in self.penalties if i in p.variables and self.kind(p) in (MULTIPLE, LINEAR, ROWS)]
+        found = [p for p in found if not p.is_left]
+        return [p for p in found if p.in_loss and not self.stays(p)] or [p for p in found if not p.in_loss]
 
     def steps(self, i):
         """The terms that move a variable by a step of their own."""
@@ -209,7 +214,8 @@ class Program:
             return []
         found = [p for p in self.penalties if i in p.variables and self.takes_step(p)]
         # a rate takes the place of L2, but not of a decay towards something else
-        return [p for p in found if i != self.given or self.kind(p) in (ANCHORED, OTHER)]
+        l2 = [] if i == self.given else self.l2(i)
+        return [p for p in found if self.kind(p) in (ANCHORED, OTHER) or p in l2]
 
     def coupled(self, i):
         return [p for p in self.penalties if i in p.variables and self.stays(p)]

@@ -9,7 +9,7 @@ import functools
 import math
 import operator
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Mapping, Optional, Sequence, Tuple
 
 from tf1_wd.errors import NoMatchError
 from tf1_wd.plan import options, text_table
@@ -20,6 +20,8 @@ from tf1_wd.plan.reasons import Fate, Reason
 _ROWS = {ALL_ROWS: "", TOUCHED_ROWS: "; touched rows only", LAZY: "; lazy: rows decay when next touched"}
 _STALE = ", and the loss counts the penalty of rows as last touched"
 _LOOKED_UP = "no rate as a whole: rows decay as they are looked up, see the terms"
+_BY_TERMS = "no rate as a whole: its L2 takes a step of its own, see the terms"
+_GIVES_WAY = "; the penalty in the collection alone gives way to that of the loss"
 _UNREACHED = ", but no gradient reaches it"
 _FORMULAS = {"after": "w <- (1 - r) (w - step)", "before": "w <- w - step - r w", COUPLED: "gradient + r w"}
 
@@ -150,13 +152,17 @@ class DecayPlan:
         scales = sorted({"%g" % d.scale if isinstance(d.scale, float) else d.scale for d in self.decaying})
         unknown = sum(None in d.shape for d in self.decays)
         lookups = sum(fate is Fate.OWN_ROWS for _, fate in self.terms)
-        return "%d of %d variables decay, %s of %s weights%s%s: %s, r times scale %s" % (
+        others = sum(fate is Fate.OWN_L2 for _, fate in self.terms)
+        return "%d of %d variables decay, %s of %s weights%s%s%s: %s, r times scale %s" % (
             len(self.decaying),
             len(self.decays),
             f"{sum(d.size for d in self.decaying):,}",
             f"{sum(d.size for d in self.decays):,}",
             " (not counting %d of unknown shape)" % unknown if unknown else "",
             ", and the rows that %s up" % _count(lookups, "term looks", "terms look") if lookups else "",
+            ", and what %s by a step of its own" % _count(others, "term of L2 takes", "terms of L2 take")
+            if others
+            else "",
             _FORMULAS[self.order],
             " or ".join(scales) or "1",
         )
@@ -206,7 +212,8 @@ def decide(
     loss counts also where the data gradient is None, the others only for variables with a gradient (two optimizers
     without var_list would otherwise both decay everything).
 
-    loss_rates, collection_rates: {key: rate}. Raises InvalidRateError.
+    loss_rates, collection_rates: {key: rate}; the latter without variables whose L2 in the loss is no rate.
+    Raises InvalidRateError.
     """
     return [_decide(t, rules, times, loss_rates.get(t.key), collection_rates.get(t.key)) for t in trained]
 
@@ -251,9 +258,16 @@ def _rows(trained: Trained, rules: Rules) -> str:
     return rules.sparse if trained.is_sparse else ALL_ROWS
 
 
-def by_lookups(decay: Decay) -> Decay:
-    """The decision on a table of which rows decay as they are looked up: `why` must not deny it."""
-    return decay if decay.reason is not Reason.NO_RATE else replace(decay, why=_LOOKED_UP)
+def by_terms(decay: Decay, fates: Collection[Fate], gives_way: bool) -> Decay:
+    """The decision on a variable that terms with these fates move: `why` must not deny that they do.
+
+    gives_way: True if it has a penalty in the collection alone, which L2 of the loss takes the place of.
+    """
+    texts = {Fate.OWN_ROWS: _LOOKED_UP, Fate.OWN_L2: _BY_TERMS}
+    why = next((text for fate, text in texts.items() if fate in fates), None)
+    if decay.reason is not Reason.NO_RATE or why is None:
+        return decay
+    return replace(decay, why=why + (_GIVES_WAY if gives_way else ""))
 
 
 def check_rows(rules: Rules, plan: DecayPlan) -> None:

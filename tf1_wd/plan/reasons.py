@@ -66,8 +66,8 @@ class Fate(_Said):
     IN_GRADIENT = "no multiple of its variables: its gradient, times scale, goes into that of the loss"
     DECOUPLED = "not L2, out of the gradient: its own SGD step, times scale, on the weights the decay sees"
     LEFT_OUT = (
-        "no multiple of its variables: not applied, as rates= gives these another decay, or include=, exclude= or "
-        "source= leaves it out"
+        "no multiple of its variables: not applied, as rates= or L2 in the loss gives these another decay, or "
+        "include=, exclude= or source= leaves it out"
     )
     NORM = (
         "a norm of variables whose weight in the loss changes with them, or a term that no gradient comes through: no "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import AbstractSet, Sequence
+from typing import AbstractSet, Mapping, Sequence
 
 from tf1_wd import graph
 from tf1_wd._tf import tf
@@ -14,7 +14,7 @@ from tf1_wd.graph.variables import checkpoint_name, dims_of, trainable_variables
 from tf1_wd.penalties.coefficients import undelayed
 from tf1_wd.penalties.find import ANCHORED, INPUTS, LINEAR, ROWS, VARIABLES, Term, rates, read_collection, weigh
 from tf1_wd.penalties.gradient_call import GradientCall
-from tf1_wd.plan.decisions import Decay, Trained, by_lookups, decide
+from tf1_wd.plan.decisions import Decay, Trained, by_terms, decide
 from tf1_wd.plan.options import ALL_ROWS, COUPLED, Rules, check_matches, given_rate, multiplier, selected
 from tf1_wd.plan.rates import check_rate
 from tf1_wd.plan.reasons import Fate
@@ -116,14 +116,17 @@ def plan_update(
     check_matches(rules, known)
     movable = {t.key: t.variable for t in trained.values() if t.has_gradient and selected(rules, t.variable, t.name)}
     of_loss = [_allowed(replay, rules, movable) for replay in own]
-    of_collection = [_allowed(Replay(t, dict.fromkeys(t.variables, 1.0)), rules, movable) for t in collection.terms]
+    in_loss = frozenset() if rules.source == "collection" else _with_l2(loss_rates, own)
+    of_collection = [
+        _allowed(Replay(t, dict.fromkeys(t.variables, 1.0)), rules, movable, in_loss) for t in collection.terms
+    ]
     names = [_name(replay) for replay in own] + [term.tensor.op.name for term in collection.terms]
     fates: list[tuple[Replay, Fate | None]] = [(r, _fate_in_loss(r, rules)) for r in of_loss]
     weights = {*trained, *map(graph.variable_op, trainable_variables(tf.get_default_graph()))}
     fates += [(r, _fate(r, rules, calls, movable, weights)) for r in of_collection]
-    decisions = decide(list(trained.values()), rules, loss_rates, collection.rates, _times)
-    tables = {op for r, fate in fates if fate is Fate.OWN_ROWS for op in r.factors}
-    decisions = [by_lookups(d) if graph.variable_op(d.variable) in tables else d for d in decisions]
+    of_collection_alone = {op: rate for op, rate in collection.rates.items() if op not in in_loss}
+    decisions = decide(list(trained.values()), rules, loss_rates, of_collection_alone, _times)
+    decisions = [_seen_with_terms(d, fates, in_loss.intersection(collection.rates)) for d in decisions]
     by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
     # The loss is then not computed in the run of the update, and to read its penalties would be in vain.
     apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
@@ -140,6 +143,15 @@ def plan_update(
     )
 
 
+def _seen_with_terms(
+    decay: Decay, fates: Sequence[tuple[Replay, Fate | None]], giving_way: AbstractSet[tf.Operation]
+) -> Decay:
+    """A decision, told with the terms that move its variable. giving_way: variables as in decisions.by_terms."""
+    op = graph.variable_op(decay.variable)
+    mine = [fate for replay, fate in fates if fate is not None and op in replay.factors]
+    return by_terms(decay, mine, op in giving_way)
+
+
 def _name(replay: Replay) -> str:
     """What a term is called: of L2 of rows with its tables and rates, which the plan has nowhere else."""
     rates = [op.name + ("" if r is None else ": %g a lookup" % r) for op, r in replay.rates_of_rows.items()]
@@ -153,14 +165,28 @@ def _times(rate: Scalar, factor: float) -> Scalar:
         return tf.cast(rate, tf.float64) * factor
 
 
-def _allowed(replay: Replay, rules: Rules, movable: dict[tf.Operation, tf.Variable]) -> Replay:
-    """A term on the variables that the rules let it move: as penalties do, L2 gives way to rates= and is multiplied."""
+def _with_l2(loss_rates: Mapping[tf.Operation, Scalar], own: Sequence[Replay]) -> frozenset[tf.Operation]:
+    """The variables (ops) with L2 in the loss, of whatever kind."""
+    return frozenset(loss_rates).union(*(r.factors for r in own if r.term.rest in (LINEAR, ROWS)))
+
+
+def _allowed(
+    replay: Replay,
+    rules: Rules,
+    movable: dict[tf.Operation, tf.Variable],
+    elsewhere: AbstractSet[tf.Operation] = frozenset(),
+) -> Replay:
+    """A term on the variables that the rules let it move: as penalties do, L2 gives way to rates= and is multiplied.
+
+    elsewhere: variables (ops) whose L2 comes from elsewhere.
+    """
     is_l2, factors = replay.term.rest in (LINEAR, ANCHORED, ROWS), {}
     for op, factor in replay.factors.items():
         if op not in movable:
             continue
         variable, name = movable[op], checkpoint_name(movable[op])
-        if replay.term.rest in (LINEAR, ROWS) and given_rate(rules, variable, name)[0] is not None:
+        is_plain = replay.term.rest in (LINEAR, ROWS)
+        if is_plain and (op in elsewhere or given_rate(rules, variable, name)[0] is not None):
             continue
         factors[op] = _times(factor, multiplier(rules, variable, name)[0]) if is_l2 else factor
     return replay._replace(factors=factors)
