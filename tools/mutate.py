@@ -1,0 +1,294 @@
+"""Mutation testing: changes the code a little, runs the tests that reach the change, lists the changes none notices.
+
+    python tools/mutate.py tf1_wd/plan                          # all mutants of a folder
+    python tools/mutate.py --sample 150 --seed 1 tf1_wd/decay   # so many of them, drawn by chance
+
+The first call records in .mutation/ which lines each test of --tests executes; later calls record again what changed.
+A mutant lives in the memory of one process: no file is changed. That process is a fork of one that has imported
+TensorFlow and has run nothing, as TensorFlow's threads do not live on in a fork. Each mutant gets the tests that
+execute its line: those of its own folder first, one case of each test function before further cases, until one fails or
+--budget seconds of tests have passed.
+
+docs/develop/mutants.md says why the survivors that are known may live. Exit 1 if there are others. Needs pytest,
+coverage, and Python 3.9 or later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gc
+import hashlib
+import importlib.machinery
+import importlib.util
+import itertools
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import sys
+import time
+import traceback
+
+import mutants
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+KEPT = ROOT / ".mutation"
+EXPLAINED = ROOT / "docs" / "develop" / "mutants.md"
+MUTATED = ("plan", "penalties", "decay")  # the folders of tf1_wd that tests are recorded for
+TESTS = ("tests/plan", "tests/penalties", "tests/graph", "tests/decay", "tests/optimizers", "tests/conventions")
+QUICK = (0.5, 3.0)  # seconds of tests to begin with: most mutants do not live longer
+LIMIT = 60.0  # seconds for a process, over ten times what its tests took
+PYTEST = ["-q", "-x", "-o", "addopts=", "--assert=plain", "-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning"]
+KILLED, SURVIVED, UNREACHED = "killed", "survived", "no test"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="+", help="modules or folders of tf1_wd/plan, penalties or decay")
+    parser.add_argument("--sample", type=int, help="how many mutants to try, drawn by chance; all of them without it")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests a mutant has to survive")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="files or folders of tests")
+    parser.add_argument("--lines", type=int, nargs="+", help="mutants of these lines alone")
+    parser.add_argument("--log", help="append a line of JSON for each mutant to this file")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    import_tensorflow()
+    tests = recorded(options.tests)
+    chosen = [
+        (path, tree, m) for path in modules(options.paths) for tree in [parsed(path)] for m in mutants.mutants_of(tree)
+    ]
+    if options.lines:
+        chosen = [one for one in chosen if set(options.lines) & set(one[2].lines)]
+    made = len(chosen)
+    if options.sample is not None and options.sample < made:
+        chosen = random.Random(options.seed).sample(chosen, options.sample)
+    start, survivors = time.time(), []
+    for number, (path, tree, mutant) in enumerate(chosen, 1):
+        outcome, seconds = verdict(path, tree, mutant, tests, options.budget)
+        line = "%s:%d %s: %s -> %s" % (path, mutant.lines.start, mutant.place, mutant.old, mutant.new)
+        if options.log:
+            with open(options.log, "a") as file:
+                file.write(json.dumps([outcome, round(seconds, 1), line]) + "\n")
+        if outcome != KILLED:
+            survivors.append((path, mutant, line))
+            print("%d/%d %s: %s" % (number, len(chosen), outcome, line), flush=True)
+    return report(made, len(chosen), survivors, time.time() - start)
+
+
+def report(made, tried, survivors, seconds):
+    """Prints the counts, and the survivors that nothing explains; 1 if there are such."""
+    known = explained()
+    new = [line for path, mutant, line in survivors if (path, mutant.place, mutant.old, mutant.new) not in known]
+    counts = (tried, made, tried - len(survivors), len(survivors) - len(new), len(new), seconds / 60)
+    print("\n%d of %d mutants: %d killed, %d survivors explained, %d not; %.1f minutes" % counts)
+    print("\n".join(new))
+    return 1 if new else 0
+
+
+def explained():
+    """{(module, function, old, new)} of the page of survivors."""
+    found, path = set(), None
+    for line in EXPLAINED.read_text().splitlines() if EXPLAINED.exists() else []:
+        heading = re.match(r"## `(.*)`", line)
+        path = heading.group(1) if heading else path
+        known = re.match(r"- `(.*?)`: `(.*?)` -> `(.*?)`: ", line)
+        if known:
+            found.add((path, known.group(1), known.group(2), known.group(3)))
+    return found
+
+
+# --- the modules
+
+
+def modules(paths):
+    """The modules below the paths, relative to the project."""
+    for path in map(pathlib.Path, paths):
+        below = sorted((ROOT / path).rglob("*.py")) if (ROOT / path).is_dir() else [ROOT / path]
+        yield from (one.relative_to(ROOT).as_posix() for one in below)
+
+
+def parsed(path):
+    return ast.parse((ROOT / path).read_text())
+
+
+class Mutated(importlib.machinery.SourceFileLoader):
+    """Imports a module from the code that it is given, in place of the file's."""
+
+    def __init__(self, path, code):
+        super().__init__(path[: -len(".py")].replace("/", ".").replace(".__init__", ""), str(ROOT / path))
+        self.code = code
+
+    def get_code(self, fullname):
+        return self.code
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname == self.name:
+            return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
+
+
+# --- processes
+
+
+def import_tensorflow():
+    """What a fork finds imported; nothing of the project."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if importlib.util.find_spec("tf_keras") is not None:
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+        import tf_keras  # noqa: F401
+    import pytest  # noqa: F401
+    import tensorflow.compat.v1  # noqa: F401
+
+    gc.freeze()  # a fork shares these pages as long as nobody writes there
+
+
+def in_fork(function, limit):
+    """What `function` returns, a number, called in a fork; -1 if it crashes or takes longer than `limit` seconds."""
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            os.setsid()
+            silence = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):
+                os.dup2(silence, stream)
+            code = function()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    end = time.time() + limit
+    while time.time() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return -1
+
+
+def verdict(path, tree, mutant, tests, budget):
+    """(outcome, seconds) of a mutant."""
+    start, reaching = time.time(), tests_of(path, mutant, tests)
+    if not reaching:
+        return UNREACHED, 0.0
+    with mutant.applied():
+        code = compile(ast.fix_missing_locations(tree), str(ROOT / path), "exec")
+    for few in [within(reaching, seconds) for seconds in (*QUICK, budget)]:
+        limit = LIMIT + 10 * sum(seconds for _, seconds in few)
+        if in_fork(lambda chosen=few: pytest_of(chosen, [Mutated(path, code)]), limit) != 0:
+            return KILLED, time.time() - start
+        if len(few) == len(reaching):
+            break
+    return SURVIVED, time.time() - start
+
+
+def pytest_of(chosen, finders):
+    """pytest's exit code for some tests, in their order."""
+    import pytest
+
+    sys.meta_path[:0] = finders
+    place = {name: i for i, (name, _) in enumerate(chosen)}
+
+    class Chosen:
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_modifyitems(self, items):
+            items[:] = sorted((i for i in items if i.nodeid in place), key=lambda item: place[item.nodeid])
+
+    files = dict.fromkeys(name.split("::")[0] for name in place)
+    return int(pytest.main([*PYTEST, *files], plugins=[Chosen()]))
+
+
+# --- which tests execute a line
+
+
+def recorded(paths):
+    """{file of tests: its record}, made where it is missing or older than the code or the tests."""
+    files = [f for p in map(pathlib.Path, paths) for f in (sorted(p.rglob("test_*.py")) if p.is_dir() else [p])]
+    code = b"".join(f.read_bytes() for folder in MUTATED for f in sorted((ROOT / "tf1_wd" / folder).rglob("*.py")))
+    records = {}
+    for file in map(str, files):
+        stamp = hashlib.sha256(code + pathlib.Path(file).read_bytes()).hexdigest()
+        kept = KEPT / (file.replace("/", ".") + ".json")
+        if not kept.exists() or json.loads(kept.read_text())["stamp"] != stamp:
+            KEPT.mkdir(exist_ok=True)
+            start = time.time()
+            ended = in_fork(lambda file=file, kept=kept, stamp=stamp: record(file, kept, stamp), 1800)
+            print("recorded %s in %.0f s%s" % (file, time.time() - start, "" if ended == 0 else ": FAILED"), flush=True)
+        if kept.exists():
+            records[file] = json.loads(kept.read_text())
+    return records
+
+
+def record(file, kept, stamp):
+    """Writes what the tests of a file execute: for each that passes, its seconds and {module: lines}."""
+    import coverage
+    import pytest
+
+    seen = coverage.Coverage(data_file=None, include=["%s/tf1_wd/%s/*" % (ROOT, folder) for folder in MUTATED])
+    seconds = {}
+
+    class Recording:
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_protocol(self, item):
+            seen.switch_context(item.nodeid)
+            start = time.time()
+            yield
+            seconds.setdefault(item.nodeid, time.time() - start)
+
+        def pytest_runtest_logreport(self, report):
+            if not report.passed:
+                seconds[report.nodeid] = None  # it fails or is skipped by itself
+
+    seen.start()
+    options = [word for word in PYTEST if word != "-x"]
+    ended = pytest.main([*options, file], plugins=[Recording()])
+    seen.stop()
+    lines = {name: {} for name, took in seconds.items() if took is not None}
+    data = seen.get_data()
+    for module in data.measured_files():
+        for line, names in data.contexts_by_lineno(module).items():
+            for name in names:
+                if name in lines:
+                    lines[name].setdefault(os.path.relpath(module, ROOT), []).append(line)
+    at_import = sorted(os.path.relpath(module, ROOT) for module in data.measured_files())
+    tests = {name: {"seconds": seconds[name], "lines": executed} for name, executed in lines.items()}
+    kept.write_text(json.dumps({"stamp": stamp, "modules": at_import, "tests": tests}))
+    return 0 if ended in (0, 5) else 1
+
+
+def tests_of(path, mutant, records):
+    """[(test, seconds)] of those that execute a mutant: its folder's first, one case of each function before others.
+
+    What an import executes is executed for every test: those that use the module come first.
+    """
+    found = {}
+    for one in records.values():
+        for name, test in one["tests"].items():
+            executed = test["lines"].get(path, ())
+            if any(line in mutant.lines for line in executed):
+                found[name] = (name.split("/")[1] not in path, 0, test["seconds"])
+            elif mutant.at_import and (executed or path in one["modules"]):
+                found[name] = (name.split("/")[1] not in path, 1 if executed else 2, test["seconds"])
+    by_function = {}
+    for name in sorted(found, key=found.get):
+        by_function.setdefault(name.split("[")[0], []).append(name)
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_function.values()))
+    ordered = sorted(in_turn, key=lambda name: found[name][:2] if name else (0, 0))
+    return [(name, found[name][-1]) for name in ordered if name is not None]
+
+
+def within(tests, seconds):
+    """The first tests that take no longer than `seconds` together; at least one."""
+    sums = itertools.accumulate(took for _, took in tests)
+    return [test for i, (test, total) in enumerate(zip(tests, sums)) if i == 0 or total <= seconds]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
