@@ -101,7 +101,7 @@ def _slots(node, parents):
         if field in NOT_CODE:
             continue
         for index, child in enumerate(value if isinstance(value, list) else [value]):
-            if isinstance(child, ast.AST) and not _is_docstring(child, node, field, index):
+            if isinstance(child, ast.AST) and not _is_docstring(child):
                 slot = Slot(node, field, index if isinstance(value, list) else None)
                 if hasattr(child, "lineno") and not isinstance(child, IMPORTS):
                     yield slot, (*parents, node)
@@ -109,8 +109,8 @@ def _slots(node, parents):
                     yield from _slots(child, (*parents, node))
 
 
-def _is_docstring(node, owner, field, index):
-    return field == "body" and index == 0 and hasattr(owner, "body") and _is_text(getattr(node, "value", None))
+def _is_docstring(node):
+    return isinstance(node, ast.Expr) and _is_text(node.value)
 
 
 def _is_text(node):
