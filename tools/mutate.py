@@ -6,8 +6,8 @@
 The first call records in .mutation/ which lines each test of --tests executes; later calls record again what changed.
 A mutant lives in the memory of one process: no file is changed. That process is a fork of one that has imported
 TensorFlow and has run nothing, as TensorFlow's threads do not live on in a fork. Each mutant gets the tests that
-execute its line: those of its own folder first, one case of each test function before further cases, until one fails or
---budget seconds of tests have passed.
+execute its line until one fails: the cheapest first, then, for --budget seconds, one case of each test function before
+further cases.
 
 docs/develop/mutants.md says why the survivors that are known may live. Exit 1 if there are others. Needs pytest,
 coverage, and Python 3.9 or later.
@@ -38,7 +38,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".mutation"
 EXPLAINED = ROOT / "docs" / "develop" / "mutants.md"
 MUTATED = ("plan", "penalties", "decay")  # the folders of tf1_wd that tests are recorded for
-TESTS = ("tests/plan", "tests/penalties", "tests/graph", "tests/decay", "tests/optimizers", "tests/conventions")
+TESTS = (
+    "tests/plan",
+    "tests/penalties",
+    "tests/graph",
+    "tests/decay",
+    "tests/optimizers",
+    "tests/conventions",
+    "tests/test_reasons.py",
+)
 QUICK = (0.5, 3.0)  # seconds of tests to begin with: most mutants do not live longer
 LIMIT = 60.0  # seconds for a process, over ten times what its tests took
 PYTEST = ["-q", "-x", "-o", "addopts=", "--assert=plain", "-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning"]
@@ -49,6 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", help="modules or folders of tf1_wd/plan, penalties or decay")
     parser.add_argument("--sample", type=int, help="how many mutants to try, drawn by chance; all of them without it")
+    parser.add_argument("--minutes", type=float, default=1e6, help="stop after these, and count what was tried")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests a mutant has to survive")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="files or folders of tests")
@@ -67,8 +76,11 @@ def main():
     made = len(chosen)
     if options.sample is not None and options.sample < made:
         chosen = random.Random(options.seed).sample(chosen, options.sample)
-    start, survivors = time.time(), []
+    start, survivors, number = time.time(), [], 0
     for number, (path, tree, mutant) in enumerate(chosen, 1):
+        if time.time() - start > 60 * options.minutes:
+            number -= 1
+            break
         outcome, seconds = verdict(path, tree, mutant, tests, options.budget)
         line = "%s:%d %s: %s -> %s" % (path, mutant.lines.start, mutant.place, mutant.old, mutant.new)
         if options.log:
@@ -77,7 +89,7 @@ def main():
         if outcome != KILLED:
             survivors.append((path, mutant, line))
             print("%d/%d %s: %s" % (number, len(chosen), outcome, line), flush=True)
-    return report(made, len(chosen), survivors, time.time() - start)
+    return report(made, number, survivors, time.time() - start)
 
 
 def report(made, tried, survivors, seconds):
@@ -180,9 +192,9 @@ def verdict(path, tree, mutant, tests, budget):
         return UNREACHED, 0.0
     with mutant.applied():
         code = compile(ast.fix_missing_locations(tree), str(ROOT / path), "exec")
-    for few in [within(reaching, seconds) for seconds in (*QUICK, budget)]:
-        limit = LIMIT + 10 * sum(seconds for _, seconds in few)
-        if in_fork(lambda chosen=few: pytest_of(chosen, [Mutated(path, code)]), limit) != 0:
+    for few in [*(cheapest(reaching, seconds) for seconds in QUICK), in_turn(reaching, budget)]:
+        limit = LIMIT + 10 * sum(few.values())
+        if few and in_fork(lambda chosen=few: pytest_of(chosen, [Mutated(path, code)]), limit) != 0:
             return KILLED, time.time() - start
         if len(few) == len(reaching):
             break
@@ -194,7 +206,7 @@ def pytest_of(chosen, finders):
     import pytest
 
     sys.meta_path[:0] = finders
-    place = {name: i for i, (name, _) in enumerate(chosen)}
+    place = {name: i for i, name in enumerate(chosen)}
 
     class Chosen:
         @pytest.hookimpl(trylast=True)
@@ -264,30 +276,34 @@ def record(file, kept, stamp):
 
 
 def tests_of(path, mutant, records):
-    """[(test, seconds)] of those that execute a mutant: its folder's first, one case of each function before others.
-
-    What an import executes is executed for every test: those that use the module come first.
-    """
+    """{test: seconds} of those that execute a mutant; what an import executes is executed for every test."""
     found = {}
     for one in records.values():
         for name, test in one["tests"].items():
             executed = test["lines"].get(path, ())
-            if any(line in mutant.lines for line in executed):
-                found[name] = (name.split("/")[1] not in path, 0, test["seconds"])
-            elif mutant.at_import and (executed or path in one["modules"]):
-                found[name] = (name.split("/")[1] not in path, 1 if executed else 2, test["seconds"])
+            uses = mutant.at_import and (executed or path in one["modules"])
+            if uses or any(line in mutant.lines for line in executed):
+                found[name] = test["seconds"]
+    return found
+
+
+def cheapest(tests, seconds):
+    """The most tests that take no longer than `seconds` together."""
+    return _within(sorted(tests, key=tests.get), tests, seconds)
+
+
+def in_turn(tests, seconds):
+    """Tests for so many seconds: the cheapest case of each function, then the next one of each."""
     by_function = {}
-    for name in sorted(found, key=found.get):
+    for name in sorted(tests, key=tests.get):
         by_function.setdefault(name.split("[")[0], []).append(name)
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_function.values()))
-    ordered = sorted(in_turn, key=lambda name: found[name][:2] if name else (0, 0))
-    return [(name, found[name][-1]) for name in ordered if name is not None]
+    cases = itertools.zip_longest(*by_function.values())
+    return _within([name for name in itertools.chain.from_iterable(cases) if name], tests, seconds)
 
 
-def within(tests, seconds):
-    """The first tests that take no longer than `seconds` together; at least one."""
-    sums = itertools.accumulate(took for _, took in tests)
-    return [test for i, (test, total) in enumerate(zip(tests, sums)) if i == 0 or total <= seconds]
+def _within(names, tests, seconds):
+    sums = itertools.accumulate(tests[name] for name in names)
+    return {name: tests[name] for name, total in zip(names, sums) if total <= seconds}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import tf1_wd
 from support.convnet import FILE, LAYERS, LEARNING, NAMES, section
 from tf1_wd.errors import InvalidOptionError, NoMatchError
-from tf1_wd.plan.layer_params import Learning, assign
+from tf1_wd.plan.layer_params import LayerParams, Learning, assign
 
 # --- the file
 
@@ -76,6 +76,25 @@ def test_names_of_another_kind_are_mapped_by_patterns_and_scopes(write):
         "first_filters": Learning("conv1", 0.1, 0.9, 0.25),
         "first_offset": Learning("conv1", 0.1, 0.9, 0.0),
     }
+
+
+def test_one_number_serves_all_weights_of_a_layer():
+    params = LayerParams("some.cfg", (LAYERS[0],), ())
+    names = ["conv1/W", "conv1/W_1", "conv1/b"]
+    assert assign(params, names, names) == {
+        "conv1/W": Learning("conv1", 0.05, 0.9, 0.0),
+        "conv1/W_1": Learning("conv1", 0.05, 0.9, 0.0),
+        "conv1/b": Learning("conv1", 0.1, 0.8, 0.0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(2, "x0/W, x1/W"), (5, "x0/W, x1/W, x2/W, x3/W, x4/W"), (6, "x0/W, x1/W, x2/W, x3/W, x4/W, ...")],
+)
+def test_a_layer_without_variables_is_answered_with_five_names_at_most(count, said):
+    with pytest.raises(NoMatchError, match=r"how its variables are called\. Near names: %s$" % re.escape(said)):
+        assign(LayerParams("some.cfg", (LAYERS[0],), ()), ["x%d/W" % i for i in range(count)], [])
 
 
 @pytest.mark.parametrize(
