@@ -90,7 +90,7 @@ def mutants_of(tree):
         for new in _changes(old, slot, parents):
             texts = _text(old), _text(new)
             if texts[0] != texts[1]:
-                place = ".".join(parent.name for parent in parents if isinstance(parent, SCOPES))
+                place = ".".join(parent.name for parent in parents if isinstance(parent, SCOPES)) or "module"
                 lines = range(old.lineno, old.end_lineno + 1)
                 yield Mutant(place, lines, _at_import(parents, slot), *texts, slot, new)
 

@@ -26,6 +26,7 @@ def test_a_file_is_read_whether_options_have_lines_of_their_own_or_share_one(wri
     ("text", "message"),
     [
         (section(epsW=None, espW=0.1), r"layer-params.cfg: \[conv1\] has a key 'espW': did you mean epsW\?"),
+        (section(epsW=None, stepW=0.1), r"\[conv1\] has no epsW: a layer that learns has epsW"),
         (section(wc=None, momB=None), r"\[conv1\] has no momB, wc: a layer that learns has epsW, epsB"),
         (section(wc="0_5"), r"layer-params.cfg: \[conv1\] wc=0_5 is neither a number"),
         (section() + section(""), r"line 7: \[\] has no name"),

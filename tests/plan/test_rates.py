@@ -118,6 +118,31 @@ def test_a_multiplier_of_zero_is_no_decay():
     assert got.reason is Reason.ZERO_RATE
 
 
+@pytest.mark.parametrize(
+    ("sparse", "words"),
+    [
+        ("all_rows", ""),
+        ("touched_rows", "; touched rows only"),
+        (
+            "lazy",
+            "; lazy: rows decay when next touched, and the loss counts the penalty of rows as last touched",
+        ),
+    ],
+)
+def test_which_rows_decay_is_said_of_a_sparse_gradient_alone(sparse, words):
+    for is_sparse in (True, False):
+        table = Trained("w", object(), "w", (2,), True, is_sparse)
+        got = decide([table], make_rules(sparse=sparse), {"w": 0.25}, {})[0]
+        assert got.why == "penalty in the loss" + words * is_sparse
+        assert got.rows == (sparse if is_sparse else "all_rows")
+
+
+def test_rows_without_a_penalty_in_the_loss_are_not_said_to_be_counted_there():
+    table = Trained("w", object(), "w", (2,), True, is_sparse=True)
+    got = decide([table], make_rules(sparse="lazy", rates=0.25), {}, {})[0]
+    assert got.why == "rates=0.25; lazy: rows decay when next touched"
+
+
 # --- options
 
 
@@ -174,6 +199,11 @@ def test_the_names_nearest_to_a_pattern_come_first(pattern, near):
         check_matches(make_rules(exclude=pattern), [(object(), name) for name in names])
 
 
+def test_a_name_that_is_not_near_to_a_pattern_is_left_out():
+    with pytest.raises(NoMatchError, match="Near names: alpha/w$"):
+        check_matches(make_rules(exclude="alpah/w"), [(object(), name) for name in ("alpha/w", "rnn/cell/q")])
+
+
 def test_a_pattern_before_there_are_variables_is_answered_with_what_to_do():
     with pytest.raises(NoMatchError, match="no trainable variables yet: build the model before the train_op"):
         check_matches(make_rules(exclude="bias"), [])
@@ -222,6 +252,10 @@ def test_a_plan_in_json_holds_every_part_of_each_decision():
 def test_each_reason_has_words_of_its_own(said):
     assert len(said.__members__) == len(list(said))  # two of one text would be one member
     assert all(one.value for one in said)
+
+
+def test_a_reason_is_stored_under_its_name():
+    assert [reason.value for reason in Reason] == [reason.name.lower() for reason in Reason]
 
 
 def test_what_somebody_chose_not_to_decay_is_a_choice():
