@@ -157,6 +157,12 @@ def test_a_word_of_an_option_is_a_text_even_where_an_array_compares_as_one():
     [
         ("rates", {}, "^rates is empty; leave it out, or map patterns to rates$"),
         ("include", [], "^include is empty; leave it out, or name variables$"),
+        (
+            "include",
+            np.ones(2),
+            "^include takes regular expressions, callables of a variable, variables, or a list of them",
+        ),
+        ("include", 3, "^include takes regular expressions"),
         ("multipliers", {}, "^multipliers={} must map patterns to factors"),
         ("multipliers", 2.0, "^multipliers=2.0 must map patterns to factors"),
         ("multipliers", {"w": "much"}, "^multipliers: 'much' for w is not a number$"),
@@ -200,7 +206,7 @@ def test_the_names_nearest_to_a_pattern_come_first(pattern, near):
 
 
 def test_a_name_that_is_not_near_to_a_pattern_is_left_out():
-    with pytest.raises(NoMatchError, match="Near names: alpha/w$"):
+    with pytest.raises(NoMatchError, match=r"Near names: alpha/w$"):
         check_matches(make_rules(exclude="alpah/w"), [(object(), name) for name in ("alpha/w", "rnn/cell/q")])
 
 
@@ -246,6 +252,15 @@ def test_a_plan_in_json_holds_every_part_of_each_decision():
         "fates": {"l1": "own_step"},
         "notes": [["net/a", "said"]],
     }
+
+
+def test_a_plan_in_which_nothing_decays_says_so_in_its_last_line():
+    variables = [Trained("a", object(), "a", (2, 3), True), Trained("b", object(), "b", (None,), True)]
+    plan = DecayPlan(tuple(decide(variables, make_rules(), {}, {})), (), "after")
+    assert str(plan).splitlines()[-1] == (
+        "0 of 2 variables decay, 0 of 6 weights (not counting 1 of unknown shape): w <- (1 - r) (w - step), r times "
+        "scale 1. Half-life: steps in which a weight that gets no gradient halves."
+    )
 
 
 @pytest.mark.parametrize("said", [Fate, Note, Reason])
