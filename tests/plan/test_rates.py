@@ -130,9 +130,10 @@ def test_a_multiplier_of_zero_is_no_decay():
     ],
 )
 def test_which_rows_decay_is_said_of_a_sparse_gradient_alone(sparse, words):
-    for is_sparse in (True, False):
-        table = Trained("w", object(), "w", (2,), True, is_sparse)
+    for of_gradient in ({"is_sparse": True}, {"is_sparse": False}, {}):
+        table = Trained("w", object(), "w", (2,), True, **of_gradient)
         got = decide([table], make_rules(sparse=sparse), {"w": 0.25}, {})[0]
+        is_sparse = of_gradient.get("is_sparse", False)
         assert got.why == "penalty in the loss" + words * is_sparse
         assert got.rows == (sparse if is_sparse else "all_rows")
 
@@ -278,4 +279,13 @@ def test_what_somebody_chose_not_to_decay_is_a_choice():
         Reason.EXCLUDED,
         Reason.NOT_INCLUDED,
         Reason.ZERO_RATE,
+    }
+
+
+def test_a_term_that_does_nothing_is_idle():
+    assert {fate for fate in Fate if fate.is_idle} == {
+        Fate.NOT_APPLIED,
+        Fate.OTHER_SOURCE,
+        Fate.NO_VARIABLE,
+        Fate.LEFT_OUT,
     }
