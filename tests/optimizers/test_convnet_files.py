@@ -127,6 +127,11 @@ def test_a_layer_without_variables_and_a_variable_without_a_layer_are_refused(
         assign(tf1_wd.read_layer_params(write(text)), names, names, **options)
 
 
+def test_a_layer_in_a_graph_without_variables_is_answered_with_no_names():
+    with pytest.raises(NoMatchError, match=r"how its variables are called\.$"):
+        assign(LayerParams("some.cfg", (LAYERS[0],), ()), [], [])
+
+
 def test_a_byte_order_mark_is_read_over_and_another_encoding_is_an_error_that_names_the_file(tmp_path):
     path = tmp_path / "layers.cfg"
     path.write_bytes(b"\xef\xbb\xbf[conv1]\nepsW=0.1\nepsB=0.1\nmomW=0.9\nmomB=0.9\nwc=0.5\n")

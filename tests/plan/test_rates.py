@@ -78,7 +78,17 @@ def test_a_scale_of_zero_is_named_as_it_was_given():
         check_scale(0)
 
 
+@pytest.mark.parametrize("scale", [1.0, "learning_rate"])
+def test_a_rate_of_zero_is_one(scale):
+    assert make_rules(rates=0, scale=scale).rates == ((None, 0.0),)
+
+
 # --- where a rate comes from
+
+
+def test_a_variable_without_any_rate_says_so():
+    got = decision()
+    assert (got.rate, got.why, got.reason) == (None, "no penalty, no rate given", Reason.NO_RATE)
 
 
 def test_a_rate_that_is_given_needs_a_gradient_or_a_penalty_in_the_loss():
@@ -164,6 +174,7 @@ def test_a_word_of_an_option_is_a_text_even_where_an_array_compares_as_one():
             "^include takes regular expressions, callables of a variable, variables, or a list of them",
         ),
         ("include", 3, "^include takes regular expressions"),
+        ("summary", 1, "^summary=1 must be True or False$"),
         ("multipliers", {}, "^multipliers={} must map patterns to factors"),
         ("multipliers", 2.0, "^multipliers=2.0 must map patterns to factors"),
         ("multipliers", {"w": "much"}, "^multipliers: 'much' for w is not a number$"),
