@@ -6,8 +6,8 @@
 The first call records in .mutation/ which lines each test of --tests executes; later calls record again what changed.
 A mutant lives in the memory of one process: no file is changed. That process is a fork of one that has imported
 TensorFlow and has run nothing, as TensorFlow's threads do not live on in a fork. Each mutant gets the tests that
-execute its line until one fails: the cheapest first, then, for --budget seconds, one case of each test function before
-further cases.
+execute its line until one fails: the cheapest first, then, for --budget seconds, those that execute most of its module,
+one case of each test function before further cases.
 
 docs/develop/mutants.md says why the survivors that are known may live. Exit 1 if there are others. Needs pytest,
 coverage, and Python 3.9 or later.
@@ -31,6 +31,7 @@ import signal
 import sys
 import time
 import traceback
+from typing import NamedTuple
 
 import mutants
 
@@ -192,8 +193,8 @@ def verdict(path, tree, mutant, tests, budget):
         return UNREACHED, 0.0
     with mutant.applied():
         code = compile(ast.fix_missing_locations(tree), str(ROOT / path), "exec")
-    for few in [*(cheapest(reaching, seconds) for seconds in QUICK), in_turn(reaching, budget)]:
-        limit = LIMIT + 10 * sum(few.values())
+    for few in [*(cheapest(reaching, seconds) for seconds in QUICK), deepest(reaching, budget)]:
+        limit = LIMIT + 10 * sum(test.seconds for test in few)
         if few and in_fork(lambda chosen=few: pytest_of(chosen, [Mutated(path, code)]), limit) != 0:
             return KILLED, time.time() - start
         if len(few) == len(reaching):
@@ -206,7 +207,7 @@ def pytest_of(chosen, finders):
     import pytest
 
     sys.meta_path[:0] = finders
-    place = {name: i for i, name in enumerate(chosen)}
+    place = {test.name: i for i, test in enumerate(chosen)}
 
     class Chosen:
         @pytest.hookimpl(trylast=True)
@@ -275,35 +276,44 @@ def record(file, kept, stamp):
     return 0 if ended in (0, 5) else 1
 
 
+class Reaching(NamedTuple):
+    """A test that executes a mutant: its seconds, and how many lines of the module it executes."""
+
+    name: str
+    seconds: float
+    depth: int
+
+
 def tests_of(path, mutant, records):
-    """{test: seconds} of those that execute a mutant; what an import executes is executed for every test."""
-    found = {}
+    """Every Reaching of a mutant; what an import executes is executed for every test."""
+    found = []
     for one in records.values():
         for name, test in one["tests"].items():
             executed = test["lines"].get(path, ())
             uses = mutant.at_import and (executed or path in one["modules"])
             if uses or any(line in mutant.lines for line in executed):
-                found[name] = test["seconds"]
+                found.append(Reaching(name, test["seconds"], len(executed)))
     return found
 
 
 def cheapest(tests, seconds):
     """The most tests that take no longer than `seconds` together."""
-    return _within(sorted(tests, key=tests.get), tests, seconds)
+    return within(sorted(tests, key=lambda test: test.seconds), seconds)
 
 
-def in_turn(tests, seconds):
-    """Tests for so many seconds: the cheapest case of each function, then the next one of each."""
+def deepest(tests, seconds):
+    """Tests for so many seconds: a case of each function, those first that go deepest into the module; then others."""
     by_function = {}
-    for name in sorted(tests, key=tests.get):
-        by_function.setdefault(name.split("[")[0], []).append(name)
+    for test in sorted(tests, key=lambda test: (-test.depth, test.seconds)):
+        by_function.setdefault(test.name.split("[")[0], []).append(test)
     cases = itertools.zip_longest(*by_function.values())
-    return _within([name for name in itertools.chain.from_iterable(cases) if name], tests, seconds)
+    return within([test for test in itertools.chain.from_iterable(cases) if test], seconds)
 
 
-def _within(names, tests, seconds):
-    sums = itertools.accumulate(tests[name] for name in names)
-    return {name: tests[name] for name, total in zip(names, sums) if total <= seconds}
+def within(tests, seconds):
+    """The first tests, as long as they take no longer than `seconds` together."""
+    sums = itertools.accumulate(test.seconds for test in tests)
+    return [test for test, total in zip(tests, sums) if total <= seconds]
 
 
 if __name__ == "__main__":

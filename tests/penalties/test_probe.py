@@ -79,6 +79,35 @@ def test_a_multiple_has_its_factors(words, kind):
     assert found.sign == np.sign(sum(expected.values()))
 
 
+def test_an_empty_variable_has_no_factor(kind):
+    w, empty = weights("w"), weights("empty", value=np.zeros([0, 3]))
+    term = tf.nn.l2_loss(-tf.concat([w, empty], 0))
+    (found,) = probe([term], {reading.variable_op(w), reading.variable_op(empty)})
+    assert (found.kind, list(found.factors)) == (Kind.MULTIPLE, [reading.variable_op(w)])
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda p, w: p + tf.nn.l2_loss(-w), Kind.MULTIPLE),
+        (lambda p, w: p * tf.nn.l2_loss(-w), Kind.OTHER),
+        (lambda p, w: tf.sqrt(p), Kind.OTHER),
+    ],
+)
+def test_a_penalty_that_is_known_already_stands_as_a_number(build, expected, kind):
+    w, v = weights("w"), weights("v")
+    known = tf.nn.l2_loss(v)
+    (found,) = probe([build(known, w)], {reading.variable_op(w), reading.variable_op(v)}, {known.op})
+    assert found.kind is expected
+    assert [op.name for op in found.factors] == (["w"] if expected is Kind.MULTIPLE else [])
+
+
+def test_a_product_with_a_matrix_of_usual_size_is_tried(kind):
+    w = weights("w", value=np.zeros([16, 16]))
+    (found,) = probe([tf.nn.l2_loss(tf.matmul(2.0 * np.eye(16), w))], {reading.variable_op(w)})
+    assert (found.kind, list(found.factors.values())) == (Kind.MULTIPLE, [pytest.approx(4.0)])
+
+
 @pytest.mark.parametrize("words", KINDS)
 def test_what_is_no_multiple_has_its_kind(words, kind):
     build, expected = KINDS[words]
