@@ -27,6 +27,10 @@ MULTIPLES = {
     "less a constant": (lambda w, v: 3.0 - tf.nn.l2_loss(-w), {"w": -1.0}),
     "float32": (lambda w, v: tf.nn.l2_loss(tf.cast(-w, tf.float32)), {"w": 1.0}),
     "bfloat16": (lambda w, v: tf.nn.l2_loss(-tf.cast(w, tf.bfloat16)), {"w": 1.0}),
+    "float32 through identity_n": (
+        lambda w, v: tf.nn.l2_loss(tf.identity_n([tf.cast(-w, tf.float32), tf.cast(v, tf.float32)])[0]),
+        {"w": 1.0},
+    ),
     "all rows": (lambda w, v: tf.nn.l2_loss(tf.gather(w, [1, 0])), {"w": 1.0}),
     "all rows by gather_nd": (lambda w, v: tf.nn.l2_loss(tf.gather_nd(w, [[1], [0]])), {"w": 1.0}),
     "by its size": (lambda w, v: tf.nn.l2_loss(-w) / tf.cast(tf.size(w), tf.float64), {"w": 1.0 / 6}),

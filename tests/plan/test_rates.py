@@ -56,6 +56,15 @@ def test_the_learning_rate_is_no_remedy_where_it_would_not_help(rate, scale):
     assert str(caught.value).endswith("or give another with rates=")
 
 
+def test_a_scale_that_is_no_number_is_not_compared_with_one():
+    class Symbolic:
+        def __ne__(self, other):
+            raise TypeError("a symbolic value is no Python bool")  # as a Tensor says with v2 behavior
+
+    with pytest.raises(InvalidRateError, match=r"or give another with rates=$"):
+        check_rate(math.inf, "w", "penalty in the loss", Symbolic(), has_convention=True)
+
+
 def test_the_learning_rate_is_no_remedy_unless_the_function_has_the_option():
     with pytest.raises(InvalidRateError) as caught:
         check_rate(5.0, "w", "penalty in the loss")
