@@ -48,6 +48,7 @@ KINDS = {
     "a product": (lambda w, v: tf.reduce_sum(w * v), Kind.OTHER),
     "an indefinite form": (lambda w, v: tf.reduce_sum(w[0] * w[1]), Kind.OTHER),
     "a form with both signs": (lambda w, v: tf.reduce_sum(W0 * tf.square(w)), Kind.OTHER),
+    "a projection that is tiny": (lambda w, v: tf.nn.l2_loss(1e-6 * tf.reduce_sum(w * W0)), Kind.LINEAR),
     "a mask and a slope": (lambda w, v: tf.reduce_sum(tf.square(w * MASK) + w), Kind.OTHER),
     "L1": (lambda w, v: tf.reduce_sum(tf.abs(w)), Kind.OTHER),
     "L1 of both and L2": (lambda w, v: tf.reduce_sum(tf.abs(w) + tf.square(w) + tf.square(v)), Kind.OTHER),
@@ -81,6 +82,22 @@ def test_a_multiple_has_its_factors(words, kind):
     assert found.kind is Kind.MULTIPLE
     assert {op.name: factor for op, factor in found.factors.items()} == pytest.approx(expected)
     assert found.sign == np.sign(sum(expected.values()))
+
+
+def test_terms_that_are_tried_together_are_told_apart(kind):
+    w, v = weights("w"), weights("v")
+    terms = [
+        tf.nn.l2_loss(-w),
+        tf.reduce_sum(tf.abs(w)),
+        tf.nn.l2_loss(2.0 * w),
+        tf.nn.l2_loss(3.0 * v),
+        tf.nn.l2_loss(3.0 * fixed()),
+        tf.reduce_sum(tf.square(-w)),
+    ]
+    found = probe(terms, {reading.variable_op(w), reading.variable_op(v)})
+    factors = [{op.name: factor for op, factor in one.factors.items()} for one in found]
+    assert factors == [{"w": 1.0}, {}, {"w": 4.0}, {"v": 9.0}, {}, {"w": 2.0}]
+    assert [one.kind is Kind.MULTIPLE for one in found] == [True, False, True, True, False, True]
 
 
 def test_an_empty_variable_has_no_factor(kind):
