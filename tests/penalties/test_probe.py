@@ -23,6 +23,7 @@ def fixed(value=W0):
 MULTIPLES = {
     "of minus w": (lambda w, v: tf.nn.l2_loss(-w), {"w": 1.0}),
     "of both": (lambda w, v: tf.nn.l2_loss(tf.concat([-w, 2.0 * v], 0)), {"w": 1.0, "v": 4.0}),
+    "of w, and of v times 0": (lambda w, v: tf.nn.l2_loss(tf.concat([-w, 0.0 * v], 0)), {"w": 1.0}),
     "a norm of both, squared": (lambda w, v: tf.norm(tf.concat([-w, v], 0)) ** 2, {"w": 2.0, "v": 2.0}),
     "less a constant": (lambda w, v: 3.0 - tf.nn.l2_loss(-w), {"w": -1.0}),
     "float32": (lambda w, v: tf.nn.l2_loss(tf.cast(-w, tf.float32)), {"w": 1.0}),
@@ -92,11 +93,11 @@ def test_terms_that_are_tried_together_are_told_apart(kind):
         tf.nn.l2_loss(2.0 * w),
         tf.nn.l2_loss(3.0 * v),
         tf.nn.l2_loss(3.0 * fixed()),
-        tf.reduce_sum(tf.square(-w)),
+        tf.nn.l2_loss(-v),
     ]
     found = probe(terms, {reading.variable_op(w), reading.variable_op(v)})
     factors = [{op.name: factor for op, factor in one.factors.items()} for one in found]
-    assert factors == [{"w": 1.0}, {}, {"w": 4.0}, {"v": 9.0}, {}, {"w": 2.0}]
+    assert factors == [{"w": 1.0}, {}, {"w": 4.0}, {"v": 9.0}, {}, {"v": 1.0}]
     assert [one.kind is Kind.MULTIPLE for one in found] == [True, False, True, True, False, True]
 
 
