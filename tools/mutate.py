@@ -222,24 +222,28 @@ def pytest_of(chosen, finders):
 
 
 def recorded(paths):
-    """{file of tests: its record}, made where it is missing or older than the code or the tests."""
+    """{file of tests: its record}, made where it is missing, or older than the file or a module that it executes."""
     files = [f for p in map(pathlib.Path, paths) for f in (sorted(p.rglob("test_*.py")) if p.is_dir() else [p])]
-    code = b"".join(f.read_bytes() for folder in MUTATED for f in sorted((ROOT / "tf1_wd" / folder).rglob("*.py")))
+    KEPT.mkdir(exist_ok=True)
     records = {}
     for file in map(str, files):
-        stamp = hashlib.sha256(code + pathlib.Path(file).read_bytes()).hexdigest()
         kept = KEPT / (file.replace("/", ".") + ".json")
-        if not kept.exists() or json.loads(kept.read_text())["stamp"] != stamp:
-            KEPT.mkdir(exist_ok=True)
+        known = json.loads(kept.read_text()) if kept.exists() else None
+        if known is None or known["stamp"] != stamp_of([file, *known["modules"]]):
             start = time.time()
-            ended = in_fork(lambda file=file, kept=kept, stamp=stamp: record(file, kept, stamp), 1800)
+            ended = in_fork(lambda file=file, kept=kept: record(file, kept), 1800)
             print("recorded %s in %.0f s%s" % (file, time.time() - start, "" if ended == 0 else ": FAILED"), flush=True)
         if kept.exists():
             records[file] = json.loads(kept.read_text())
     return records
 
 
-def record(file, kept, stamp):
+def stamp_of(paths):
+    contents = [pathlib.Path(path).read_bytes() if os.path.exists(path) else b"gone" for path in paths]
+    return hashlib.sha256(b"".join(contents)).hexdigest()
+
+
+def record(file, kept):
     """Writes what the tests of a file execute: for each that passes, its seconds and {module: lines}."""
     import coverage
     import pytest
@@ -270,9 +274,9 @@ def record(file, kept, stamp):
             for name in names:
                 if name in lines:
                     lines[name].setdefault(os.path.relpath(module, ROOT), []).append(line)
-    at_import = sorted(os.path.relpath(module, ROOT) for module in data.measured_files())
+    loaded = sorted(os.path.relpath(module, ROOT) for module in data.measured_files())
     tests = {name: {"seconds": seconds[name], "lines": executed} for name, executed in lines.items()}
-    kept.write_text(json.dumps({"stamp": stamp, "modules": at_import, "tests": tests}))
+    kept.write_text(json.dumps({"stamp": stamp_of([file, *loaded]), "modules": loaded, "tests": tests}))
     return 0 if ended in (0, 5) else 1
 
 
