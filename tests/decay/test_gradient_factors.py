@@ -46,6 +46,7 @@ OF_ONE = {
     "the opposite": (lambda g: -g, -1.0),
     "ones": (lambda g: 2.0 * (g * tf.ones_like(g)), 2.0),
     "a copy": (lambda g: tf.identity(tf.stop_gradient(g)), 1.0),
+    "the second of several copies": (lambda g: tf.identity_n([4.0 * g, 2.0 * g])[1], 2.0),
     "a check": (lambda g: tf.check_numerics(g, "no number"), 1.0),
     "a cast": (lambda g: tf.cast(tf.cast(g, tf.float32), tf.float64), 1.0),
     "another shape": (lambda g: tf.reshape(tf.reshape(g, [-1]), W0.shape), 1.0),
