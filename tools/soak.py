@@ -8,11 +8,10 @@ the compiled op and its twin, float32 and float64. scale="learning_rate" follows
 rate three times. A step runs all of them.
 
 Memory: the resident size without the pages of files, which the system fetches and drops as it likes. It is read 500
-times over the run; the first tenth is left out. A line is laid through the
-samples by least squares. It grows if its slope is over 3 standard errors and over 16 bytes a step: malloc gives no
-block under 32 bytes, so a leak of one block in each step is twice that. Neither bound is enough alone. A single growth
-of the heap, which does not go on, is many standard errors; and in a short run what the heap does by itself is more
-than 16 bytes a step.
+times over the run; the first tenth is left out. A line is laid through the samples by least squares. It grows if its
+slope is over 3 standard errors and over 16 bytes a step: malloc gives no block under 32 bytes, so a leak of one block in
+each step is twice that. Neither bound is enough alone. A single growth of the heap, which does not go on, is many
+standard errors; and in a short run what the heap does by itself is more than 16 bytes a step.
 
 Weights: NumPy computes the same training in float64 by formulas of its own. A step rounds by a few units of the dtype's
 precision, and from then on each step takes a part rate * learning rate of the error away, as of the weights: what is
