@@ -9,7 +9,7 @@ rate three times. A step runs all of them.
 
 Memory: the resident size without the pages of files, which the system fetches and drops as it likes. It is read 500
 times over the run; the first tenth is left out. A line is laid through the samples by least squares. It grows if its
-slope is over 3 standard errors and over 16 bytes a step: malloc gives no block under 32 bytes, so a leak of one block in
+slope is over 3 standard errors and over 16 bytes a step: malloc gives no block under 32 bytes, so a leak of a block in
 each step is twice that. Neither bound is enough alone. A single growth of the heap, which does not go on, is many
 standard errors; and in a short run what the heap does by itself is more than 16 bytes a step.
 
