@@ -28,6 +28,7 @@ import time
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+KEPT = "\n## Hardening\n"  # from here on the page is written by hand
 EXAMPLE = os.path.join(ROOT, "legacy_examples", "tf_layers_cnn.py")  # tf.contrib, tf.layers, summaries, a Saver
 TESTS = ("tests/native/test_decay_op.py", "tests/decay/test_scope.py", "tests/decay/test_selective.py")
 PACKAGE = re.compile(r"(tensorflow(?:_cpu|_gpu)?|tf_nightly(?:_cpu)?)-(.+)\.dist-info$")
@@ -50,7 +51,7 @@ def main():
     if options.check:
         return check_all(options.check)
     if options.table:
-        page = table(read(options.results))
+        page = table(read(options.results)) + kept_part(options.table)
         with open(options.table, "w") as file:
             file.write(page)
         return 0
@@ -234,6 +235,15 @@ def read(folder):
             with open(os.path.join(folder, name)) as file:
                 results.append(json.load(file))
     return sorted(results, key=lambda result: [int(number) for number in re.findall(r"\d+", result["tensorflow"])])
+
+
+def kept_part(path):
+    """What people wrote at the end of the page, with its heading."""
+    if not os.path.exists(path):
+        return ""
+    with open(path) as file:
+        _, heading, after = file.read().partition(KEPT)
+    return heading + after
 
 
 def cell(parts, name):

@@ -46,6 +46,7 @@ OF_ONE = {
     "the opposite": (lambda g: -g, -1.0),
     "ones": (lambda g: 2.0 * (g * tf.ones_like(g)), 2.0),
     "a copy": (lambda g: tf.identity(tf.stop_gradient(g)), 1.0),
+    "the second of several copies": (lambda g: tf.identity_n([4.0 * g, 2.0 * g])[1], 2.0),
     "a check": (lambda g: tf.check_numerics(g, "no number"), 1.0),
     "a cast": (lambda g: tf.cast(tf.cast(g, tf.float32), tf.float64), 1.0),
     "another shape": (lambda g: tf.reshape(tf.reshape(g, [-1]), W0.shape), 1.0),
@@ -71,6 +72,7 @@ OF_TWO = {
     "a mean": (lambda g, h: (g + h) / 2.0, [0.5, 0.5]),
     "a weighted mean": (lambda g, h: 0.25 * g + 0.75 * h, [0.25, 0.75]),
     "a mean of a stack": (lambda g, h: tf.reduce_mean(tf.stack([g, h]), 0), [0.5, 0.5]),
+    "a mean of a copy of a stack": (lambda g, h: tf.reduce_mean(tf.identity(tf.stack([g, h])), 0), [0.5, 0.5]),
     "a sum of a stack": (lambda g, h: tf.reduce_sum(tf.stack([g, h]), 0), [1.0, 1.0]),
     "a mean of what is concatenated": (
         lambda g, h: tf.reduce_mean(tf.concat([tf.expand_dims(t, 0) for t in (g, h)], 0), 0),
@@ -86,6 +88,7 @@ NOT_KNOWN = {
     "a variable": (lambda g, h: kept(g), "goes through a variable"),
     "a loop": (lambda g, h: added_in_a_loop(g, h), "goes through a loop"),
     "factors of their own in a cond": (lambda g, h: in_each_branch(lambda: 2.0 * g, lambda: 3.0 * g), "each branch"),
+    "one of them in each branch": (lambda g, h: in_each_branch(lambda: 2.0 * g, lambda: 2.0 * h), "each branch"),
     "a multiple of another op": (lambda g, h: 2.0 * tf.cumsum(g), "multiplied behind it"),
 }
 

@@ -115,6 +115,15 @@ def test_rows_decay_by_the_learning_rate_where_the_convention_says_so(kind):
     assert_close(got, numpy_table("sgd", lambda step, w: LR * looked_up(step, w), "before"))
 
 
+def test_rows_decay_where_their_l2_is_a_loss_of_its_own(kind):
+    feeds, w = Feeds(), table()
+    with tf1_wd.decoupled_weight_decay() as decay:
+        (of_both,) = tf.gradients([feeds.loss(lookup(w, feeds)), penalty(w, feeds)], w)
+        train_op = tf.train.GradientDescentOptimizer(LR).apply_gradients([(of_both, w)])
+    assert_close(run(feeds, train_op, w), numpy_table("sgd", looked_up))
+    assert [fate for _, fate in decay.plan.terms] == [Fate.OWN_ROWS]
+
+
 @with_each_order
 def test_a_decay_of_the_table_as_a_whole_stands_beside(order, kind, backend):
     got, plan = trained(

@@ -11,7 +11,7 @@ import pytest
 import tf1_wd
 from support.convnet import FILE, LAYERS, LEARNING, NAMES, section
 from tf1_wd.errors import InvalidOptionError, NoMatchError
-from tf1_wd.plan.layer_params import Learning, assign
+from tf1_wd.plan.layer_params import LayerParams, Learning, assign
 
 # --- the file
 
@@ -26,6 +26,7 @@ def test_a_file_is_read_whether_options_have_lines_of_their_own_or_share_one(wri
     ("text", "message"),
     [
         (section(epsW=None, espW=0.1), r"layer-params.cfg: \[conv1\] has a key 'espW': did you mean epsW\?"),
+        (section(epsW=None, stepW=0.1), r"\[conv1\] has no epsW: a layer that learns has epsW"),
         (section(wc=None, momB=None), r"\[conv1\] has no momB, wc: a layer that learns has epsW, epsB"),
         (section(wc="0_5"), r"layer-params.cfg: \[conv1\] wc=0_5 is neither a number"),
         (section() + section(""), r"line 7: \[\] has no name"),
@@ -78,6 +79,25 @@ def test_names_of_another_kind_are_mapped_by_patterns_and_scopes(write):
     }
 
 
+def test_one_number_serves_all_weights_of_a_layer():
+    params = LayerParams("some.cfg", (LAYERS[0],), ())
+    names = ["conv1/W", "conv1/W_1", "conv1/b"]
+    assert assign(params, names, names) == {
+        "conv1/W": Learning("conv1", 0.05, 0.9, 0.0),
+        "conv1/W_1": Learning("conv1", 0.05, 0.9, 0.0),
+        "conv1/b": Learning("conv1", 0.1, 0.8, 0.0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(2, "x0/W, x1/W"), (5, "x0/W, x1/W, x2/W, x3/W, x4/W"), (6, "x0/W, x1/W, x2/W, x3/W, x4/W, ...")],
+)
+def test_a_layer_without_variables_is_answered_with_five_names_at_most(count, said):
+    with pytest.raises(NoMatchError, match=r"how its variables are called\. Near names: %s$" % re.escape(said)):
+        assign(LayerParams("some.cfg", (LAYERS[0],), ()), ["x%d/W" % i for i in range(count)], [])
+
+
 @pytest.mark.parametrize(
     ("text", "names", "options", "error", "message"),
     [
@@ -105,6 +125,11 @@ def test_a_layer_without_variables_and_a_variable_without_a_layer_are_refused(
 ):
     with pytest.raises(error, match=message):
         assign(tf1_wd.read_layer_params(write(text)), names, names, **options)
+
+
+def test_a_layer_in_a_graph_without_variables_is_answered_with_no_names():
+    with pytest.raises(NoMatchError, match=r"how its variables are called\.$"):
+        assign(LayerParams("some.cfg", (LAYERS[0],), ()), [], [])
 
 
 def test_a_byte_order_mark_is_read_over_and_another_encoding_is_an_error_that_names_the_file(tmp_path):

@@ -23,10 +23,15 @@ def fixed(value=W0):
 MULTIPLES = {
     "of minus w": (lambda w, v: tf.nn.l2_loss(-w), {"w": 1.0}),
     "of both": (lambda w, v: tf.nn.l2_loss(tf.concat([-w, 2.0 * v], 0)), {"w": 1.0, "v": 4.0}),
+    "of w, and of v times 0": (lambda w, v: tf.nn.l2_loss(tf.concat([-w, 0.0 * v], 0)), {"w": 1.0}),
     "a norm of both, squared": (lambda w, v: tf.norm(tf.concat([-w, v], 0)) ** 2, {"w": 2.0, "v": 2.0}),
     "less a constant": (lambda w, v: 3.0 - tf.nn.l2_loss(-w), {"w": -1.0}),
     "float32": (lambda w, v: tf.nn.l2_loss(tf.cast(-w, tf.float32)), {"w": 1.0}),
     "bfloat16": (lambda w, v: tf.nn.l2_loss(-tf.cast(w, tf.bfloat16)), {"w": 1.0}),
+    "float32 through identity_n": (
+        lambda w, v: tf.nn.l2_loss(tf.identity_n([tf.cast(-w, tf.float32), tf.cast(v, tf.float32)])[0]),
+        {"w": 1.0},
+    ),
     "all rows": (lambda w, v: tf.nn.l2_loss(tf.gather(w, [1, 0])), {"w": 1.0}),
     "all rows by gather_nd": (lambda w, v: tf.nn.l2_loss(tf.gather_nd(w, [[1], [0]])), {"w": 1.0}),
     "by its size": (lambda w, v: tf.nn.l2_loss(-w) / tf.cast(tf.size(w), tf.float64), {"w": 1.0 / 6}),
@@ -44,6 +49,7 @@ KINDS = {
     "a product": (lambda w, v: tf.reduce_sum(w * v), Kind.OTHER),
     "an indefinite form": (lambda w, v: tf.reduce_sum(w[0] * w[1]), Kind.OTHER),
     "a form with both signs": (lambda w, v: tf.reduce_sum(W0 * tf.square(w)), Kind.OTHER),
+    "a projection that is tiny": (lambda w, v: tf.nn.l2_loss(1e-6 * tf.reduce_sum(w * W0)), Kind.LINEAR),
     "a mask and a slope": (lambda w, v: tf.reduce_sum(tf.square(w * MASK) + w), Kind.OTHER),
     "L1": (lambda w, v: tf.reduce_sum(tf.abs(w)), Kind.OTHER),
     "L1 of both and L2": (lambda w, v: tf.reduce_sum(tf.abs(w) + tf.square(w) + tf.square(v)), Kind.OTHER),
@@ -77,6 +83,51 @@ def test_a_multiple_has_its_factors(words, kind):
     assert found.kind is Kind.MULTIPLE
     assert {op.name: factor for op, factor in found.factors.items()} == pytest.approx(expected)
     assert found.sign == np.sign(sum(expected.values()))
+
+
+def test_terms_that_are_tried_together_are_told_apart(kind):
+    w, v = weights("w"), weights("v")
+    terms = [
+        tf.nn.l2_loss(-w),
+        tf.reduce_sum(tf.abs(w)),
+        tf.nn.l2_loss(2.0 * w),
+        tf.nn.l2_loss(3.0 * v),
+        tf.nn.l2_loss(3.0 * fixed()),
+        tf.nn.l2_loss(-v),
+    ]
+    found = probe(terms, {reading.variable_op(w), reading.variable_op(v)})
+    factors = [{op.name: factor for op, factor in one.factors.items()} for one in found]
+    assert factors == [{"w": 1.0}, {}, {"w": 4.0}, {"v": 9.0}, {}, {"v": 1.0}]
+    assert [one.kind is Kind.MULTIPLE for one in found] == [True, False, True, True, False, True]
+
+
+def test_an_empty_variable_has_no_factor(kind):
+    w, empty = weights("w"), weights("empty", value=np.zeros([0, 3]))
+    term = tf.nn.l2_loss(-tf.concat([w, empty], 0))
+    (found,) = probe([term], {reading.variable_op(w), reading.variable_op(empty)})
+    assert (found.kind, list(found.factors)) == (Kind.MULTIPLE, [reading.variable_op(w)])
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda p, w: p + tf.nn.l2_loss(-w), Kind.MULTIPLE),
+        (lambda p, w: p * tf.nn.l2_loss(-w), Kind.OTHER),
+        (lambda p, w: tf.sqrt(p), Kind.OTHER),
+    ],
+)
+def test_a_penalty_that_is_known_already_stands_as_a_number(build, expected, kind):
+    w, v = weights("w"), weights("v")
+    known = tf.nn.l2_loss(v)
+    (found,) = probe([build(known, w)], {reading.variable_op(w), reading.variable_op(v)}, {known.op})
+    assert found.kind is expected
+    assert [op.name for op in found.factors] == (["w"] if expected is Kind.MULTIPLE else [])
+
+
+def test_a_product_with_a_matrix_of_usual_size_is_tried(kind):
+    w = weights("w", value=np.zeros([16, 16]))
+    (found,) = probe([tf.nn.l2_loss(tf.matmul(2.0 * np.eye(16), w))], {reading.variable_op(w)})
+    assert (found.kind, list(found.factors.values())) == (Kind.MULTIPLE, [pytest.approx(4.0)])
 
 
 @pytest.mark.parametrize("words", KINDS)

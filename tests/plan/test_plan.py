@@ -101,6 +101,8 @@ def test_a_variable_of_two_updates_has_both_rates():
     assert (both.rate, both.others) == (0.3, ((0.1, 1.0),))
     assert both.why == "why; with another update at rate 0.1"
     assert in_two_updates(both, decay_of(0.1)) == both
+    scaled = in_two_updates(decay_of(0.3), decay_of(0.1, scale=0.5))
+    assert scaled.why == "why; with another update at rate 0.1 times scale 0.5"
     assert in_two_updates(both, decay_of(0.1, scale=0.5)).others == ((0.1, 1.0), (0.1, 0.5))
 
 

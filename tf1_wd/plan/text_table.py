@@ -11,7 +11,7 @@ def table(rows: Sequence[Sequence[Cell]], header: Sequence[str]) -> str:
     """Lines up rows of cells under a header, without a final newline; a column of numbers is right-aligned."""
     texts = [[cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *texts)]
-    numeric = [bool(rows) and all(isinstance(c, (int, float)) or c is None for c in col) for col in zip(*rows)]
+    numeric = [all(isinstance(c, (int, float)) or c is None for c in column) for column in zip(*rows)]
     numeric = numeric or [False] * len(header)
 
     def line(cells: Iterable[str]) -> str:
