@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import itertools
 import os
 import sys
@@ -317,9 +318,10 @@ def difference(case: Case, native: Outcome, twin: Outcome) -> str:
     return ""
 
 
-def check_decay(seed: int, backends: Sequence[str]) -> str:
+def check_decay(seed: int, backends: Sequence[str], locking: bool = False) -> str:
     """What is wrong with the decay of a seed, or ""."""
     case = make_case(seed)
+    case = case._replace(use_locking=True) if locking else case
     outcomes = [execute(case, backend) for backend in backends]
     for backend, outcome in zip(backends, outcomes):
         problem = problem_of(case, outcome, backend)
@@ -495,20 +497,27 @@ def check_huge(backend: str) -> str:
 # The command
 
 
-def check(seed: int, backends: Sequence[str]) -> tuple[str, str]:
-    """(what kind of case the seed is, what is wrong or "")."""
+def check(seed: int, backends: Sequence[str], locking: bool = False) -> tuple[str, str]:
+    """(what kind of case the seed is, what is wrong or ""). locking: True to take the variables' locks in each case."""
     drawn = np.random.RandomState(seed).rand()
     kind, function = (
         ("storms", check_storm)
         if drawn < 0.04
         else ("refusals", check_refusal)
         if drawn < 0.07
-        else ("decays", check_decay)
+        else ("decays", functools.partial(check_decay, locking=locking))
     )
     return kind, function(seed, backends)
 
 
-def fuzz(seed: int, backends: Sequence[str], cases: int | None, seconds: float | None, trace: bool = False) -> int:
+def fuzz(
+    seed: int,
+    backends: Sequence[str],
+    cases: int | None,
+    seconds: float | None,
+    trace: bool = False,
+    locking: bool = False,
+) -> int:
     """Runs cases, prints those that fail and a closing line; returns how many failed."""
     start = time.monotonic()
     counts: collections.Counter[str] = collections.Counter()
@@ -518,7 +527,7 @@ def fuzz(seed: int, backends: Sequence[str], cases: int | None, seconds: float |
             break
         if trace:
             print("seed %d" % (seed + i), flush=True)
-        kind, problem = check(seed + i, backends)
+        kind, problem = check(seed + i, backends, locking)
         counts[kind] += 1
         if problem:
             failed += 1
@@ -543,6 +552,7 @@ def main() -> int:
     parser.add_argument("--backend", choices=BACKENDS, help="this one alone (default: both, and their bits)")
     parser.add_argument("--huge", action="store_true", help="more than 2^31 elements, in place of random cases")
     parser.add_argument("--library", help="try this compiled op, in place of that of the package")
+    parser.add_argument("--locking", action="store_true", help="take the variables' locks in each case")
     parser.add_argument("--trace", action="store_true", help="print each seed before its case")
     options = parser.parse_args()
     tf.logging.set_verbosity(tf.logging.ERROR)
@@ -556,7 +566,7 @@ def main() -> int:
         print("\n".join(problems) or "=== TensorFlow %s: huge, 0 failed ===" % tf.version.VERSION)
         return 1 if problems else 0
     cases = 200 if options.cases is None and options.seconds is None else options.cases
-    return 1 if fuzz(options.seed, backends, cases, options.seconds, options.trace) else 0
+    return 1 if fuzz(options.seed, backends, cases, options.seconds, options.trace, options.locking) else 0
 
 
 if __name__ == "__main__":

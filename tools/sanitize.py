@@ -13,7 +13,8 @@ through TensorFlow, which is compiled without frame pointers, so that a leak of 
 ThreadSanitizer: TensorFlow is not compiled for it. What TensorFlow does by itself is left out
 (ignore_noninstrumented_modules), so that every report is of two accesses by the op's own code, and nothing of the op is
 suppressed. TensorFlow's locks and thread pool are invisible, too: TOLD names the places where the copy that is compiled
-tells ThreadSanitizer what they order. These are no suppressions: a lock that the op does not take is not told.
+tells ThreadSanitizer what they order. These are no suppressions: a lock that the op does not take is not told. Two runs
+of a session without locks (use_locking=False) are ordered by the session alone, which nothing tells: each case locks.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Sanitizer(NamedTuple):
     options: Sequence[str]  # for the compiler
     runtimes: Sequence[str]  # libraries that are loaded before all others
     environment: dict[str, str]
+    arguments: Sequence[str]  # for tools/fuzz.py
     told: Sequence[Change]
     faults: dict[str, Change]  # what is wrong: how to make it so
 
@@ -76,6 +78,7 @@ ADDRESS = Sanitizer(
     ["libasan.so", "libubsan.so"],
     {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
     [],
+    [],
     {
         "an element behind the last": Change("decay_cpu.cc", "+ begin, end - begin,", "+ begin, end - begin + 1,"),
         "memory that was given back": Change(
@@ -95,6 +98,7 @@ THREAD = Sanitizer(
     ["-fsanitize=thread"],
     ["libtsan.so"],
     {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"},
+    ["--locking"],
     TOLD,
     {
         "a decay that takes no lock": Change(
@@ -158,7 +162,7 @@ def fuzz(sanitizer: Sanitizer, library: str, arguments: Sequence[str]) -> tuple[
     preload = "LD_PRELOAD=" + ":".join(path.decode().strip() for path in found)
     # without random addresses, of which ThreadSanitizer bears few
     command = ["setarch", os.uname().machine, "-R", "env", preload, sys.executable, os.path.join(TOOLS, "fuzz.py")]
-    command += ["--backend", "native", "--library", library, "--trace", *arguments]
+    command += ["--backend", "native", "--library", library, "--trace", *sanitizer.arguments, *arguments]
     said = subprocess.run(
         command, env={**os.environ, **sanitizer.environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
