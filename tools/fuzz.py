@@ -1,0 +1,573 @@
+"""Random decays by the op and by its twin, against NumPy in float64; the twin also against the op, bit by bit.
+
+    python tools/fuzz.py --cases 2000                    # both backends, and their bits
+    python tools/fuzz.py --seconds 60 --seed 7 --backend native
+    python tools/fuzz.py --huge                          # more than 2^31 elements; needs 10 GB
+
+Case i has the seed SEED + i and depends on nothing else: a case that fails prints the command that repeats it.
+Exits with 1 if one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import functools
+import itertools
+import os
+import sys
+import threading
+import time
+from typing import Any, NamedTuple, Sequence
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from tf1_wd import errors
+from tf1_wd.native import decay as native_decay
+from tf1_wd.native import loader
+
+BACKENDS = ("native", "tensorflow")
+MOST_FAILURES = 10  # that are told before the run ends
+# around the borders of vectors and of the shards of a thread pool
+SIZES = [n + d for n in (8, 16, 32, 64, 256, 1024, 4096, 8192, 65536) for d in (-1, 0, 1)]
+BAD_RATES = (1.0, 1.5, -0.25, np.nan, np.inf, -np.inf)
+STORM_THREADS, STORM_RUNS = 8, 4
+
+
+class Format(NamedTuple):
+    """A dtype of variables."""
+
+    dtype: Any
+    bits: Any  # the integers of its width
+    rate: Any  # what rates are rounded to, and values are computed in
+    relative: float  # error of one rounding to the dtype
+    smallest: float  # below it the CPU's threads may take a number for zero, or have few digits for it
+    same_bits: float  # results from here on have the same bits by the op and by its twin
+
+
+FORMATS = {
+    "float16": Format(tf.float16, np.int16, np.float32, 2.0**-11, 2.0**-24, 0.0),
+    "bfloat16": Format(tf.bfloat16, np.int16, np.float32, 2.0**-8, 2.0**-126, 2.0**-119),
+    "float32": Format(tf.float32, np.int32, np.float32, 2.0**-23, 2.0**-126, 2.0**-126),
+    "float64": Format(tf.float64, np.int64, np.float64, 2.0**-52, 2.0**-1022, 2.0**-1022),
+}
+
+
+class Case(NamedTuple):
+    """A decay of some variables, as plain values."""
+
+    seed: int
+    kind: str  # "reference" or "resource"
+    format: str  # a key of FORMATS
+    weights: Sequence[np.ndarray]  # the bits of each variable
+    listing: Sequence[int]  # the variables of the op, in order; one may come again
+    rates: np.ndarray  # [] or [len(listing)]
+    scale: np.ndarray  # []
+    given: str  # how rates and scale come: "constant", "fed", "fed without shape", "a variable"
+    use_locking: bool
+    threads: int
+    runs: int
+    missing: int | None  # the variable that is not initialized
+    held: bool  # what was fetched before is kept, so that its buffer has another owner
+    sharing: bool  # the second variable is assigned the first, and may share its buffer
+
+    def __str__(self):
+        sizes = [weight.size for weight in self.weights[:4]]
+        return "%s %s, %d variables (%s elements), rates %s * %s (%s), %s" % (
+            *(self.kind, self.format, len(self.weights), ", ".join(map(str, sizes))),
+            *(self.rates.ravel()[:4].tolist(), float(self.scale), self.given, self._asdict_of_the_rest()),
+        )
+
+    def _asdict_of_the_rest(self):
+        return {name: getattr(self, name) for name in ("listing", "runs", "missing", "held", "sharing", "threads")}
+
+
+class Outcome(NamedTuple):
+    refused: str  # the class of the error, or ""
+    message: str
+    bits: Sequence[Any]  # of each variable; None where it is not initialized
+    torn: str  # what is wrong with a buffer that somebody else held, or ""
+
+
+# Making cases
+
+
+def make_case(seed: int) -> Case:
+    """The case of a seed."""
+    random = np.random.RandomState(seed)
+    kind, name = random.choice(["reference", "resource"]), random.choice(sorted(FORMATS))
+    count = int(random.choice([1, random.randint(2, 6), random.randint(6, 20), 100], p=[0.35, 0.53, 0.11, 0.01]))
+    weights = [random_bits(random, name, random_shape(random, count)) for _ in range(count)]
+    sharing = count > 1 and random.rand() < 0.1
+    if sharing:
+        weights[1] = weights[0].copy()
+    listing = random.permutation(count).tolist()
+    if random.rand() < 0.3:
+        listing += random.randint(0, count, random.randint(1, 4)).tolist()
+    # a variable of no element has nothing that could lack a value: TensorFlow takes a reference to one for initialized
+    may_miss = [i for i in listing if weights[i].size]
+    missing = int(random.choice(may_miss)) if may_miss and random.rand() < 0.08 else None
+    rates, scale = random_rates(random, FORMATS[name].rate, len(listing), bad=missing is None and random.rand() < 0.1)
+    given = random.choice(["constant", "fed", "fed without shape", "a variable"])
+    return Case(
+        *(seed, kind, name, weights, listing, rates, scale, given, bool(random.rand() < 0.8)),
+        *(random.randint(1, 9), random.randint(1, 4), missing, bool(random.rand() < 0.3), sharing),
+    )
+
+
+def random_shape(random: Any, count: int) -> tuple[int, ...]:
+    size = random.choice([random.randint(1, 40), random.choice(SIZES), random.randint(1, 300000)], p=[0.5, 0.45, 0.05])
+    if count > 6:
+        size = min(size, 5000)
+    shapes = [(), (0,), (0, 4), (size,), (size // 7 + 1, 7), (3, size // 3 + 1, 1)]
+    return shapes[random.choice(len(shapes), p=[0.08, 0.04, 0.04, 0.5, 0.24, 0.1])]
+
+
+def random_bits(random: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The bits of some weights: ordinary ones, any bits at all, or the special numbers."""
+    form = FORMATS[name]
+    style = random.choice(["ordinary", "any", "special"], p=[0.5, 0.3, 0.2])
+    if style == "any":
+        width = np.iinfo(form.bits)
+        return random.randint(width.min, width.max, shape, dtype=form.bits) if shape else form.bits(random.randint(999))
+    values = random.randn(*shape) * 10.0 ** random.uniform(-3, 3, shape)
+    if style == "special":
+        numbers = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 65504.0, form.smallest, -form.smallest, 2.0**-14]
+        values = random.choice(numbers, shape)
+    return to_bits(np.asarray(values), name)
+
+
+def random_rates(random: Any, rate_type: Any, count: int, bad: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(rates, scale); with `bad` one product is out of [0, 1)."""
+    with np.errstate(all="ignore"):
+        shape = [] if random.rand() < 0.4 else [count]
+        one = rate_type(1)
+        near_one = [np.nextafter(one, rate_type(0)), one - rate_type(2.0 ** -random.randint(2, 20))]
+        rates = np.where(random.rand(*shape) < 0.3, 10.0 ** random.uniform(-12, -2, shape), random.uniform(0, 1, shape))
+        rates = np.where(random.rand(*shape) < 0.15, 0.0, rates)
+        rates = np.where(random.rand(*shape) < 0.03, -0.0, rates)
+        rates = np.where(random.rand(*shape) < 0.1, near_one[random.randint(2)], rates).astype(rate_type)
+        scale = rate_type(random.choice([1.0, random.rand(), 0.0, 10.0], p=[0.5, 0.35, 0.05, 0.1]))
+        if scale > 1:
+            rates = (rates / scale).astype(rate_type)
+        if bad:
+            rates = np.array(rates)
+            rates[... if not shape else random.randint(count)] = random.choice(BAD_RATES)
+            scale = one
+    return np.asarray(rates, rate_type), np.asarray(scale, rate_type)
+
+
+# Bits and numbers
+
+
+def to_bits(values: np.ndarray, name: str) -> np.ndarray:
+    """The bits of numbers, rounded to nearest even."""
+    with np.errstate(all="ignore"):
+        if name != "bfloat16":
+            return np.ravel(values).astype(name).view(FORMATS[name].bits).reshape(np.shape(values))
+        bits = np.ravel(values).astype(np.float32).view(np.uint32)
+        rounded = np.where(np.isnan(np.ravel(values)), bits, bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+        return rounded.astype(np.uint16).view(np.int16).reshape(np.shape(values))
+
+
+def to_numbers(bits: np.ndarray, name: str) -> np.ndarray:
+    """The numbers of some bits, in what they are computed in."""
+    flat = np.ravel(bits)  # old NumPy views no scalar as another width
+    if name == "bfloat16":
+        return (flat.view(np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(np.shape(bits))
+    with np.errstate(all="ignore"):
+        return flat.view(name).astype(FORMATS[name].rate).reshape(np.shape(bits))
+
+
+def to_float64(bits: np.ndarray, name: str) -> np.ndarray:
+    with np.errstate(all="ignore"):  # a signaling NaN
+        return to_numbers(bits, name).astype(np.float64)
+
+
+def products(case: Case) -> np.ndarray:
+    """rate_i * scale of each variable of the listing, rounded as the op does."""
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(case.rates * case.scale, [len(case.listing)])
+
+
+# Running them
+
+
+def execute(case: Case, backend: str) -> Outcome:
+    """The variables after the decays of a case."""
+    form = FORMATS[case.format]
+    integers = tf.as_dtype(form.bits)
+    config = tf.ConfigProto(intra_op_parallelism_threads=case.threads, inter_op_parallelism_threads=case.threads)
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
+        starts = [tf.placeholder(integers, weight.shape) for weight in case.weights]
+        resource = case.kind == "resource"
+        variables = [
+            tf.get_variable("w%d" % i, initializer=tf.bitcast(start, form.dtype), use_resource=resource)
+            for i, start in enumerate(starts)
+        ]
+        there = [i for i in range(len(variables)) if i != case.missing]
+        session.run([variables[i].initializer for i in there], dict(zip(starts, case.weights)))
+        if case.sharing and 0 in there and 1 in there:
+            session.run(variables[1].assign(variables[0].read_value()).op)
+        held = session.run([variables[i].read_value() for i in there]) if case.held and resource else []
+        refused = message = ""
+        try:
+            step, feed = make_step(case, variables, backend, session)
+            for _ in range(case.runs):
+                session.run(step, feed)
+        except (errors.InvalidRateError, tf.errors.OpError) as error:
+            refused, message = type(error).__name__, str(error)
+        reads: list[Any] = [None] * len(variables)
+        for i, bits in zip(there, session.run([tf.bitcast(variables[i], integers) for i in there])):
+            reads[i] = np.asarray(bits)
+        changed = [
+            i for i, array in zip(there, held) if not (np.asarray(array).view(form.bits) == case.weights[i]).all()
+        ]
+        return Outcome(refused, message, reads, "what was fetched of %s changed" % changed if changed else "")
+
+
+def make_step(case: Case, variables: Sequence[Any], backend: str, session: Any) -> tuple[Any, dict[Any, Any]]:
+    """(the decay of a case, what to feed it)."""
+    rates: Any = case.rates
+    scale: Any = case.scale
+    feed = {}
+    if case.given.startswith("fed"):
+        shapes = [None, None] if case.given == "fed without shape" else [case.rates.shape, ()]
+        rates, scale = (tf.placeholder(value.dtype, shape) for value, shape in zip((rates, scale), shapes))
+        feed = {rates: case.rates, scale: case.scale}
+    elif case.given == "a variable":
+        scale = tf.get_variable("scale", initializer=case.scale, use_resource=case.kind == "resource")
+        session.run(scale.initializer)
+    listed = [variables[i] for i in case.listing]
+    return native_decay.decay(listed, rates, scale, backend=backend, use_locking=case.use_locking), feed
+
+
+def expected(case: Case) -> tuple[str, Sequence[np.ndarray], Sequence[np.ndarray]]:
+    """(the error, or ""; the values in float64; how far off each may be)."""
+    factors = products(case)
+    values = [to_float64(bits, case.format) for bits in case.weights]
+    allowed = [np.zeros_like(value) for value in values]
+    if case.missing is not None:
+        return "FailedPreconditionError", values, allowed
+    with np.errstate(invalid="ignore"):
+        refused = not ((factors >= 0) & (factors < 1)).all()
+    if refused:
+        return "InvalidArgumentError", values, allowed
+    form = FORMATS[case.format]
+    computed = float(np.finfo(form.rate).eps)
+    with np.errstate(all="ignore"):
+        for _ in range(case.runs):
+            for i, factor in zip(case.listing, factors.astype(np.float64)):
+                if factor != 0:
+                    before = values[i]
+                    values[i] = before - factor * before
+                    rounding = form.relative * np.abs(values[i]) + 2 * computed * np.abs(before) + 2 * form.smallest
+                    allowed[i] = allowed[i] + rounding
+    return "", values, allowed
+
+
+def problem_of(case: Case, outcome: Outcome, backend: str) -> str:
+    """What is wrong with an outcome, or ""."""
+    refused, values, allowed = expected(case)
+    told = "InvalidArgumentError" if outcome.refused == "InvalidRateError" else outcome.refused
+    if told != refused:
+        return "expected %s, not %s %s" % (refused or "no error", outcome.refused or "none", outcome.message[:300])
+    name = "w%d" % case.missing if case.missing is not None else "w"
+    if refused and name not in outcome.message:
+        return "the message does not name %s: %s" % (name, outcome.message[:300])
+    smallest = FORMATS[case.format].smallest
+    for i, (bits, value, most) in enumerate(zip(outcome.bits, values, allowed)):
+        if i == case.missing:
+            continue
+        if bits.shape != value.shape:
+            return "w%d has shape %s, not %s" % (i, bits.shape, value.shape)
+        found = to_float64(bits, case.format)
+        if refused or (backend == "native" and not most.any()):
+            right = bits == case.weights[i]  # not touched
+        else:  # a rate of 0 by the twin is a write of what was there
+            with np.errstate(all="ignore"):
+                close = (found == value) | (np.abs(found - value) <= np.maximum(most, smallest))
+            right = close | (np.isnan(found) & np.isnan(value))
+        if not right.all():
+            at = tuple(np.argwhere(~right)[0].tolist())
+            start = float(to_float64(case.weights[i], case.format)[at])
+            told = (i, list(at), float(found[at]), float(value[at]), start, np.count_nonzero(~right))
+            return "w%d%s is %r, expected %r of %r; %d elements are wrong" % told
+    return outcome.torn
+
+
+def difference(case: Case, native: Outcome, twin: Outcome) -> str:
+    """Where the bits of the op and of its twin differ, and should not, or ""."""
+    for i, (bits, others) in enumerate(zip(native.bits, twin.bits)):
+        if bits is None or (bits == others).all():
+            continue
+        start, one, other = (to_float64(each, case.format) for each in (case.weights[i], bits, others))
+        with np.errstate(invalid="ignore"):
+            tiny = (start != 0) & (np.abs(one) < FORMATS[case.format].same_bits)
+            # the twin writes half types by two differences, which end in +0 where the rounded result is -0
+            zeros = (one == 0) & (other == 0) & (start != 0) & (case.format in ("float16", "bfloat16"))
+        wrong = (bits != others) & ~tiny & ~zeros & ~(np.isnan(one) & np.isnan(other))
+        if wrong.any():
+            at = tuple(np.argwhere(wrong)[0].tolist())
+            told = (i, list(at), float(start[at]), float(one[at]), float(other[at]), np.count_nonzero(wrong))
+            return "w%d%s, which was %r: the op gives %r, its twin %r; %d elements differ" % told
+    return ""
+
+
+def check_decay(seed: int, backends: Sequence[str], locking: bool = False) -> str:
+    """What is wrong with the decay of a seed, or ""."""
+    case = make_case(seed)
+    case = case._replace(use_locking=True) if locking else case
+    outcomes = [execute(case, backend) for backend in backends]
+    for backend, outcome in zip(backends, outcomes):
+        problem = problem_of(case, outcome, backend)
+        if problem:
+            return "%s: %s; %s" % (backend, problem, case)
+    problem = difference(case, *outcomes) if len(outcomes) == 2 else ""
+    return problem and "%s; %s" % (problem, case)
+
+
+# Storms
+
+
+def check_storm(seed: int, backends: Sequence[str]) -> str:
+    """What is wrong with decays of the same variables by eight threads at once, or "".
+
+    Each variable has one rate, so that all orders give the same bits: those of NumPy, one decay after the other.
+    """
+    random = np.random.RandomState(seed)
+    kind, name = random.choice(["reference", "resource"]), random.choice(sorted(FORMATS))
+    form = FORMATS[name]
+    count, size = random.randint(1, 6), int(random.choice([5, 1000, 20000, 100000]))
+    starts = [to_bits(random.uniform(0.5, 2, size), name) for _ in range(count)]
+    rates = random.uniform(0.01, 0.3, count).astype(form.rate)
+    orders = [random.randint(0, count, random.randint(1, 2 * count + 1)).tolist() for _ in range(STORM_THREADS)]
+    times = [STORM_RUNS * sum(order.count(i) for order in orders) for i in range(count)]
+    states = [serial_states(start, rate, n, name) for start, rate, n in zip(starts, rates, times)]
+    for backend in backends:
+        found, torn = run_storm(kind, name, starts, rates, orders, backend, states)
+        wrong = [i for i in range(count) if not (found[i] == states[i][-1]).all()]
+        if wrong or torn:
+            return "%s: storm of %s %s, %d variables of %d elements: %s" % (
+                *(backend, kind, name, count, size),
+                "wrong at the end: %s; read in between: %s" % (wrong, torn),
+            )
+    return ""
+
+
+def serial_states(bits: np.ndarray, rate: Any, times: int, name: str) -> list[np.ndarray]:
+    """The bits of a variable after 0, 1, 2 ... decays."""
+    states = [bits]
+    for _ in range(times):
+        value = to_numbers(states[-1], name)
+        states.append(to_bits(value - rate * value, name))
+    return states
+
+
+def run_storm(kind, name, starts, rates, orders, backend, states):
+    """(the bits at the end, what was read in between that is none of the states)."""
+    form = FORMATS[name]
+    integers, resource = tf.as_dtype(form.bits), kind == "resource"
+    config = tf.ConfigProto(intra_op_parallelism_threads=4, inter_op_parallelism_threads=STORM_THREADS)
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
+        variables = [
+            tf.get_variable("w%d" % i, initializer=tf.bitcast(tf.constant(start), form.dtype), use_resource=resource)
+            for i, start in enumerate(starts)
+        ]
+        reads = [tf.bitcast(variable.read_value(), integers) for variable in variables]
+        steps = [
+            native_decay.decay([variables[i] for i in order], rates[order], 1.0, backend=backend) for order in orders
+        ]
+        session.run(tf.global_variables_initializer())
+        torn: list[str] = []
+
+        def decay_and_read(step, i):
+            try:
+                for _ in range(STORM_RUNS):
+                    session.run(step)
+                    if resource:  # a reader of a reference may see half of an update
+                        read = session.run(reads[i])
+                        if not any((read == state).all() for state in states[i]):
+                            torn.append("w%d" % i)
+            except Exception as error:  # told by the thread that waits
+                torn.append("%s: %s" % (type(error).__name__, error))
+
+        threads = [
+            threading.Thread(target=decay_and_read, args=[step, k % len(starts)], daemon=True)
+            for k, step in enumerate(steps)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(600)
+        if any(thread.is_alive() for thread in threads):
+            raise SystemExit("tools/fuzz.py: a storm hangs: %s %s %s, orders %s" % (backend, kind, name, orders))
+        return session.run(reads), torn
+
+
+# Refusals
+
+
+def check_refusal(seed: int, backends: Sequence[str]) -> str:
+    """What is wrong where variables cannot share an op, or rates and scale have no fitting shape; or ""."""
+    random = np.random.RandomState(seed)
+    first, second = random.permutation(sorted(FORMATS))[:2]
+    kinds = random.permutation(["reference", "resource"])
+    for backend in backends:
+        with tf.Graph().as_default(), tf.Session() as session:
+
+            def variable(label, name, kind):
+                start = tf.cast(tf.constant([2.0, -4.0]), name)
+                return tf.get_variable(label, initializer=start, use_resource=kind == "resource")
+
+            one, same = (variable(label, first, kinds[0]) for label in ("one", "same"))
+            others = {
+                "other": variable("other", second, kinds[0]),
+                "kind": variable("kind", first, kinds[1]),
+                "integer": variable("integer", "int32", kinds[0]),
+            }
+            session.run(tf.global_variables_initializer())
+            for label, other in others.items():
+                try:
+                    native_decay.decay([one, other], 0.5, 1.0, backend=backend)
+                except errors.InvalidOptionError as error:
+                    if label not in str(error):
+                        return "%s: the message does not name %s: %s" % (backend, label, error)
+                else:
+                    return "%s: [one, %s] is not refused" % (backend, label)
+            rates, scale = (tf.placeholder(FORMATS[first].rate) for _ in range(2))
+            step = native_decay.decay([one, same], rates, scale, backend=backend)
+            shape = [[3], [1, 2], [2, 1], [0], [1]][random.randint(5)]
+            for wrong in ({rates: np.full(shape, 0.5), scale: 1.0}, {rates: 0.5, scale: np.full(shape, 0.5)}):
+                try:
+                    session.run(step, wrong)
+                except tf.errors.InvalidArgumentError:
+                    continue
+                return "%s: rates or scale of shape %s are not refused" % (backend, shape)
+            if backend == "native" and kinds[0] == "resource":
+                wide = FORMATS[second].rate
+                arguments = [one.handle], wide(0.5), wide(1.0)
+                raw = loader.native_ops().tf1_wd_resource_decay(*arguments, T=FORMATS[second].dtype)
+                try:
+                    session.run(raw)
+                except tf.errors.InvalidArgumentError:
+                    pass
+                else:
+                    return "native: a %s resource decays as %s" % (first, second)
+            if session.run([tf.cast(w, tf.float32) for w in (one, same)])[1].tolist() != [2.0, -4.0]:
+                return "%s: something was refused, and decayed" % backend
+    return ""
+
+
+# Huge
+
+
+def check_huge(backend: str) -> str:
+    """What is wrong with a decay of more than 2^31 elements, between two small variables; or ""."""
+    period = np.arange(1, 8192, dtype=np.float32)  # 8191 numbers, so that a shift by a power of two is seen
+    times = 2**31 // len(period) + 2
+    rate, part = 0.25, 8191 * 4096
+    dtype = tf.float16 if backend == "native" else tf.float32  # the twin computes half types in float32, in copies
+    want = (period * (1 - rate)).astype(dtype.as_numpy_dtype)
+    with tf.Graph().as_default(), tf.Session() as session:
+        pattern = tf.cast(tf.constant(period), dtype)
+        first, last = (tf.get_variable(name, initializer=pattern, use_resource=True) for name in ("first", "last"))
+        huge = tf.get_variable("huge", initializer=tf.tile(pattern, [times]), use_resource=True)
+        begin = tf.placeholder(tf.int64, [])
+        size = tf.placeholder(tf.int64, [])
+        read = tf.slice(huge, [begin], [size])
+        step = native_decay.decay([first, huge, last], rate, 1.0, backend=backend)
+        session.run(tf.global_variables_initializer())
+        session.run(step)
+        total = times * len(period)
+        print("%s: %d elements of %s (2^31 + %d)" % (backend, total, dtype.name, total - 2**31), flush=True)
+        for start in range(0, total, part):
+            found = session.run(read, {begin: start, size: min(part, total - start)}).reshape(-1, len(period))
+            if not (found == want).all():
+                return "%s: wrong between element %d and %d" % (backend, start, start + part)
+        if not all((value == want).all() for value in session.run([first, last])):
+            return "%s: a small variable beside it is wrong" % backend
+    return ""
+
+
+# The command
+
+
+def check(seed: int, backends: Sequence[str], locking: bool = False) -> tuple[str, str]:
+    """(what kind of case the seed is, what is wrong or ""). locking: True to take the variables' locks in each case."""
+    drawn = np.random.RandomState(seed).rand()
+    kind, function = (
+        ("storms", check_storm)
+        if drawn < 0.04
+        else ("refusals", check_refusal)
+        if drawn < 0.07
+        else ("decays", functools.partial(check_decay, locking=locking))
+    )
+    return kind, function(seed, backends)
+
+
+def fuzz(
+    seed: int,
+    backends: Sequence[str],
+    cases: int | None,
+    seconds: float | None,
+    trace: bool = False,
+    locking: bool = False,
+) -> int:
+    """Runs cases, prints those that fail and a closing line; returns how many failed."""
+    start = time.monotonic()
+    counts: collections.Counter[str] = collections.Counter()
+    failed = 0
+    for i in itertools.count() if cases is None else range(cases):
+        if seconds is not None and time.monotonic() - start > seconds:
+            break
+        if trace:
+            print("seed %d" % (seed + i), flush=True)
+        kind, problem = check(seed + i, backends, locking)
+        counts[kind] += 1
+        if problem:
+            failed += 1
+            only = "" if len(backends) > 1 else " --backend " + backends[0]
+            print(
+                "FAILED: %s\n  again: python tools/fuzz.py --seed %d --cases 1%s" % (problem, seed + i, only),
+                flush=True,
+            )
+            if failed == MOST_FAILURES:
+                break
+    told = ", ".join("%d %s" % (count, kind) for kind, count in sorted(counts.items()))
+    about = (tf.version.VERSION, " and ".join(backends), sum(counts.values()), told, seed, failed)
+    print("=== TensorFlow %s, %s: %d cases (%s) from seed %d, %d failed ===" % about, flush=True)
+    return failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, help="how many (default: 200, where --seconds is not given)")
+    parser.add_argument("--seconds", type=float, help="for how long")
+    parser.add_argument("--seed", type=int, default=1, help="of the first case")
+    parser.add_argument("--backend", choices=BACKENDS, help="this one alone (default: both, and their bits)")
+    parser.add_argument("--huge", action="store_true", help="more than 2^31 elements, in place of random cases")
+    parser.add_argument("--library", help="try this compiled op, in place of that of the package")
+    parser.add_argument("--locking", action="store_true", help="take the variables' locks in each case")
+    parser.add_argument("--trace", action="store_true", help="print each seed before its case")
+    options = parser.parse_args()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    tf.disable_v2_behavior()
+    if options.library:
+        status = loader.Status("native", options.library, "named by --library", None)
+        loader._loaded = status, tf.load_op_library(options.library)
+    backends = [options.backend] if options.backend else list(BACKENDS)
+    if options.huge:
+        problems = [problem for problem in map(check_huge, backends) if problem]
+        print("\n".join(problems) or "=== TensorFlow %s: huge, 0 failed ===" % tf.version.VERSION)
+        return 1 if problems else 0
+    cases = 200 if options.cases is None and options.seconds is None else options.cases
+    return 1 if fuzz(options.seed, backends, cases, options.seconds, options.trace, options.locking) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
