@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.python.framework import function
 
 import tf1_wd
-from support.programs import RATE, W0, assert_close, data_loss, one_step, run, sgd, weights
+from support.programs import RATE, TARGET, W0, assert_close, data_loss, one_step, run, sgd, weights
+from support.wrappers import functional_control_flow
 from tf1_wd import errors
 
 GUARDS = {
@@ -73,6 +75,72 @@ def test_l2_inside_a_cond_is_refused(kind):
     with pytest.raises(errors.UnsupportedUpdateError, match="L2 of kernel is computed inside a cond"):
         with tf1_wd.decoupled_weight_decay():
             sgd().minimize(loss)
+
+
+def in_a_cond(w, flag):
+    return tf.cond(flag, lambda: RATE * tf.nn.l2_loss(w), lambda: tf.constant(0.0, tf.float64))
+
+
+# where L2 is computed under control flow v2: functions of the weights and a flag
+FUNCTIONAL = {
+    "cond": in_a_cond,
+    "cond of a cond": lambda w, flag: tf.cond(flag, lambda: in_a_cond(w, flag), lambda: tf.constant(0.0, tf.float64)),
+    "loop": lambda w, flag: tf.while_loop(
+        lambda t: t < 1.0, lambda t: t + RATE * tf.nn.l2_loss(w), [tf.constant(0.0, tf.float64)]
+    ),
+}
+
+
+@pytest.mark.parametrize("rates", [None, 0.25])
+@pytest.mark.parametrize("where", FUNCTIONAL)
+def test_l2_inside_a_cond_of_control_flow_v2_is_refused(where, rates, kind):
+    """It stayed in the gradient, with a warning, and a rate came on top."""
+    w, v, flag = weights("kernel"), weights("v"), tf.placeholder_with_default(True, [])
+    with functional_control_flow():
+        l2 = FUNCTIONAL[where](w, flag)
+    loss = data_loss(w) + data_loss(v) + RATE * tf.nn.l2_loss(v) + l2
+    with pytest.raises(errors.UnsupportedUpdateError, match="L2 of kernel is computed inside a cond or a loop"):
+        with tf1_wd.decoupled_weight_decay(rates=rates):
+            sgd().minimize(loss)
+    with pytest.warns(errors.UndecayedWarning, match="holds L2 or is given it: it stays in the gradient"):
+        with tf1_wd.decoupled_weight_decay(rates=rates, exclude="kernel") as decay:
+            sgd().minimize(loss)
+    assert [d.name for d in decay.plan.decaying] == ["v"]
+
+
+@pytest.mark.parametrize("is_l2", [True, False])
+def test_l2_inside_a_function_is_named_and_a_squared_error_is_not(is_l2, kind):
+    @function.Defun(tf.float64)
+    def inside(x):
+        return RATE * tf.nn.l2_loss(x if is_l2 else x - TARGET)
+
+    w = weights()
+    loss = data_loss(w) + inside(tf.convert_to_tensor(w))
+    with pytest.warns(errors.UndecayedWarning, match="inside.* holds L2") if is_l2 else tf.name_scope(""):
+        with tf1_wd.decoupled_weight_decay(rates=0.25):
+            sgd().minimize(loss)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_l2_that_goes_through_a_cond_of_control_flow_v2_decays_where_it_is_taken(taken, kind):
+    w, flag = weights(), tf.placeholder_with_default(taken, [])
+    l2 = RATE * tf.nn.l2_loss(w)
+    with functional_control_flow():
+        term = tf.cond(flag, lambda: l2 + 0.0, lambda: tf.constant(0.0, tf.float64))
+    with tf1_wd.decoupled_weight_decay():
+        train_op = sgd().minimize(data_loss(w) + term)
+    assert_close(run(train_op, w), one_step(rate=RATE if taken else 0.0))
+
+
+@pytest.mark.parametrize("v2", [True, False])
+def test_a_squared_error_inside_a_cond_is_no_l2(v2, kind):
+    w, flag = weights("kernel"), tf.placeholder_with_default(True, [])
+    x = tf.placeholder_with_default(np.ones((3, 1)), [3, 1])
+    with functional_control_flow() if v2 else tf.name_scope(""):
+        error = tf.cond(flag, lambda: tf.nn.l2_loss(tf.matmul(w, x)), lambda: tf.nn.l2_loss(tf.matmul(w, x) - 1.0))
+    with tf1_wd.decoupled_weight_decay() as decay:
+        sgd().minimize(error + RATE * tf.nn.l2_loss(w))
+    assert [d.rate for d in decay.plan.decaying] == [RATE]
 
 
 def test_a_data_loss_inside_a_cond_is_welcome(kind):

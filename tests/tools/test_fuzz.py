@@ -1,4 +1,4 @@
-"""The fuzzer passes on the op and its twin, and fails where either is wrong; what sanitizers are told is in the sources."""
+"""The fuzzer passes on the op and its twin, and fails where either is wrong; sanitizers find what they change."""
 
 from __future__ import annotations
 

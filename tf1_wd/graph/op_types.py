@@ -21,8 +21,14 @@ LOOP_ENDS = frozenset(["Exit", "RefExit", "NextIteration", "RefNextIteration"])
 CONTROL_FLOW = GATES | LOOP_ENDS - {"RefNextIteration"} | {"Merge", "RefMerge", "LoopCond"}
 # ops that run a function of the graph's library
 CALLS = frozenset(
-    ["If", "StatelessIf", "While", "StatelessWhile", "Case", "PartitionedCall", "StatefulPartitionedCall"]
+    [
+        *("If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase"),
+        *("PartitionedCall", "StatefulPartitionedCall"),
+    ]
 )
+
+# those of them that run it in some steps only, or several times -> how many inputs stand before its arguments
+BRANCHES = {"If": 1, "StatelessIf": 1, "Case": 1, "StatelessCase": 1, "While": 0, "StatelessWhile": 0}
 
 # one tensor in, the same numbers out
 COPIES = frozenset(["Identity", "Cast", "CheckNumerics"])

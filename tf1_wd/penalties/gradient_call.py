@@ -8,6 +8,7 @@ from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.graph.gradients import as_list, tensors_of
 from tf1_wd.penalties.find import Penalty, find_penalties, gated_variables, rates, weigh
+from tf1_wd.penalties.in_functions import functions_with_l2
 from tf1_wd.penalties.other_words import OtherWords, read_other_words
 from tf1_wd.penalties.rows import RowTerm, read_rows
 
@@ -86,8 +87,9 @@ class GradientCall:
         self.trained_coefficients = [name for name in terms if name in in_coefficients]
         self.terms = [name for name in terms if name not in in_coefficients]
         self.norms += sorted(told.difference(moving))
-        self.gated = gated_variables(self.ops, self.ys)
-        self.functions_with_l2 = sorted({*_functions_with_l2(self.ops), *(f for _, found in others for f in found)})
+        in_functions = functions_with_l2(self.ops)
+        self.gated = gated_variables(self.ops, self.ys) | in_functions.gated
+        self.functions_with_l2 = sorted({*in_functions.names, *(f for _, found in others for f in found)})
         self.constants = self._outermost(impure)
         self.derivatives: dict[tf.Operation, list[tf.Tensor]] = {}
         self.raw: dict[Key, list[tf.Operation]] = {}
@@ -169,18 +171,3 @@ class GradientCall:
             if op in pure and not all(consumer in pure for consumer in consumers.get(op, [None]))
             for tensor in op.outputs
         ]
-
-
-def _functions_with_l2(ops: list[tf.Operation]) -> list[str]:
-    called = {
-        attribute.func.name
-        for op in ops
-        if op.type in graph.CALLS
-        for attribute in op.node_def.attr.values()
-        if attribute.HasField("func")
-    }
-    if not called:
-        return []
-    functions = ops[0].graph.as_graph_def().library.function
-    found = [f.signature.name for f in functions if any(node.op == "L2Loss" for node in f.node_def)]
-    return sorted(called.intersection(found))
