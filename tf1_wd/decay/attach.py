@@ -25,6 +25,7 @@ from tf1_wd.graph.assignments import gradient_of, updates_among
 from tf1_wd.graph.gradients import Gradient
 from tf1_wd.graph.marks import is_decay, made_by_optimizers
 from tf1_wd.graph.update_ops import learning_rate_input, op_ignores_weights
+from tf1_wd.penalties.found_calls import FoundCalls
 from tf1_wd.penalties.in_gradients import holds_l2
 from tf1_wd.penalties.own_decay import Scalars, refuse_own_decay, rests
 from tf1_wd.plan.decisions import DecayPlan, check_rows
@@ -262,17 +263,25 @@ def _by_learning_rate(updates: Updates, rules: Rules) -> list[tuple[tf.Tensor | 
 
 
 def _refuse_coupled(updates: Updates, decaying: set[str]) -> None:
-    coupled, scalars = [], Scalars()
-    for variable, ops in updates:
-        holder = graph.variable_op(variable)
-        if holder.name in decaying and any(holds_l2(t, holder) for op in ops for t in rests(op, holder, scalars)):
-            coupled.append(holder.name)
+    scalars = Scalars()
+    holders = {graph.variable_op(variable): ops for variable, ops in updates}
+    behind = [
+        (holder, tensor)
+        for holder, ops in holders.items()
+        if holder.name in decaying
+        for op in ops
+        for tensor in rests(op, holder, scalars)
+    ]
+    coupled = [holder.name for holder, tensor in behind if holds_l2(tensor, holder)]
+    if behind and not coupled:  # in other words, which the loss tells
+        found = FoundCalls(behind[0][1].graph, behind)
+        coupled = [holder.name for holder, tensor in behind if found.l2_behind(holder, tensor)]
     if coupled:
         raise CoupledPenaltyError(
             "the gradient behind this train_op holds L2 of %s, and a decay would come on top of it. Where minimize or "
             "apply_gradients of tf.train makes the update, put tf1_wd.decoupled_weight_decay around the code that "
             "computes the gradients and calls it, which takes L2 out; of an imported graph that is the program that "
             "wrote it. Elsewhere leave the L2 out of the loss, and pass rates= to attach; or exclude the variable"
-            % ", ".join(coupled),
+            % ", ".join(dict.fromkeys(coupled)),
             variable=coupled[0],
         )

@@ -7,7 +7,6 @@ import contextlib
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
 from tf1_wd.commands.audit.facts import OptimizerStep, Problem, facts_of
-from tf1_wd.commands.audit.found_calls import FoundCalls
 from tf1_wd.commands.audit.net_rates import Found, doubled, find_rate, is_decay_alone, notes_on, strength_of
 from tf1_wd.commands.audit.report import RUN_TIME, UNKNOWN
 from tf1_wd.decay.scope.gradient_sources import Upstream
@@ -17,6 +16,7 @@ from tf1_wd.graph.linear import Reading
 from tf1_wd.graph.op_types import CLIPS, DIVISIONS, PASSED_IN_FILES, PLACEHOLDERS, SUMS
 from tf1_wd.graph.update_ops import kind_of, learning_rate_input
 from tf1_wd.graph.variables import trainable_variables
+from tf1_wd.penalties.found_calls import FoundCalls
 from tf1_wd.penalties.own_decay import Scalars, rests
 
 _OF_CLIPS = CLIPS | {"Sqrt", "Rsqrt", "L2Loss"}  # what the scalars of clips are made of

@@ -11,14 +11,15 @@ known.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Sequence
 
 from tf1_wd import _tf, graph
 from tf1_wd._tf import tf
-from tf1_wd.decay.scope.gradient_sources import is_scalar
-from tf1_wd.graph.op_types import READS, SUMS
+from tf1_wd.graph.op_types import READS, SCATTERS, SUMS
 from tf1_wd.graph.variables import size_of, trainable_variables
 from tf1_wd.penalties.gradient_call import GradientCall
+
+Forward = Dict["tf.Operation", "tf.Operation"]  # an op of a gradient, and the op of the loss that it is of
 
 _SEED = re.compile(r"^(.+)/grad_ys_(\d+)$")
 _BY_DEFAULT = re.compile(r"^((?:.*?/)?gradients(?:_\d+)?)/(?!.*clip_by_)")  # before TensorFlow named the seeds
@@ -34,7 +35,7 @@ class Raw(NamedTuple):
 
     tensor: tf.Tensor
     scope: str
-    variables: set
+    variables: set[tf.Operation]
 
 
 class FoundCalls:
@@ -43,7 +44,7 @@ class FoundCalls:
     calls: list of GradientCall. keys: those (graph.key) of all tensors that calls of tf.gradients made.
     """
 
-    def __init__(self, tf_graph, updates):
+    def __init__(self, tf_graph: tf.Graph, updates: Iterable[tuple[tf.Operation, tf.Tensor]]) -> None:
         """updates: pairs of a variable (its op) and the tensor that updates it."""
         self._trained = {graph.variable_op(v) for v in trainable_variables(tf_graph)}
         self._ops = {op.name: op for op in tf_graph.get_operations()}
@@ -67,16 +68,21 @@ class FoundCalls:
         self._calls = {scope: self._call(scope, members[scope], by) for scope, by in results.items()}
         self.calls = [call for call in self._calls.values() if call is not None]
 
-    def unknown_behind(self, variable, tensor):
+    def unknown_behind(self, variable: tf.Operation, tensor: tf.Tensor) -> list[str]:
         """The scopes of the calls behind an update whose loss is not known."""
         scopes = {raw.scope for raw in self._raw[variable, graph.key(tensor)]}
         return sorted(s for s in scopes if self._calls[s] is None or (variable, s) in self._unclear)
 
-    def reach(self, variable, tensor):
+    def l2_behind(self, variable: tf.Operation, tensor: tf.Tensor) -> bool:
+        """True if a call behind an update differentiates L2 of the variable, in whatever words."""
+        scopes = {raw.scope for raw in self._raw[variable, graph.key(tensor)]}
+        return any(call is not None and variable in call.freed for call in map(self._calls.get, scopes))
+
+    def reach(self, variable: tf.Operation, tensor: tf.Tensor) -> bool:
         """True if a call leads to an update."""
         return bool(self._raw[variable, graph.key(tensor)])
 
-    def _forward_of(self, scope, ops):
+    def _forward_of(self, scope: str, ops: Sequence[tf.Operation]) -> Forward:
         """{op of a call: the op of the loss whose gradient it is part of}; {} if the names tell none, or not of all."""
         named = [op for op in ops if _GRADIENT_OF.search(op.name, len(scope))]
         parts = scope.split("/")
@@ -86,11 +92,11 @@ class FoundCalls:
                 return found
         return {}
 
-    def _longest(self, name, start):
+    def _longest(self, name: str, start: int) -> tf.Operation | None:
         ends = [match.start() for match in _GRADIENT_OF.finditer(name, start)]
         return next((self._ops[name[:end]] for end in reversed(ends) if name[:end] in self._ops), None)
 
-    def _walk(self, tensor, variable):
+    def _walk(self, tensor: tf.Tensor, variable: tf.Operation) -> list[Raw]:
         """The Raws that an update is made of, also by way of variables in which a program adds gradients up."""
         found, seen, pending = {}, set(), [tensor]
         follows_scalars = size_of(variable) == 1
@@ -104,13 +110,17 @@ class FoundCalls:
             elif op not in seen:
                 seen.add(op)
                 if graph.is_variable(op) and op not in self._trained:
-                    assigns = [c for c in op.outputs[0].consumers() if "Assign" in c.type]
+                    assigns = [c for c in op.outputs[0].consumers() if "Assign" in c.type or c.type in SCATTERS]
                     pending += [t for c in assigns for t in list(c.inputs)[1:]]
                 else:
-                    pending += [t for t in graph.sources(op) if follows_scalars or _is_resource(t) or not is_scalar(t)]
+                    pending += [
+                        t
+                        for t in graph.sources(op)
+                        if follows_scalars or _is_resource(t) or t.shape.num_elements() != 1
+                    ]
         return [raw for raw in found.values() if not follows_scalars or variable in raw.variables]
 
-    def _variables_of(self, tensor):
+    def _variables_of(self, tensor: tf.Tensor) -> set[tf.Operation]:
         """The variables that every op takes whose gradients a tensor is the sum of."""
         scope, found, seen, pending = self._scope_of[tensor.op], [], set(), [tensor.op]
         while pending:
@@ -125,7 +135,9 @@ class FoundCalls:
                 found.append(_taken(forward))
         return set.intersection(*found) if found else set()
 
-    def _call(self, scope, ops, results):
+    def _call(
+        self, scope: str, ops: Sequence[tf.Operation], results: Mapping[tf.Operation, Raw]
+    ) -> GradientCall | None:
         """The GradientCall of a scope; None if its loss is not known. results: {op of a variable: its Raw}."""
         begins = _begins(ops, self._forward[scope])
         through = self._through[scope]
@@ -143,11 +155,11 @@ class FoundCalls:
         return call
 
 
-def _is_resource(tensor):
+def _is_resource(tensor: tf.Tensor) -> bool:
     return tensor.dtype == tf.resource
 
 
-def _taken(op):
+def _taken(op: tf.Operation) -> set[tf.Operation]:
     """The variables that an op of a loss takes, also by way of ops that hand their gradient on as it is."""
     found, pending = set(), list(op.inputs)
     while pending:
@@ -164,10 +176,10 @@ class _Seed(NamedTuple):
     """What a gradient begins with: how many ones, or the key of the tensor that was given as grad_ys=."""
 
     times: float
-    given: tuple = ()
+    given: tuple[Any, ...] = ()
 
     @property
-    def value(self):
+    def value(self) -> Any:
         """The number, or the tensor that was given."""
         return self.given[0].outputs[self.given[1]] if self.given else self.times
 
@@ -175,7 +187,7 @@ class _Seed(NamedTuple):
 _ONE, _UNCLEAR = _Seed(1.0), _Seed(0.0)
 
 
-def _begins(ops, forward):
+def _begins(ops: Iterable[tf.Operation], forward: Forward) -> dict[tf.Operation, _Seed]:
     """{op of the loss at which a gradient begins: its _Seed}; {} where that is not known.
 
     The loss is the sum of these: sums alone hand a gradient on without an op. forward: as of FoundCalls.
@@ -190,7 +202,7 @@ def _begins(ops, forward):
     return {op: seed for op, seed in found.items() if not any(_hands_on(o, op, found) for o in found)}
 
 
-def _hands_on(last, op, begins):
+def _hands_on(last: tf.Operation, op: tf.Operation, begins: Mapping[tf.Operation, _Seed]) -> bool:
     """True if a gradient that begins at `last` comes to an op as it is, as through the first input of a subtraction."""
     pending, seen = [last], set()
     while pending:
@@ -203,7 +215,7 @@ def _hands_on(last, op, begins):
     return False
 
 
-def _seed(tensor, forward):
+def _seed(tensor: tf.Tensor, forward: Forward) -> _Seed | None:
     """The _Seed that a tensor of a call is; None for a gradient that is on its way."""
     op = tensor.op
     if op in forward:
@@ -218,14 +230,14 @@ def _seed(tensor, forward):
     return None if parts == {None} else _UNCLEAR
 
 
-def _fits(y, seed):
+def _fits(y: tf.Tensor, seed: _Seed) -> bool:
     """True if a seed has the shape of what is differentiated."""
     if seed.given:
         return bool(seed.value.shape.is_compatible_with(y.shape))
     return seed == _ONE or y.shape.rank == 0
 
 
-def _scopes(ops):
+def _scopes(ops: Iterable[tf.Operation]) -> dict[tf.Operation, str]:
     """{op: the name scope of the call of tf.gradients that made it}."""
     ops = list(ops)
     scopes = {match.group(1) for match in (_SEED.match(op.name) for op in ops) if match}
