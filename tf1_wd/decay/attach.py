@@ -274,7 +274,7 @@ def _refuse_coupled(updates: Updates, decaying: set[str]) -> None:
     ]
     coupled = [holder.name for holder, tensor in behind if holds_l2(tensor, holder)]
     if behind and not coupled:  # in other words, which the loss tells
-        found = FoundCalls(behind[0][1].graph, behind)
+        found = FoundCalls(behind[0][1].graph, behind, through_scatters=True)
         coupled = [holder.name for holder, tensor in behind if found.l2_behind(holder, tensor)]
     if coupled:
         raise CoupledPenaltyError(

@@ -44,8 +44,18 @@ class FoundCalls:
     calls: list of GradientCall. keys: those (graph.key) of all tensors that calls of tf.gradients made.
     """
 
-    def __init__(self, tf_graph: tf.Graph, updates: Iterable[tuple[tf.Operation, tf.Tensor]]) -> None:
-        """updates: pairs of a variable (its op) and the tensor that updates it."""
+    def __init__(
+        self,
+        tf_graph: tf.Graph,
+        updates: Iterable[tuple[tf.Operation, tf.Tensor]],
+        through_scatters: bool = False,
+    ) -> None:
+        """updates: pairs of a variable (its op) and the tensor that updates it.
+
+        through_scatters: True to follow gradients that are scattered into other variables, as those of sparse Adam are
+        into its slots on resource variables: the loss can be told there, how much of a gradient is applied cannot.
+        """
+        self._scatters = SCATTERS if through_scatters else frozenset()
         self._trained = {graph.variable_op(v) for v in trainable_variables(tf_graph)}
         self._ops = {op.name: op for op in tf_graph.get_operations()}
         self._scope_of = _scopes(self._ops.values())
@@ -110,7 +120,7 @@ class FoundCalls:
             elif op not in seen:
                 seen.add(op)
                 if graph.is_variable(op) and op not in self._trained:
-                    assigns = [c for c in op.outputs[0].consumers() if "Assign" in c.type or c.type in SCATTERS]
+                    assigns = [c for c in op.outputs[0].consumers() if "Assign" in c.type or c.type in self._scatters]
                     pending += [t for c in assigns for t in list(c.inputs)[1:]]
                 else:
                     pending += [
