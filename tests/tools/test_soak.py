@@ -24,7 +24,8 @@ def load_tool():
 
 @needs_linux
 def test_a_soak_that_leaks_nothing_passes():
-    done = python(str(TOOL), "--steps", "5000")
+    # of fewer steps, what malloc keeps once comes near the bytes a step that are allowed
+    done = python(str(TOOL), "--steps", "20000")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(": right") == 16
     assert ": level" in done.stdout
