@@ -126,7 +126,9 @@ def plan_update(
     fates += [(r, _fate(r, rules, calls, movable, weights)) for r in of_collection]
     of_collection_alone = {op: rate for op, rate in collection.rates.items() if op not in in_loss}
     decisions = decide(list(trained.values()), rules, loss_rates, of_collection_alone, _times)
-    decisions = [_seen_with_terms(d, fates, in_loss.intersection(collection.rates)) for d in decisions]
+    moved = _fates_by_variable(fates)
+    gives_way = in_loss.intersection(collection.rates)
+    decisions = [by_terms(d, moved.get(t, ()), t in gives_way) for t, d in zip(trained, decisions)]
     by_rows = [graph.variable_op(d.variable) for d in decisions if d.rows != ALL_ROWS]
     # The loss is then not computed in the run of the update, and to read its penalties would be in vain.
     apart = graph.is_taken([tensor for gradient, _ in pairs for tensor in tensors_of(gradient)])
@@ -143,13 +145,14 @@ def plan_update(
     )
 
 
-def _seen_with_terms(
-    decay: Decay, fates: Sequence[tuple[Replay, Fate | None]], giving_way: AbstractSet[tf.Operation]
-) -> Decay:
-    """A decision, told with the terms that move its variable. giving_way: variables as in decisions.by_terms."""
-    op = graph.variable_op(decay.variable)
-    mine = [fate for replay, fate in fates if fate is not None and op in replay.factors]
-    return by_terms(decay, mine, op in giving_way)
+def _fates_by_variable(fates: Sequence[tuple[Replay, Fate | None]]) -> dict[tf.Operation, list[Fate]]:
+    """{op of a variable: the fates of the terms that move it, or would}."""
+    found: dict[tf.Operation, list[Fate]] = {}
+    for replay, fate in fates:
+        if fate is not None:
+            for op in replay.factors:
+                found.setdefault(op, []).append(fate)
+    return found
 
 
 def _name(replay: Replay) -> str:
