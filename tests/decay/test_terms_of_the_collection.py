@@ -77,11 +77,3 @@ def test_l2_whose_coefficient_a_loop_makes_decays_by_it(kind):
     got, plan = trained_once(w)
     assert_close(got, (1 - 0.125) * STEPPED)
     assert plan.terms == ()
-
-
-def test_no_scale_by_a_function_is_attached_where_a_session_may_hold_the_graph():
-    w, step = weights("w"), tf.train.get_or_create_global_step()
-    train_op = sgd().minimize(data_loss(w), step)
-    words = r"a tf\.Session on this graph exists already.* use order='after' and a scale that is no callable$"
-    with tf.Session(), pytest.raises(tf1_wd.UnsupportedUpdateError, match=words):
-        tf1_wd.attach(train_op, rates=RATE, scale=lambda step: tf.cast(step, tf.float32))

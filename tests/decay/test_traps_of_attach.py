@@ -23,6 +23,14 @@ def test_attach_before_is_refused_once_there_is_a_session(kind):
         assert_close(session.run(w), one_step())
 
 
+def test_no_scale_by_a_function_is_attached_where_a_session_may_hold_the_graph():
+    w, step = weights("w"), tf.train.get_or_create_global_step()
+    train_op = sgd().minimize(data_loss(w), step)
+    words = r"a tf\.Session on this graph exists already.* use order='after' and a scale that is no callable$"
+    with tf.Session(), pytest.raises(tf1_wd.UnsupportedUpdateError, match=words):
+        tf1_wd.attach(train_op, rates=RATE, scale=lambda step: tf.cast(step, tf.float32))
+
+
 COUPLED = {
     "clip_by_value": (tf.nn.l2_loss, lambda g: tf.clip_by_value(g, -1.0, 1.0)),
     "where": (tf.nn.l2_loss, lambda g: tf.where(tf.is_finite(g), g, tf.zeros_like(g))),

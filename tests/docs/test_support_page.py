@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import configparser
-import importlib.util
 import json
 import re
 import sys
 
 from support.page_tables import rows
 from support.paths import ROOT
+from support.tools import load_tool
 
 PAGE = ROOT / "docs" / "support.md"
 COLUMNS = ["TensorFlow", "package", "Python", "compiled", "loads", "reference", "resource", "run", "audit"]
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location("support_tool", str(ROOT / "tools" / "support.py"))
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
 
 
 def versions_of_tox():
@@ -29,7 +22,7 @@ def versions_of_tox():
 
 
 def result(**wrong):
-    tool = load_tool()
+    tool = load_tool("support")
     names = ["compiled", "loads", *map(" ".join, tool.CHECKS), "run", "audit"]
     parts = {name: wrong.get(name.replace(" ", "_"), tool.RIGHT) for name in names}
     about = {"package": "tensorflow-cpu", "tensorflow": "2.20.0", "python": "3.11.7"}
@@ -38,7 +31,7 @@ def result(**wrong):
 
 def cells_of(one, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(load_tool().table([one]))
+    page.write_text(load_tool("support").table([one]))
     return rows(page)[-1]
 
 
@@ -64,7 +57,7 @@ def test_what_went_wrong_says_why(tmp_path):
 
 
 def test_the_part_that_people_write_outlives_a_new_table(tmp_path, monkeypatch):
-    tool, page, results = load_tool(), tmp_path / "page.md", tmp_path / "results"
+    tool, page, results = load_tool("support"), tmp_path / "page.md", tmp_path / "results"
     results.mkdir()
     (results / "one.json").write_text(json.dumps(result()))
     page.write_text("# an older table\n\n## Hardening\n\nby hand\n")

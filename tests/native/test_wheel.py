@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import pytest
 
 from support.builds import copy_of_the_op, fake_compiler
-from support.paths import ROOT
+from support.tools import load_tool
 from tf1_wd.native import build, cache, loader
 
 
 def complete_ops(folder):
-    spec = importlib.util.spec_from_file_location("build_wheel", str(ROOT / "tools" / "build_wheel.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.complete_ops(str(folder))
+    return load_tool("build_wheel").complete_ops(str(folder))
 
 
 @pytest.fixture

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 
-from support.paths import ROOT
-
-
-def load_tool(name):
-    spec = importlib.util.spec_from_file_location(name, str(ROOT / "tools" / (name + ".py")))
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
+from support.tools import load_tool
 
 
 @pytest.fixture

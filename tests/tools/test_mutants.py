@@ -8,16 +8,13 @@ import sys
 import pytest
 
 from support.paths import ROOT
-
-sys.path.append(str(ROOT / "tools"))
+from support.tools import load_tool
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 9), reason="tools/mutate.py needs Python 3.9 or later")
 
 
 def changes(text):
-    import mutants
-
-    return {(mutant.old, mutant.new) for mutant in mutants.mutants_of(ast.parse(text))}
+    return {(mutant.old, mutant.new) for mutant in load_tool("mutants").mutants_of(ast.parse(text))}
 
 
 @pytest.mark.parametrize(
@@ -54,11 +51,9 @@ def test_what_does_nothing_when_it_runs_is_not_changed(text):
 
 
 def test_a_tree_is_as_it_was_after_each_change():
-    import mutants
-
     text = (ROOT / "tf1_wd" / "plan" / "rates.py").read_text()
     tree = ast.parse(text)
-    for mutant in mutants.mutants_of(tree):
+    for mutant in load_tool("mutants").mutants_of(tree):
         with mutant.applied():
             assert ast.dump(tree) != ast.dump(ast.parse(text))
             compile(ast.fix_missing_locations(tree), "rates.py", "exec")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 
 import numpy as np
@@ -10,16 +9,10 @@ import pytest
 
 from support.paths import ROOT
 from support.processes import python
+from support.tools import load_tool
 
 TOOL = ROOT / "tools" / "soak.py"
 needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the resident size on Linux alone")
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location("soak", str(TOOL))
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
 
 
 @needs_linux
@@ -51,14 +44,14 @@ def test_a_rate_of_one_part_in_a_hundred_more_fails_in_every_training():
 def test_the_slope_is_that_of_the_line_with_its_standard_error(slope):
     x = np.arange(100.0)
     noise = np.where(x % 2, 1.0, -1.0)
-    found, error = load_tool().slope_of(np.stack([x, 7.0 + slope * x + noise], axis=1))
+    found, error = load_tool("soak").slope_of(np.stack([x, 7.0 + slope * x + noise], axis=1))
     assert abs(found - slope) < 3 * error
     wanted = np.sqrt(np.square(noise).sum() / 98 / np.square(x - x.mean()).sum())
     assert error == pytest.approx(wanted, rel=0.01)
 
 
 def test_the_weights_are_compared_in_units_of_their_dtype(capsys):
-    soak = load_tool()
+    soak = load_tool("soak")
     for dtype, wrong in ((np.float64, 1), (np.float32, 0)):
         got = soak.expected("Adam", 10).astype(dtype) * dtype(1 + 1e-6)
         assert soak.compare({("Adam", "reference", "native", "some"): got}, 10) == wrong

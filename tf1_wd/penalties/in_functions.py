@@ -51,7 +51,6 @@ class _Library:
     def penalised(self, name: str) -> set[int]:
         """Which arguments of a function are weights in tf.nn.l2_loss."""
         if name not in self._penalised:
-            self._penalised[name] = set()  # a function may call itself
             function = self._functions[name]
             nodes = {node.name: node for node in function.node_def}
             places = {argument.name: i for i, argument in enumerate(function.signature.input_arg)}
