@@ -2,7 +2,7 @@
 
     python tools/fuzz.py --cases 2000                    # both backends, and their bits
     python tools/fuzz.py --seconds 60 --seed 7 --backend native
-    python tools/fuzz.py --huge                          # more than 2^31 elements; needs 10 GB
+    python tools/fuzz.py --huge                          # more than 2^31 elements; 9 GB for the op, 17 for the twin
 
 Case i has the seed SEED + i and depends on nothing else: a case that fails prints the command that repeats it.
 Exits with 1 if one failed.

@@ -85,6 +85,9 @@ def in_a_cond(w, flag):
 FUNCTIONAL = {
     "cond": in_a_cond,
     "cond of a cond": lambda w, flag: tf.cond(flag, lambda: in_a_cond(w, flag), lambda: tf.constant(0.0, tf.float64)),
+    "case": lambda w, flag: tf.switch_case(
+        tf.cast(flag, tf.int32), [lambda: tf.constant(0.0, tf.float64), lambda: RATE * tf.nn.l2_loss(w)]
+    ),
     "loop": lambda w, flag: tf.while_loop(
         lambda t: t < 1.0, lambda t: t + RATE * tf.nn.l2_loss(w), [tf.constant(0.0, tf.float64)]
     ),
