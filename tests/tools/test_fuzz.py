@@ -26,6 +26,7 @@ def test_a_rate_of_one_part_in_a_hundred_more_fails(which, tool, capsys, monkeyp
     )
     assert tool.fuzz(1, which, 20, None) > 0
     said = capsys.readouterr().out
+    assert "elements are wrong" in said  # and not only that a rate of 1 is refused
     assert "again: python tools/fuzz.py --seed" in said
     assert "--backend %s" % which[0] in said
 
